@@ -5,7 +5,7 @@ PYML_REQUIRE_EXTENSION=1 turns a failed build into an error.
 """
 
 import os
-from glob import glob
+from pathlib import Path
 
 from pybind11.setup_helpers import Pybind11Extension
 from setuptools import setup
@@ -20,7 +20,7 @@ setup(
         Pybind11Extension(
             "core._meter",
             ["csrc/bindings.cpp"],
-            depends=sorted(glob("csrc/*.hpp")),
+            depends=sorted(str(header) for header in Path("csrc").glob("*.hpp")),
             cxx_std=17,
             extra_compile_args=FLAGS,
             optional=not REQUIRED,

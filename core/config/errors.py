@@ -1,0 +1,39 @@
+"""The errors a user can mend: what came, where, what is accepted, and the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """A configuration, name or argument that cannot be used; the command line prints it and exits with code 2.
+
+    Attributes:
+        faults: One message per fault, so that all of them can be mended in one go.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest known name, or "" where none is close."""
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> ConfigError:
+    """Build the one message used for every failed look-up by name.
+
+    Args:
+        kind: What the name should have named, such as ``"model"``.
+        name: What came.
+        known: The valid names.
+        where: Where it came from, such as ``"run.toml"``; "" leaves it out.
+    """
+    names = sorted(known)
+    listed = ", ".join(names) if names else "none"
+    prefix = f"{where}: " if where else ""
+    return ConfigError(f"{prefix}unknown {kind} {name!r}.{nearest(name, names)} Known: {listed}.")

@@ -1,0 +1,43 @@
+"""Click options from a config class: one per field, with its help text, its default and what it accepts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import click
+
+from core.config.config import rule_of
+
+
+def options_of(cls: type[Any]) -> list[click.Option]:
+    """Return one option per field of an attrs config class that the command line offers.
+
+    Values arrive as text (None where not given): ``core.config.load.build_config`` parses them with the field's own
+    rule, so that all faults of a command line are reported at once.
+    """
+    return [_option(attribute) for attribute in attrs.fields(cls) if attribute.metadata.get("cli", True)]
+
+
+def _option(attribute: attrs.Attribute[Any]) -> click.Option:
+    rule, words = rule_of(attribute), str(attribute.metadata["help"])
+    dashed = attribute.name.replace("_", "-")
+    if not isinstance(attribute.default, attrs.Factory):  # type: ignore[arg-type]
+        words += f"  [default: {_spell(attribute.default)}]"
+    if rule.metavar == "BOOLEAN":
+        flags = [f"--{dashed}", f"--no-{dashed}"]
+        return click.Option([attribute.name, "/".join(flags)], help=words, default=None, callback=_flag_text)
+    return click.Option([f"--{dashed}", attribute.name], metavar=rule.metavar, help=words, type=str, default=None)
+
+
+def _flag_text(_context: click.Context, _parameter: click.Parameter, value: bool | None) -> str | None:
+    return None if value is None else str(value).lower()
+
+
+def _spell(default: object) -> str:
+    """Spell a default the way the command line would take it."""
+    if isinstance(default, tuple):
+        return ",".join(str(item) for item in default)
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "none" if default is None else str(default)
