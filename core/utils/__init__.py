@@ -1,0 +1,1 @@
+"""Meters, timers, results and run directories; import from the modules."""

@@ -1,0 +1,241 @@
+"""Results as data: what was measured (metadata), the number with its error, and collections of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from core.utils.files import append_json_line
+from core.utils.formatting import format_mean_error
+
+RESULT_SCHEMA = "pyml.result/1"
+
+Scalar = str | int | float | bool | None
+
+
+def _protocol(value: object) -> tuple[tuple[str, Scalar], ...]:
+    """Sort a mapping, or pairs, into the hashable form; a scalar is refused if equality would not be sure of it."""
+    if not isinstance(value, Mapping | Iterable) or isinstance(value, str | bytes):
+        raise TypeError(f"protocol: got {value!r} ({type(value).__name__}); accepted: a mapping of names to scalars")
+    pairs = [tuple(pair) for pair in (value.items() if isinstance(value, Mapping) else value)]
+    for pair in pairs:
+        if len(pair) != 2 or not isinstance(pair[0], str):
+            raise TypeError(f"protocol: got the entry {pair!r}; accepted: a name and a scalar")
+        if pair[1] is not None and not isinstance(pair[1], str | int | float | bool):
+            raise TypeError(
+                f"protocol: {pair[0]}: got a {type(pair[1]).__name__}; accepted: str, int, float, bool, None"
+            )
+        if isinstance(pair[1], float) and not math.isfinite(pair[1]):
+            raise ValueError(f"protocol: {pair[0]}: got {pair[1]!r}; accepted: a finite number")
+    if len({pair[0] for pair in pairs}) < len(pairs):
+        raise ValueError(f"protocol: a name came twice in {pairs!r}")
+    return tuple(sorted(pairs))
+
+
+@frozen
+class ResultMetadata:
+    """What a number is about. Frozen and hashable: a dict key.
+
+    Two results are comparable when name, unit and protocol are equal.
+
+    Attributes:
+        name: What was measured, such as ``"denoising_loss"``; times are named ``"time/..."``.
+        n_steps: Steps of the sampler, where one was used.
+        n_samples: Samples generated, where there were any.
+        unit: The unit of replication that the error speaks of: "sample", "image", "batch", "run", ...
+        protocol: Whatever must be equal for two numbers to be comparable; converts from a mapping to a tuple of
+            (name, scalar) pairs sorted by name.
+        higher_is_better: The good direction, or None where there is none.
+    """
+
+    name: str = field(validator=attrs.validators.instance_of(str))
+    n_steps: int | None = None
+    n_samples: int | None = None
+    unit: str = "sample"
+    protocol: tuple[tuple[str, Scalar], ...] = field(default=(), converter=_protocol)
+    higher_is_better: bool | None = None
+
+    def is_comparable_with(self, other: ResultMetadata) -> bool:
+        """Say whether a difference between results of the two would mean anything."""
+        return (self.name, self.unit, self.protocol) == (other.name, other.unit, other.protocol)
+
+    def details(self) -> str:
+        """Return everything but the name and the unit, as "n_steps=18, split=held_out"."""
+        parts = [f"{key}={value}" for key in ("n_steps", "n_samples") if (value := getattr(self, key)) is not None]
+        return ", ".join(parts + [f"{key}={value}" for key, value in self.protocol])
+
+    def __str__(self) -> str:
+        details = self.details()
+        return f"{self.name} (per {self.unit}{'; ' + details if details else ''})"
+
+
+def _bits(value: float) -> float | str:
+    """Compare NaN as equal to itself, so that what was saved and read back is equal to what it was."""
+    return "nan" if math.isnan(value) else value
+
+
+def _real(value: Any) -> float:
+    if isinstance(value, str | bytes | bool) or value is None:
+        raise TypeError(f"got {value!r} ({type(value).__name__}); accepted: a real number")
+    return float(value)
+
+
+@frozen
+class ScalarResult:
+    """A mean, its standard error, and what they rest on.
+
+    Attributes:
+        mean: The estimate; NaN where there is none.
+        error: Its standard error; NaN where the data cannot give one. Never negative.
+        n: The observations that the error rests on, or None if unknown.
+        n_nan: Observations that were NaN; they are not among the ``n``.
+        n_inf: Observations that were infinite; they are among the ``n``.
+    """
+
+    mean: float = field(converter=_real, eq=_bits)
+    error: float = field(default=math.nan, converter=_real, eq=_bits)
+    n: int | None = None
+    n_nan: int = 0
+    n_inf: int = 0
+
+    @error.validator
+    def _not_negative(self, _attribute: object, value: float) -> None:
+        if value < 0:
+            raise ValueError(f"error: got {value!r}; accepted: a number from 0 up, or NaN where it is unknown")
+
+    def remark(self) -> str:
+        """Return "(3 of 5,000 not finite)", or "" where all were finite."""
+        not_finite = self.n_nan + self.n_inf
+        of = "" if self.n is None else f" of {self.n + self.n_nan:,}"
+        return f"({not_finite:,}{of} not finite)" if not_finite else ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (format_mean_error(self.mean, self.error), self.remark()) if part)
+
+
+@frozen
+class ResultRecord:
+    """One result and what it is about."""
+
+    metadata: ResultMetadata
+    result: ScalarResult
+
+    def __str__(self) -> str:
+        n = "n unknown" if self.result.n is None else f"n = {self.result.n:,}"
+        details = self.metadata.details()
+        about = f"{n}, unit {self.metadata.unit}{'; ' + details if details else ''}"
+        return f"{self.metadata.name}: {self.result}  [{about}]"
+
+
+def _records(value: Iterable[ResultRecord]) -> tuple[ResultRecord, ...]:
+    records = tuple(value)
+    for record in records:
+        if not isinstance(record, ResultRecord):
+            raise TypeError(f"records: got a {type(record).__name__}; accepted: ResultRecord")
+    return records
+
+
+@frozen
+class ResultCollection:
+    """Records in the order in which they came; immutable, iterable, printed as an aligned table."""
+
+    records: tuple[ResultRecord, ...] = field(default=(), converter=_records)
+
+    def __iter__(self) -> Iterator[ResultRecord]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> ResultRecord:
+        return self.records[index]
+
+    def __add__(self, other: ResultCollection) -> ResultCollection:
+        if not isinstance(other, ResultCollection):
+            return NotImplemented
+        return ResultCollection(self.records + other.records)
+
+    def filter(self, keep: Callable[[ResultRecord], bool] | None = None, /, **metadata: Any) -> ResultCollection:
+        """Return the records that ``keep`` accepts and whose metadata equal the fields given.
+
+        ``protocol={"split": "held_out"}`` keeps the records whose protocol holds these pairs, whatever else it holds.
+
+        Raises:
+            ValueError: A field that ResultMetadata does not have.
+        """
+        _check_fields(metadata)
+        pairs = set(_protocol(metadata.pop("protocol", ())))
+        return ResultCollection(
+            record
+            for record in self.records
+            if all(getattr(record.metadata, key) == value for key, value in metadata.items())
+            and pairs <= set(record.metadata.protocol)
+            and (keep is None or keep(record))
+        )
+
+    def group_by(self, *fields: str) -> dict[Any, ResultCollection]:
+        """Return a collection for each value of a metadata field (for several fields: each tuple of values).
+
+        Raises:
+            ValueError: No field, or one that ResultMetadata does not have.
+        """
+        _check_fields(fields or [""])
+        groups: dict[Any, list[ResultRecord]] = {}
+        for record in self.records:
+            key = tuple(getattr(record.metadata, name) for name in fields)
+            groups.setdefault(key if len(fields) > 1 else key[0], []).append(record)
+        return {key: ResultCollection(records) for key, records in groups.items()}
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return one flat dict per record: the metadata's fields, then the result's; protocol as a dict."""
+        return [
+            {**attrs.asdict(record.metadata), "protocol": dict(record.metadata.protocol), **attrs.asdict(record.result)}
+            for record in self.records
+        ]
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas DataFrame with a row per record; ImportError with the remedy where pandas is missing."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ImportError("to_dataframe needs pandas, which is not installed; try: pip install pandas") from None
+        return pd.DataFrame(self.to_rows())
+
+    def __str__(self) -> str:
+        from core.utils.tables import result_table
+
+        return result_table(self.records)
+
+
+def _check_fields(names: Iterable[str]) -> None:
+    from core.config.errors import unknown_name
+
+    known = [attribute.name for attribute in attrs.fields(ResultMetadata)]
+    for name in names:
+        if name not in known:
+            raise unknown_name("metadata field", name, known)
+
+
+def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True, evaluation: str | None = None) -> None:
+    """Print a record and append it to the run's results.jsonl; when this returns, no crash can lose it.
+
+    Args:
+        record: The result to log.
+        run_path: The run directory, which must exist.
+        save: Whether to write it; False prints only.
+        evaluation: Id of the evaluation that made it; None for a record that is complete by itself.
+
+    Raises:
+        OSError: The record could not be saved; it has been printed.
+    """
+    from core.utils.serialise import unstructure
+
+    print(record, flush=True)
+    if save:
+        row = {"schema": RESULT_SCHEMA, "evaluation": evaluation, **unstructure(record)}
+        append_json_line(Path(run_path) / "results.jsonl", row)
