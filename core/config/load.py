@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,6 +63,50 @@ def read_config_file(path: Path) -> tuple[Layer, Layer]:
     if not isinstance(everywhere, dict):
         raise ConfigError(f"{path}: {GLOBAL_TABLE}: got a {type(everywhere).__name__}; accepted: a table of fields.")
     return Layer(str(path), table), Layer(f"{path}: {GLOBAL_TABLE}", everywhere)
+
+
+@frozen
+class SavedConfig:
+    """The config of a run as its config.json holds it, before the model's own class is known."""
+
+    path: Path
+    values: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return str(self.values.get("model"))
+
+    def build(self, cls: type[Config]) -> Config:
+        """Build the config; fields that this version does not know are ignored, and said so once each."""
+        known = {a.name: rule_of(a) for a in attrs.fields(cls)}  # type: ignore[arg-type]
+        unknown = sorted(set(self.values) - set(known))
+        if unknown:
+            warnings.warn(f"{self.path}: ignoring unknown fields: {', '.join(unknown)}", stacklevel=2)
+        faults = []
+        for name in set(self.values) & set(known):
+            try:
+                known[name].check(self.values[name])
+            except ValueError:
+                faults.append(describe_fault(f"{self.path}: {name}", self.values[name], known[name]))
+        if faults:
+            raise ConfigError(*sorted(faults))
+        return cls(**{name: value for name, value in self.values.items() if name in known})
+
+
+def read_saved_config(path: Path) -> SavedConfig:
+    """Read a run's config.json.
+
+    Raises:
+        ConfigError: It is missing, unreadable or not a run's config.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as a run's config: {error}.") from None
+    if not isinstance(content, dict) or content.get("schema") != CONFIG_SCHEMA or "config" not in content:
+        raise ConfigError(f"{path}: not a run's config; accepted: JSON with the schema {CONFIG_SCHEMA!r}.")
+    return SavedConfig(path, dict(content["config"]))
 
 
 def _asked_for(saved: object, path: Path) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM as a request to stop: at once, or at the next moment that is safe."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class RunInterrupted(Exception):  # noqa: N818 - no error: someone asked for it
+    """A run was asked to stop and has left its directory in order.
+
+    Attributes:
+        exit_code: 130 for Ctrl-C, 143 for SIGTERM: what the shell would report for the signal.
+    """
+
+    def __init__(self, reason: str, exit_code: int = 130) -> None:
+        self.exit_code = exit_code
+        super().__init__(reason)
+
+
+class StopSignals:
+    """While the block runs, SIGINT and SIGTERM are kept as a request instead of ending the process anywhere.
+
+    The first signal only makes ``requested`` return it: whoever works asks at a moment where all is consistent,
+    puts things in order and raises what came. A second one raises at once, for whoever is in a hurry. With
+    ``deferred=False`` the first one raises, too. Outside the main thread, where Python takes no signals, this does
+    nothing.
+    """
+
+    def __init__(self, *, deferred: bool = True) -> None:
+        self._deferred = deferred
+        self._received: RunInterrupted | None = None
+        self._previous: dict[int, Any] = {}
+
+    def requested(self) -> RunInterrupted | None:
+        """Return what asks the run to stop, or None."""
+        return self._received
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        is_first, name = self._received is None, "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+        self._received = RunInterrupted(f"interrupted by {name}", 128 + number)
+        if not (self._deferred and is_first):
+            raise self._received
