@@ -22,6 +22,7 @@ MODELS, CONFIGS, DATASETS, EVALUATORS, COMMANDS = GROUPS = (
 )
 KIND = {MODELS: "model", CONFIGS: "config", DATASETS: "data set", EVALUATORS: "evaluator", COMMANDS: "command"}
 OURS = "pyml-core"
+RESERVED = {"config", "debug", "device", "dry_run", "experiments_dir", "help", "resume"}
 
 
 class PluginError(RuntimeError):
@@ -119,6 +120,12 @@ def config_class(model: str) -> type[ModelConfig]:
     if not (isinstance(cls, type) and issubclass(cls, ModelConfig)):
         raise PluginError(
             f"config {model!r} of {plugin.distribution}: got {cls!r}; accepted: a subclass of ModelConfig."
+        )
+    reserved = sorted(RESERVED & set(vars(cls).get("__annotations__", {})))
+    if reserved:
+        raise PluginError(
+            f"config {model!r} of {plugin.distribution}: {', '.join(reserved)}: the command line has an option of "
+            "this name already; rename the field."
         )
     return cls
 

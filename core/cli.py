@@ -1,0 +1,114 @@
+"""The command line: a group whose commands are plugins, the two console scripts, and one way to end with an error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from core import plugins
+from core.config.errors import ConfigError, unknown_name
+from core.utils.signals import RunInterrupted
+
+DEBUG = "--debug"
+
+
+class PluginGroup(click.Group):
+    """A group of the commands registered under ``pyml.commands``; listed without being imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all registered commands."""
+        return plugins.names(plugins.COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command; ConfigError with the nearest name where there is none."""
+        command = plugins.load(plugins.COMMANDS, cmd_name)
+        if not isinstance(command, click.Command):
+            owner = plugins.find(plugins.COMMANDS, cmd_name).distribution
+            raise plugins.PluginError(f"command {cmd_name!r} of {owner}: got {command!r}; accepted: a click command.")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name."""
+        if args[0] not in self.list_commands(ctx) and plugins.names(plugins.COMMANDS):
+            raise unknown_name("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with the first line of their help, read from their source without importing it."""
+        from core.commands.summary import summary_of
+
+        rows = [(plugin.name, summary_of(plugin)) for plugin in plugins.registered(plugins.COMMANDS)]
+        with formatter.section("Commands"):
+            if rows:
+                formatter.write_dl(rows)
+            else:
+                formatter.write_text("none is registered: is pyml-core installed? Try: pip install -e .")
+
+
+@click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(DEBUG, is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.version_option(package_name=plugins.OURS, prog_name=plugins.OURS)
+def group() -> None:
+    """Train and evaluate models, and compare many runs: every number with its error."""
+
+
+def run(command: click.Command, arguments: Sequence[str] | None = None, name: str | None = None) -> NoReturn:
+    """Run a command and exit: 0 done, 1 the run failed, 2 wrong usage, 130 and 143 interrupted.
+
+    An error is one clear message; its traceback shows only with ``--debug``.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = command.main(given, prog_name=name, standalone_mode=False)
+    except Exception as error:
+        if DEBUG in given:
+            raise
+        sys.exit(report(error))
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def report(error: Exception) -> int:
+    """Print one message for an error that ended a command and return the exit code it stands for."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2 if isinstance(error, click.UsageError) else 1
+    if isinstance(error, click.exceptions.Abort):
+        click.echo("Interrupted.", err=True)
+        return 130
+    if isinstance(error, RunInterrupted):
+        click.echo(f"Stopped: {error}.", err=True)
+        return error.exit_code
+    if isinstance(error, ConfigError):
+        for fault in error.faults:
+            click.echo(f"Error: {fault}", err=True)
+        return 2
+    kind = "" if isinstance(error, plugins.PluginError) else f"{type(error).__name__}: "
+    click.echo(f"Error: {kind}{error}\n(add {DEBUG} for the traceback)", err=True)
+    return 1
+
+
+def main() -> NoReturn:
+    """Run ``python -m core``."""
+    run(group, name="python -m core")
+
+
+def train_main() -> NoReturn:
+    """Run ``pyml-train``."""
+    from core.commands.train import train
+
+    run(train, name="pyml-train")
+
+
+def eval_main() -> NoReturn:
+    """Run ``pyml-eval``."""
+    from core.commands.eval import evaluate
+
+    run(evaluate, name="pyml-eval")

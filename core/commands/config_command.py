@@ -1,0 +1,112 @@
+"""A click command whose options are the fields of the chosen model's config class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import frozen
+
+from core import plugins
+from core.config.config import GlobalConfig, ModelConfig
+from core.config.load import Layer, build_config, read_config_file, read_saved_config
+from core.config.options import options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@frozen
+class Resolved:
+    """The configs that a command line asks for, and the names of the fields that it gave itself."""
+
+    config: ModelConfig
+    global_config: GlobalConfig
+    given: Mapping[str, str]
+
+
+class ConfigCommand(click.Command):
+    """Offers one option per config field; the callback finds the resolved configs in ``ctx.meta[RESOLVED]``.
+
+    Which model is meant is read from the arguments before they are parsed: from --model, else the --config file,
+    else the run that --resume names, else ModelConfig's default.
+    """
+
+    RESOLVED = "pyml.resolved"
+    _CLASS = "pyml.config_class"
+    _FILE = "pyml.config_file"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Choose the config class, parse with its options, and resolve the layers, reporting all faults at once."""
+        ctx.meta[self._CLASS] = self._choose_class(ctx, args)
+        rest = super().parse_args(ctx, args)
+        ctx.meta[self.RESOLVED] = self._resolve(ctx)
+        return rest
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the command's own options, those of the config class, and those of GlobalConfig."""
+        own = super().get_params(ctx)
+        cls = ctx.meta.get(self._CLASS, ModelConfig)
+        return [*own[:-1], *options_of(cls), *options_of(GlobalConfig), own[-1]]
+
+    def _choose_class(self, ctx: click.Context, args: Sequence[str]) -> type[ModelConfig]:
+        path, resume = _peek(args, "--config"), _peek(args, "--resume")
+        layers = read_config_file(Path(path)) if path else (Layer("", {}), Layer("", {}))
+        ctx.meta[self._FILE] = layers
+        default = ModelConfig().model
+        model = _peek(args, "--model") or layers[0].values.get("model", default)
+        if resume and not _peek(args, "--model"):
+            model = self._model_of(resume, args, layers[1]) or model
+        return plugins.config_class(model) if isinstance(model, str) else ModelConfig
+
+    @staticmethod
+    def _model_of(resume: str, args: Sequence[str], file: Layer) -> str | None:
+        from core.utils.runs import resolve_run
+
+        directory = _peek(args, "--experiments-dir")
+        layers = [file] + ([Layer("", {"experiments_dir": directory}, is_text=True)] if directory else [])
+        where = build_config(GlobalConfig, *layers).experiments_dir
+        return read_saved_config(resolve_run(resume, where) / "config.json").model
+
+    def _resolve(self, ctx: click.Context) -> Resolved:
+        cls: type[ModelConfig] = ctx.meta[self._CLASS]
+        file, file_everywhere = ctx.meta[self._FILE]
+        given = _given(ctx, cls)
+        config, faults = _collect(cls, file, Layer("command line", given, is_text=True))
+        everywhere, more = _collect(
+            GlobalConfig, file_everywhere, Layer("command line", _given(ctx, GlobalConfig), is_text=True)
+        )
+        if config is None or everywhere is None:
+            from core.config.errors import ConfigError
+
+            raise ConfigError(*faults, *more)
+        return Resolved(config, everywhere, {**{name: str(file.values[name]) for name in file.values}, **given})
+
+
+def _collect(cls: type[Any], *layers: Layer) -> tuple[Any, tuple[str, ...]]:
+    from core.config.errors import ConfigError
+
+    try:
+        return build_config(cls, *layers), ()
+    except ConfigError as error:
+        return None, error.faults
+
+
+def _given(ctx: click.Context, cls: type[Any]) -> dict[str, str]:
+    names = [option.name for option in options_of(cls)]
+    return {name: value for name in names if name and (value := ctx.params.pop(name, None)) is not None}
+
+
+def _peek(args: Sequence[str], option: str) -> str | None:
+    """Return the last value given to an option, before click has parsed the arguments."""
+    value = None
+    for index, argument in enumerate(args):
+        if argument == "--":
+            break
+        if argument == option and index + 1 < len(args):
+            value = args[index + 1]
+        elif argument.startswith(f"{option}="):
+            value = argument.partition("=")[2]
+    return value

@@ -1,0 +1,82 @@
+"""``pyml-eval``: evaluate a run; every result with its error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from core import plugins
+from core.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from core.utils.results import ResultCollection
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run", metavar="RUN")
+@click.option("--evaluator", "evaluators", metavar="NAME", multiple=True, help="Run this evaluator; may be repeated.")
+@click.option("--n-steps", metavar="K", multiple=True, type=click.IntRange(2), help="Sampler steps; may be repeated.")
+@click.option("--n-samples", metavar="K", type=click.IntRange(0), help="Images to sample.")
+@click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the evaluation; default: the run's.")
+@click.option("--weights", type=click.Choice(["ema", "raw"]), default="ema", show_default=True, help="Which weights.")
+@click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.  [default: auto]")
+@click.option("--experiments-dir", metavar="PATH", help="Directory that holds the runs.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def evaluate(
+    run: str,
+    evaluators: tuple[str, ...],
+    n_steps: tuple[int, ...],
+    n_samples: int | None,
+    seed: int | None,
+    weights: str,
+    device: str | None,
+    experiments_dir: str | None,
+) -> None:
+    """Evaluate a run and add its results, each with its error, to the run's directory.
+
+    RUN is a path, a run id, a unique prefix of one, or latest. Without --evaluator, every evaluator in the box
+    that supports the run is used.
+    """
+    from core.config.config import GlobalConfig
+    from core.config.load import Layer, build_config
+    from core.utils.runs import resolve_run, run_status
+
+    asked_for = {"device": device, "experiments_dir": experiments_dir}
+    given = {name: value for name, value in asked_for.items() if value is not None}
+    everywhere = build_config(GlobalConfig, Layer("command line", given, is_text=True))
+    for name in evaluators:
+        plugins.find(plugins.EVALUATORS, name)
+    run_path = resolve_run(run, everywhere.experiments_dir)
+    config = plugins.saved_config(run_path)
+    status = run_status(run_path)
+    if status.state != "finished":
+        reason = f": {status.reason}" if status.reason else ""
+        click.echo(f"Note: the run's training is {status.state or 'of unknown state'}{reason}.", err=True)
+    if not evaluators and not plugins.in_the_box(plugins.EVALUATORS):
+        raise ConfigError("no evaluator is registered: is pyml-core installed? Try: pip install -e .")
+
+    from core.commands.progress import reporting
+    from core.diffusion.eval import Evaluator
+    from core.utils.signals import StopSignals
+
+    click.echo(f"Evaluating {run_path}")
+    with StopSignals(deferred=False), reporting() as progress:
+        evaluator = Evaluator(
+            config,
+            run_path,
+            evaluators=evaluators,
+            n_steps=n_steps,
+            n_samples=n_samples,
+            seed=seed,
+            weights=weights,
+            device=everywhere.device,
+            progress=progress,
+        )
+        results = evaluator.evaluate()
+    _summarise(results, run_path)
+
+
+def _summarise(results: ResultCollection, run_path: Path) -> None:
+    click.echo(f"\n{results}\n\nSaved in {run_path / 'results.jsonl'}")

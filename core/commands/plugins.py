@@ -1,0 +1,82 @@
+"""``python -m core plugins``: what is installed, which engine runs, and what is broken."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+
+import click
+
+from core import plugins as registry
+
+
+class TorchNeededError(ImportError):
+    """A plugin's module imports torch, which a quick check does not."""
+
+
+class _WithoutTorch(MetaPathFinder):
+    """Stops the import of torch: 2.5 s are too long for a list."""
+
+    def find_spec(self, fullname: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None) -> None:
+        if fullname == "torch":
+            raise TorchNeededError("imports torch", name=fullname)
+
+
+@click.command("plugins")
+@click.option("--check", is_flag=True, help="Import every plugin to its end, torch included (some seconds).")
+def plugins(check: bool) -> None:
+    """List the installed plugins, the meter's engine, and what is broken and why.
+
+    Without --check a plugin's import is tried up to the point where it imports torch.
+    """
+    blocker = _WithoutTorch()
+    if not check:
+        sys.meta_path.insert(0, blocker)
+    try:
+        for group in registry.GROUPS:
+            click.echo(f"{registry.KIND[group]}s ({group})")
+            rows = [(p.name, f"{p.distribution} {p.version}", state) for p, state in _states(group)]
+            for name, owner, state in rows:
+                click.echo(f"  {name:<16} {owner:<24} {state}".rstrip())
+            if not rows:
+                click.echo("  none; is pyml-core installed? Try: pip install -e .")
+    finally:
+        if not check:
+            sys.meta_path.remove(blocker)
+    click.echo(_engine())
+
+
+def _states(group: str) -> Iterator[tuple[registry.Plugin, str]]:
+    everyone = registry.registered(group)
+    for plugin in everyone:
+        others = [p.distribution for p in everyone if p.name == plugin.name and p is not plugin]
+        if others:
+            yield plugin, f"CLASH: {' and '.join(others)} registers this name, too; uninstall one"
+            continue
+        try:
+            plugin.load()
+        except registry.PluginError as error:
+            yield (
+                plugin,
+                "" if isinstance(error.__cause__, TorchNeededError) else f"BROKEN: {_one_line(error.__cause__)}",
+            )
+        else:
+            yield plugin, ""
+
+
+def _one_line(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}".replace("\n", " ")
+
+
+def _engine() -> str:
+    from core.utils.meters import Meter
+
+    engine = Meter().engine
+    if engine == "c++":
+        return "meter engine: c++"
+    return (
+        "meter engine: python (the same bits, slower). For the C++ engine install a C++ compiler and run: "
+        "PYML_REQUIRE_EXTENSION=1 pip install --force-reinstall --no-deps . (PYML_ENGINE chooses for a process)"
+    )

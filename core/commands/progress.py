@@ -1,0 +1,60 @@
+"""How far long work is: a bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import click
+
+from core.utils.formatting import format_duration
+
+Progress = Callable[[int, int, str], None]
+
+LINE_EVERY_S = 10.0
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[Progress]:
+    """Give a callback ``(step, n_steps_total, text)`` that shows progress on stderr; it may be called at every step."""
+    if sys.stderr.isatty():
+        with _bar() as progress:
+            yield progress
+    else:
+        yield _lines()
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+        last_s = 0.0
+
+        def show(step: int, n_steps_total: int, text: str) -> None:
+            nonlocal last_s
+            if time.monotonic() - last_s > 0.1 or step == n_steps_total:  # a bar's update costs 10 µs, a step 1 ms
+                last_s = time.monotonic()
+                bar.update(task, completed=step, total=n_steps_total, description=text)
+
+        yield show
+
+
+def _lines() -> Progress:
+    start_s = last_s = time.monotonic()
+
+    def show(step: int, n_steps_total: int, text: str) -> None:
+        nonlocal last_s
+        now_s = time.monotonic()
+        if step != n_steps_total and now_s - last_s < LINE_EVERY_S:
+            return
+        last_s = now_s
+        click.echo(f"{step:,}/{n_steps_total:,}  {text}  ({format_duration(now_s - start_s)})", err=True)
+
+    return show

@@ -1,0 +1,41 @@
+"""A command's one-line summary, read from its source: a list of commands must not import them."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from importlib.machinery import ModuleSpec
+
+from core.plugins import Plugin
+
+
+def summary_of(plugin: Plugin) -> str:
+    """Return the first line of the command function's docstring, else of its module's; "" where none can be read.
+
+    A command of another distribution is followed by that distribution's name.
+    """
+    owner = "" if plugin.distribution == "pyml-core" else f"  [{plugin.distribution}]"
+    try:
+        spec = _spec(plugin.entry_point.module)
+        source = spec.loader.get_source(spec.name) if spec and spec.loader else None  # type: ignore[attr-defined]
+        tree = ast.parse(source or "")
+    except Exception:  # a summary is no reason for a list of commands to fail; loading the command will say why
+        return owner.strip()
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    named = [node for node in functions if node.name == plugin.entry_point.attr]
+    text = next(filter(None, (ast.get_docstring(node) for node in [*named, tree])), "")
+    return text.partition("\n")[0] + owner
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Find a module as import would, without executing its parent packages."""
+    spec: ModuleSpec | None = None
+    path = None
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        name = ".".join(parts[:depth])
+        spec = next(filter(None, (finder.find_spec(name, path) for finder in sys.meta_path)), None)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+    return spec

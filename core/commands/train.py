@@ -1,0 +1,95 @@
+"""``pyml-train``: train a model in a run directory of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core import plugins
+from core.commands.config_command import ConfigCommand, Resolved
+from core.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from core.config.config import ModelConfig
+
+MAY_CHANGE_ON_RESUME = {"n_epochs", "n_steps", "n_samples", "checkpoint_every_epochs"}
+
+
+@click.command(cls=ConfigCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML or JSON file of config fields.")
+@click.option("--resume", metavar="RUN", help="Continue a run: a path, an id, a unique prefix of one, or latest.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.pass_context
+def train(ctx: click.Context, /, resume: str | None, dry_run: bool, **_fields: Any) -> None:
+    """Train a model; the run's directory holds its config, curve, results, checkpoints and samples.
+
+    A config comes from defaults < --config FILE < options. The options below are those of the chosen --model.
+    """
+    resolved: Resolved = ctx.meta[ConfigCommand.RESOLVED]
+    if resume is not None:
+        config, run_path = _resumed(resume, resolved)
+    else:
+        config, run_path = resolved.config, None
+    plugins.find(plugins.MODELS, config.model)
+    plugins.find(plugins.DATASETS, config.dataset)
+    if dry_run:
+        click.echo(_spell(resolved, config))
+        return
+    _train(config, resolved, run_path)
+
+
+def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
+    """Return the saved config of the run to continue, with what the command line may change, and its directory."""
+    import attrs
+
+    from core.utils.runs import resolve_run
+
+    run_path = resolve_run(resume, resolved.global_config.experiments_dir)
+    refused = sorted(set(resolved.given) - MAY_CHANGE_ON_RESUME)
+    if refused:
+        raise ConfigError(
+            f"--resume: {', '.join(refused)} cannot change in a run that goes on. Accepted beside --resume: "
+            f"{', '.join(sorted(MAY_CHANGE_ON_RESUME))}. For other values start a new run: "
+            f"pyml-train --config {run_path / 'config.json'} ..."
+        )
+    changes = {name: getattr(resolved.config, name) for name in resolved.given}
+    return attrs.evolve(plugins.saved_config(run_path), **changes), run_path
+
+
+def _spell(resolved: Resolved, config: ModelConfig) -> str:
+    import attrs
+
+    from core.utils.strict_json import dumps
+
+    everywhere = {name: str(value) for name, value in attrs.asdict(resolved.global_config).items()}
+    asked_for = {
+        field.name: getattr(config, field.name) for field in attrs.fields(type(config)) if field.metadata["cli"]
+    }
+    return dumps({**asked_for, "global": everywhere}, indent=2)
+
+
+def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> None:
+    from core.commands.progress import reporting
+    from core.diffusion.train import train_diffusion_model
+    from core.utils.signals import StopSignals
+    from core.utils.utils import create_experiment_subdir, generate_run_id
+
+    plugins.load(plugins.MODELS, config.model)  # before the directory is made: a broken plugin leaves no empty run
+    plugins.load(plugins.DATASETS, config.dataset)
+    resume = run_path
+    if run_path is None:
+        run_path = create_experiment_subdir(resolved.global_config, generate_run_id())
+    click.echo(f"Run {run_path}")
+    with StopSignals() as signals, reporting() as progress:
+        train_diffusion_model(
+            config,
+            run_path,
+            device=resolved.global_config.device,
+            resume=resume,
+            stop=signals.requested,
+            progress=progress,
+        )
+    click.echo(f"Done. Evaluate it with: pyml-eval {run_path}")

@@ -1,0 +1,11 @@
+"""Start ``pyml-eval`` from a clone: ``python scripts/eval.py latest``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from core.cli import eval_main
+
+if __name__ == "__main__":
+    eval_main()

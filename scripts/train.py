@@ -1,0 +1,11 @@
+"""Start ``pyml-train`` from a clone: ``python scripts/train.py --model mlp``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from core.cli import train_main
+
+if __name__ == "__main__":
+    train_main()
