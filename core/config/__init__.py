@@ -1,6 +1,7 @@
 """Configuration: the classes, their files, their command-line options, and the errors a user can mend."""
 
+from core.config import rules
 from core.config.config import GlobalConfig, ModelConfig, option
 from core.config.errors import ConfigError
 
-__all__ = ["ConfigError", "GlobalConfig", "ModelConfig", "option"]
+__all__ = ["ConfigError", "GlobalConfig", "ModelConfig", "option", "rules"]

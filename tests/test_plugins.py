@@ -1,0 +1,144 @@
+"""Plugins: found without being imported; a broken one costs nothing but its own line."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import plugins
+from core.config import ConfigError, ModelConfig
+
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Return a function that installs a distribution (metadata and one module) on sys.path."""
+
+    def make(distribution: str, entry_points: str, source: str = "") -> Path:
+        info = tmp_path / f"{distribution.replace('-', '_')}-2.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 2.0\n")
+        (info / "entry_points.txt").write_text(entry_points)
+        (tmp_path / f"{distribution.replace('-', '_')}_module.py").write_text(source)
+        plugins.registered.cache_clear()
+        return tmp_path
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield make
+    plugins.registered.cache_clear()
+
+
+def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    import os
+
+    environment = {**os.environ, "PYTHONPATH": str(path or "")}
+    return subprocess.run(
+        [sys.executable, "-m", "core", *arguments], capture_output=True, text=True, check=False, env=environment
+    )
+
+
+def test_what_ships_in_the_box_is_registered_through_the_same_entry_points() -> None:
+    assert {"identity", "mlp"} <= set(plugins.in_the_box(plugins.MODELS))
+    assert "digits" in plugins.in_the_box(plugins.DATASETS)
+    assert {"denoising", "sampling"} <= set(plugins.in_the_box(plugins.EVALUATORS))
+    assert {"train", "eval", "plugins", "runs"} <= set(plugins.in_the_box(plugins.COMMANDS))
+
+
+def test_names_are_listed_without_importing_anything(install: Install) -> None:
+    install("bad-one", "[pyml.models]\nexploding = bad_one_module:Model\n", "raise RuntimeError('boom')")
+    assert "exploding" in plugins.names(plugins.MODELS)
+    assert "bad_one_module" not in sys.modules
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_valid_one() -> None:
+    with pytest.raises(ConfigError, match=r"unknown model 'identify'\. Did you mean 'identity'\? Known: .*mlp"):
+        plugins.find(plugins.MODELS, "identify")
+
+
+def test_a_plugin_that_raises_on_import_names_its_distribution_and_the_reason(install: Install) -> None:
+    install("bad-one", "[pyml.models]\nexploding = bad_one_module:Model\n", "raise RuntimeError('boom')")
+    with pytest.raises(plugins.PluginError, match=r"model 'exploding' of bad-one 2.0 .*RuntimeError: boom"):
+        plugins.load(plugins.MODELS, "exploding")
+
+
+def test_a_module_without_the_promised_name_is_a_broken_plugin(install: Install) -> None:
+    install("bad-one", "[pyml.models]\nhollow = bad_one_module:Model\n")
+    with pytest.raises(plugins.PluginError, match=r"bad-one 2.0 .*AttributeError"):
+        plugins.load(plugins.MODELS, "hollow")
+
+
+def test_two_plugins_of_one_name_are_an_error_only_when_the_name_is_asked_for(install: Install) -> None:
+    for distribution in ("first-one", "second-one"):
+        module = f"{distribution.replace('-', '_')}_module"
+        install(distribution, f"[pyml.models]\ntwin = {module}:Model\n", "Model = 1")
+    assert plugins.names(plugins.MODELS).count("twin") == 1
+    with pytest.raises(plugins.PluginError, match=r"'twin' is registered by first-one 2.0 and second-one 2.0"):
+        plugins.find(plugins.MODELS, "twin")
+    assert plugins.find(plugins.MODELS, "identity").distribution == "pyml-core"
+
+
+def test_a_models_own_config_class_serves_it(install: Install) -> None:
+    install(
+        "good-one",
+        "[pyml.models]\nmine = good_one_module:Model\n[pyml.configs]\nmine = good_one_module:Mine\n",
+        "from attrs import frozen\nfrom core.config import ModelConfig, option\nfrom core.config import rules\n"
+        "@frozen(kw_only=True)\nclass Mine(ModelConfig):\n"
+        "    depth: int = option(3, rule=rules.integer(1), help='Number of blocks.')\n",
+    )
+    cls = plugins.config_class("mine")
+    assert cls(model="mine", depth=4).depth == 4  # type: ignore[call-arg]
+    promoted = plugins.with_own_fields(ModelConfig(model="mine", seed=9))
+    assert isinstance(promoted, cls)
+    assert promoted.seed == 9
+    assert plugins.config_class("identity") is ModelConfig
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("Mine = 3", "got 3; accepted: a subclass of ModelConfig"),
+        (
+            "from attrs import frozen\nfrom core.config import ModelConfig, option, rules\n"
+            "@frozen(kw_only=True)\nclass Mine(ModelConfig):\n"
+            "    device: str = option('x', rule=rules.text(), help='A clash.')\n",
+            "device: the command line has an option of this name already",
+        ),
+    ],
+)
+def test_a_config_class_that_cannot_serve_is_refused(install: Install, source: str, message: str) -> None:
+    install("odd-one", "[pyml.models]\nodd = odd_one_module:Model\n[pyml.configs]\nodd = odd_one_module:Mine\n", source)
+    with pytest.raises(plugins.PluginError, match=message):
+        plugins.config_class("odd")
+
+
+def test_a_broken_plugin_costs_one_line_of_the_list_and_nothing_else(install: Install) -> None:
+    path = install(
+        "bad-one",
+        "[pyml.models]\nexploding = bad_one_module:Model\n[pyml.commands]\nburning = bad_one_module:command\n",
+        "raise RuntimeError('boom')",
+    )
+    done = run("plugins", path=path)
+    assert done.returncode == 0, done.stderr
+    broken = [line for line in done.stdout.splitlines() if "BROKEN" in line]
+    assert [line.split()[:3] for line in broken] == [["exploding", "bad-one", "2.0"], ["burning", "bad-one", "2.0"]]
+    assert all("RuntimeError: boom" in line for line in broken)
+    assert "identity" in done.stdout
+    helped = run("--help", path=path)
+    assert helped.returncode == 0
+    assert "burning" in helped.stdout
+    assert "[bad-one]" in helped.stdout
+    used = run("burning", path=path)
+    assert used.returncode == 1
+    assert "command 'burning' of bad-one 2.0 cannot be imported" in used.stderr
+    assert "Traceback" not in used.stderr
+    assert "Traceback" in run("--debug", "burning", path=path).stderr
+
+
+def test_a_plugin_that_raises_after_importing_torch_is_found_by_the_full_check(install: Install) -> None:
+    source = "import torch\nraise RuntimeError('boom')"
+    path = install("late-one", "[pyml.models]\nlate = late_one_module:Model\n", source)
+    assert "BROKEN" not in run("plugins", path=path).stdout
+    assert "BROKEN: RuntimeError: boom" in run("plugins", "--check", path=path).stdout

@@ -1,0 +1,181 @@
+"""Results: immutable, hashable, printed readably, and the same after a round trip through JSON."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.utils import strict_json
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult, log_record
+from core.utils.serialise import UnknownFieldWarning, structure, unstructure
+
+LOSS = ResultMetadata("loss", n_steps=18, unit="image", protocol={"split": "held_out", "draws": 4})
+RECORD = ResultRecord(LOSS, ScalarResult(0.12345, 0.0012, 360))
+
+floats = st.floats(allow_nan=True, allow_infinity=True)
+scalars = st.one_of(
+    st.text(), st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False)
+)
+metadata = st.builds(
+    ResultMetadata,
+    name=st.text(),
+    n_steps=st.none() | st.integers(0, 10**6),
+    n_samples=st.none() | st.integers(0, 10**6),
+    unit=st.sampled_from(["image", "run"]),
+    protocol=st.dictionaries(st.text(), scalars, max_size=4),
+    higher_is_better=st.sampled_from([None, True, False]),
+)
+results = st.builds(
+    ScalarResult, mean=floats, error=floats.map(abs), n=st.none() | st.integers(0, 2**70), n_nan=st.integers(0, 9)
+)
+
+
+def test_metadata_is_a_dict_key_whatever_the_order_of_its_protocol() -> None:
+    other = ResultMetadata("loss", n_steps=18, unit="image", protocol=(("split", "held_out"), ("draws", 4)))
+    assert {LOSS: 1}[other] == 1
+    assert LOSS.protocol == (("draws", 4), ("split", "held_out"))
+
+
+def test_comparable_means_equal_name_unit_and_protocol() -> None:
+    assert LOSS.is_comparable_with(attrs.evolve(LOSS, n_steps=5))
+    for change in ({"name": "other"}, {"unit": "run"}, {"protocol": {"split": "train"}}):
+        assert not LOSS.is_comparable_with(attrs.evolve(LOSS, **change))
+
+
+@pytest.mark.parametrize("value", [LOSS, RECORD, RECORD.result, ResultCollection([RECORD])])
+def test_results_are_frozen(value: Any) -> None:
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(value, attrs.fields(type(value))[0].name, None)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (3, r"protocol: got 3 \(int\); accepted: a mapping"),
+        ({"a": [1]}, "protocol: a: got a list; accepted: str, int, float, bool, None"),
+        ({"a": math.nan}, "protocol: a: got nan; accepted: a finite number"),
+        ([("a", 1), ("a", 2)], "protocol: a name came twice"),
+        ([("a",)], "protocol: got the entry .*; accepted: a name and a scalar"),
+    ],
+)
+def test_a_protocol_that_could_not_be_compared_is_refused(protocol: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        ResultMetadata("x", protocol=protocol)
+
+
+def test_a_negative_error_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"error: got -1.0; accepted: a number from 0 up"):
+        ScalarResult(1.0, -1.0)
+
+
+def test_nan_results_are_equal_to_themselves() -> None:
+    assert ScalarResult(math.nan, math.nan) == ScalarResult(float("nan"), float("nan"))
+    assert ScalarResult(math.nan) != ScalarResult(1.0)
+    assert len({ScalarResult(math.nan), ScalarResult(float("nan"))}) == 1
+
+
+@given(st.lists(st.builds(ResultRecord, metadata, results), max_size=4))
+def test_a_collection_survives_strict_json_bit_for_bit(records: list[ResultRecord]) -> None:
+    collection = ResultCollection(records)
+    text = strict_json.dumps(unstructure(collection))
+    again = structure(json.loads(text, parse_constant=pytest.fail), ResultCollection)
+    assert again == collection
+    for mine, other in zip(collection, again, strict=True):
+        assert mine.result.mean.hex() == other.result.mean.hex()
+
+
+def test_nan_is_null_and_infinities_are_strings_in_json() -> None:
+    assert unstructure(ScalarResult(math.nan, math.inf)) == {
+        "mean": None,
+        "error": "Infinity",
+        "n": None,
+        "n_nan": 0,
+        "n_inf": 0,
+    }
+    assert unstructure(ScalarResult(-math.inf))["mean"] == "-Infinity"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            {"metadata": {"name": 3}, "result": {"mean": 1.0}},
+            r"got 3 \(int\); accepted: str @ ResultRecord.metadata.name",
+        ),
+        (
+            {"metadata": {"name": "x"}, "result": {"mean": "1"}},
+            "got '1'; accepted: a number, null for NaN.*result.mean",
+        ),
+        ({"metadata": {"name": "x"}}, "missing field 'result' @ ResultRecord.result"),
+        ({"metadata": {"name": "x"}, "result": {"mean": 1.0, "n": 2.5}}, r"got 2.5 \(float\)"),
+    ],
+)
+def test_a_corrupt_record_is_refused_with_the_place_and_the_reason(value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        structure(value, ResultRecord)
+
+
+def test_an_unknown_field_is_ignored_and_said_so_once() -> None:
+    row = {**unstructure(RECORD), "from_the_future": 1}
+    with pytest.warns(UnknownFieldWarning, match="ignoring the unknown field ResultRecord.from_the_future"):
+        assert structure(row, ResultRecord) == RECORD
+    assert structure(row, ResultRecord) == RECORD  # a second warning would be an error
+
+
+def test_results_print_readably() -> None:
+    assert str(RECORD.result) == "0.1235 ± 0.0012"
+    assert str(RECORD) == "loss: 0.1235 ± 0.0012  [n = 360, unit image; n_steps=18, draws=4, split=held_out]"
+    assert str(LOSS) == "loss (per image; n_steps=18, draws=4, split=held_out)"
+    assert str(ScalarResult(1.0, 0.5, n=4998, n_nan=2, n_inf=1)) == "1.00 ± 0.50 (3 of 5,000 not finite)"
+
+
+def test_a_collection_prints_as_a_table_aligned_at_the_error() -> None:
+    table = str(ResultCollection([RECORD, ResultRecord(ResultMetadata("time/train_s"), ScalarResult(1234.5))]))
+    header, rule, first, second = table.splitlines()
+    assert header.split() == ["result", "mean", "±", "error", "n", "unit", "details"]
+    assert first.index("±") == second.index("±")
+    assert set(rule) == {"─", " "}
+    assert str(ResultCollection()) == "(no results)"
+
+
+def test_collections_iterate_concatenate_filter_and_group() -> None:
+    other = ResultRecord(attrs.evolve(LOSS, n_steps=5), ScalarResult(2.0))
+    collection = ResultCollection([RECORD]) + ResultCollection([other])
+    assert list(collection) == [RECORD, other]
+    assert len(collection) == 2
+    assert list(collection.filter(n_steps=5)) == [other]
+    assert list(collection.filter(lambda record: record.result.mean < 1)) == [RECORD]
+    assert len(collection.filter(protocol={"split": "held_out"})) == 2
+    assert len(collection.filter(protocol={"split": "train"})) == 0
+    assert {key: len(group) for key, group in collection.group_by("n_steps").items()} == {18: 1, 5: 1}
+    assert set(collection.group_by("name", "n_steps")) == {("loss", 18), ("loss", 5)}
+    with pytest.raises(ValueError, match=r"unknown metadata field 'nmae'\. Did you mean 'name'"):
+        collection.filter(nmae="loss")
+
+
+def test_rows_for_a_data_frame_hold_metadata_and_result() -> None:
+    (row,) = ResultCollection([RECORD]).to_rows()
+    assert row["name"] == "loss"
+    assert row["protocol"] == {"draws": 4, "split": "held_out"}
+    assert (row["mean"], row["error"], row["n"]) == (0.12345, 0.0012, 360)
+
+
+def test_the_logger_prints_and_saves_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log_record(RECORD, tmp_path, evaluation="eval-0001")
+    log_record(RECORD, tmp_path, save=False)
+    assert capsys.readouterr().out == f"{RECORD}\n" * 2
+    row = json.loads((tmp_path / "results.jsonl").read_text())
+    assert (row["schema"], row["evaluation"]) == ("pyml.result/1", "eval-0001")
+    assert structure(row, ResultRecord) == RECORD
+
+
+def test_results_import_neither_cattrs_nor_torch() -> None:
+    code = "import sys, core.utils.results; print(sorted({'cattrs', 'torch', 'rich'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
