@@ -1,0 +1,45 @@
+# Two commands a fresh machine needs: `make demo` and `make test`. Each makes the virtual environment it uses.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SOURCES = pyproject.toml setup.py constraints.txt $(wildcard csrc/*.hpp csrc/*.cpp)
+
+.PHONY: demo test lint cpp-test wheel-test python-test clean
+
+demo: $(VENV)/.installed  ## train a diffusion model on real digits and evaluate it: about two minutes
+	$(BIN)/pyml-train --model mlp
+	$(BIN)/pyml-eval latest
+
+test: lint cpp-test wheel-test python-test  ## everything that continuous integration checks
+
+lint: $(VENV)/.installed-for-tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest core._meter
+
+cpp-test:
+	sh csrc/tests/run.sh
+
+wheel-test: $(VENV)/.installed-for-tests
+	$(BIN)/python tests/packaging/check_wheel.py
+
+python-test: $(VENV)/.installed-for-tests
+	PYML_REQUIRE_EXTENSION=1 $(BIN)/python -m pytest -n 2
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-for-tests: $(VENV)/bin/python $(SOURCES)
+	PYML_REQUIRE_EXTENSION=1 $(PIP) --editable '.[test]'
+	touch $@ $(VENV)/.installed
+
+clean:  ## remove the environment and everything built; runs stay
+	rm -rf $(VENV) build dist *.egg-info core/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
