@@ -1,0 +1,233 @@
+"""The command line as a user meets it: exit codes, one clear message, nothing lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.cli import group, run
+from core.commands.eval import evaluate
+from core.commands.train import train
+from core.utils.runs import run_ids
+
+COMMANDS = {"train": train, "eval": evaluate, "core": group}
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYML_EXPERIMENTS_DIR", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def invoke(experiments: Path, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """Return a function that runs a command in this process: its exit code, stdout and stderr."""
+
+    def call(command: str, *arguments: str | Path) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run(COMMANDS[command], [str(argument) for argument in arguments], name=command)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out, err
+
+    return call
+
+
+def tree(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_the_placeholder_trains_and_evaluates_at_once_and_says_what_it_is(invoke: Invoke, experiments: Path) -> None:
+    code, out, _ = invoke("train")
+    assert code == 0
+    assert "placeholder" in out
+    assert "mlp" in out
+    (run_id,) = run_ids(experiments)
+    code, out, _ = invoke("eval", "latest")
+    assert code == 0
+    assert "±" in out
+    assert {"config.json", "environment.json", "status.json", "results.jsonl"} <= set(tree(experiments / run_id))
+
+
+def test_the_run_directory_says_what_was_asked_for_and_how_it_ended(invoke: Invoke, experiments: Path) -> None:
+    invoke("train", "--seed", "7")
+    (run_id,) = run_ids(experiments)
+    config = json.loads((experiments / run_id / "config.json").read_text())
+    assert config["config"]["seed"] == 7
+    assert config["config"]["model"] == "identity"
+    assert config["plugins"]["model"]["distribution"] == "pyml-core"
+    assert json.loads((experiments / run_id / "status.json").read_text())["state"] == "finished"
+
+
+def test_a_dry_run_prints_a_config_that_can_be_used_and_does_nothing(
+    invoke: Invoke, experiments: Path, tmp_path: Path
+) -> None:
+    code, out, _ = invoke("train", "--model", "mlp", "--seed", "3", "--dry-run")
+    assert code == 0
+    assert not experiments.exists()
+    (tmp_path / "again.json").write_text(out)
+    code, again, _ = invoke("train", "--config", tmp_path / "again.json", "--dry-run")
+    assert (code, again) == (0, out)
+    assert json.loads(out)["seed"] == 3
+
+
+def test_options_win_over_the_file(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('model = "mlp"\nseed = 1\nbatch_size = 5\n')
+    code, out, _ = invoke("train", "--config", tmp_path / "run.toml", "--seed", "2", "--dry-run")
+    assert code == 0
+    config = json.loads(out)
+    assert (config["model"], config["seed"], config["batch_size"]) == ("mlp", 2, 5)
+
+
+def test_help_offers_the_fields_of_the_chosen_model(invoke: Invoke) -> None:
+    from core import plugins
+    from core.config import ModelConfig
+
+    own = set(plugins.config_class("mlp").__annotations__) - set(ModelConfig.__annotations__)
+    assert own, "the test needs a model with options of its own"
+    _, plain, _ = invoke("train", "--help")
+    _, out, _ = invoke("train", "--model", "mlp", "--help")
+    for name in own:
+        assert f"--{name.replace('_', '-')} " in out
+        assert f"--{name.replace('_', '-')} " not in plain
+    assert "--learning-rate NUMBER" in plain
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("train", ["--model", "identify"], r"unknown model 'identify'. Did you mean 'identity'? Known: "),
+        ("train", ["--dataset", "digit"], r"unknown data set 'digit'. Did you mean 'digits'?"),
+        ("train", ["--lerning-rate", "1"], "--learning-rate"),
+        ("train", ["--seed", "x"], "--seed: got 'x' (str); accepted: an integer, at least 0"),
+        ("train", ["--config", "none.toml"], "none.toml: cannot be read as a config file"),
+        ("train", ["--resume", "2026"], "no run '2026'"),
+        ("eval", ["nothing"], "no run 'nothing'"),
+        ("eval", ["latest"], "holds no run yet. Try: pyml-train"),
+        ("eval", ["latest", "--evaluator", "denoise"], "unknown evaluator 'denoise'. Did you mean 'denoising'?"),
+        ("eval", ["latest", "--n-steps", "1"], "--n-steps"),
+        ("eval", [], "RUN"),
+        ("core", ["plugin"], "unknown command 'plugin'. Did you mean 'plugins'?"),
+    ],
+)
+def test_wrong_usage_is_one_message_and_exit_code_2(
+    invoke: Invoke, experiments: Path, command: str, arguments: list[str], message: str
+) -> None:
+    code, _, err = invoke(command, *arguments)
+    assert code == 2
+    assert message in err
+    assert not experiments.exists(), "wrong usage leaves nothing behind"
+
+
+def test_five_mistakes_of_file_and_command_line_are_told_at_once(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('learning_rat = 1\nseed = -1\nbatch_size = "x"\n')
+    code, _, err = invoke("train", "--config", tmp_path / "run.toml", "--n-epochs", "0", "--device", " ")
+    assert code == 2
+    errors = [line for line in err.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 5
+    assert sum("run.toml: " in line for line in errors) == 3
+
+
+def test_an_experiments_directory_that_cannot_be_written_is_one_message(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = invoke("train", "--experiments-dir", tmp_path / "file")
+    assert code == 2
+    assert "cannot be written" in err or "exists already" in err
+
+
+def test_an_ambiguous_prefix_names_the_runs(invoke: Invoke, experiments: Path) -> None:
+    invoke("train")
+    invoke("train")
+    before = tree(experiments)
+    code, _, err = invoke("eval", "20")
+    assert code == 2
+    assert "is ambiguous: 2 runs begin so" in err
+    assert tree(experiments) == before
+
+
+def test_a_run_that_failed_is_refused_with_its_reason_and_left_as_it_was(invoke: Invoke, experiments: Path) -> None:
+    invoke("train", "--model", "mlp", "--n-epochs", "1", "--learning-rate", "1e30", "--hidden-layer-sizes", "8")
+    (run_id,) = run_ids(experiments)
+    status = json.loads((experiments / run_id / "status.json").read_text())
+    assert status["state"] == "failed"
+    before = tree(experiments)
+    code, _, err = invoke("eval", run_id)
+    assert code in {1, 2}
+    assert status["reason"] in err
+    assert tree(experiments) == before
+
+
+def test_a_truncated_results_file_costs_its_torn_line_only(invoke: Invoke, experiments: Path) -> None:
+    invoke("train")
+    (run_id,) = run_ids(experiments)
+    path = experiments / run_id / "results.jsonl"
+    torn = path.read_bytes()[:-20]
+    path.write_bytes(torn)
+    code, _, _ = invoke("eval", run_id)
+    assert code == 0
+    assert path.read_bytes().startswith(torn)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_checkpoint_and_a_status_that_says_so(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    arguments = ["--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--experiments-dir", "runs"]
+    program = "from core.cli import train_main; train_main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert process.stderr is not None
+    while True:  # until the first sign that training is under way
+        if list(tmp_path.glob("runs/*/metrics.jsonl")):
+            break
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    (run_path,) = (tmp_path / "runs").iterdir()
+    assert json.loads((run_path / "status.json").read_text())["state"] == "interrupted"
+    assert list((run_path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["train", "--model", "mlp", "--help"],
+        ["train", "--model", "mlp", "--dry-run"],
+        ["eval", "--help"],
+        ["plugins"],
+        ["runs"],
+        ["runs", "--help"],
+    ],
+)
+def test_commands_that_only_look_never_import_torch(tmp_path: Path, arguments: list[str]) -> None:
+    # A torch that cannot be imported shadows the real one: whoever imports it fails.
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYML_EXPERIMENTS_DIR": str(tmp_path / "runs")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "core", *arguments], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert "torch was imported" not in done.stderr
+
+
+def test_the_starters_of_a_clone_do_what_the_console_scripts_do() -> None:
+    root = Path(__file__).parents[1]
+    for name in ("train", "eval"):
+        done = subprocess.run(
+            [sys.executable, str(root / "scripts" / f"{name}.py"), "--help"], capture_output=True, text=True, check=True
+        )
+        assert f"Usage: pyml-{name}" in done.stdout
