@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -64,7 +66,12 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = command.main(given, prog_name=name, standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            code = command.main(given, prog_name=name, standalone_mode=False)
+    except BrokenPipeError:  # whoever read our output has seen enough, as in "runs | head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         if DEBUG in given:
             raise
@@ -73,6 +80,10 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
         click.echo("Interrupted.", err=True)
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_warning(message: Warning | str, *_where: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
 
 
 def report(error: Exception) -> int:

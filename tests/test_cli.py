@@ -231,3 +231,10 @@ def test_the_starters_of_a_clone_do_what_the_console_scripts_do() -> None:
             [sys.executable, str(root / "scripts" / f"{name}.py"), "--help"], capture_output=True, text=True, check=True
         )
         assert f"Usage: pyml-{name}" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m core --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert "Error" not in done.stderr
+    assert "Traceback" not in done.stderr

@@ -29,6 +29,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     monkeypatch.syspath_prepend(str(tmp_path))
     yield make
     plugins.registered.cache_clear()
+    for path in tmp_path.glob("*_module.py"):
+        sys.modules.pop(path.stem, None)
 
 
 def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -45,7 +45,7 @@ def plugins(check: bool) -> None:
     finally:
         if not check:
             sys.meta_path.remove(blocker)
-    click.echo(_engine())
+    click.echo(engine_line())
 
 
 def _states(group: str) -> Iterator[tuple[registry.Plugin, str]]:
@@ -70,7 +70,8 @@ def _one_line(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}".replace("\n", " ")
 
 
-def _engine() -> str:
+def engine_line() -> str:
+    """Say which engine of the meter runs, and how to get the faster one where it is missing."""
     from core.utils.meters import Meter
 
     engine = Meter().engine
