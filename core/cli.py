@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
@@ -82,7 +82,15 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say_warning(message: Warning | str, *_where: object) -> None:
+def _say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Stand in for ``warnings.showwarning``: where in our code a warning arose says nothing to a user."""
     click.echo(f"Warning: {message}", err=True)
 
 
