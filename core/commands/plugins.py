@@ -31,6 +31,8 @@ def plugins(check: bool) -> None:
 
     Without --check a plugin's import is tried up to the point where it imports torch.
     """
+    from core.utils import engines  # 80 ms of numpy
+
     blocker = _WithoutTorch()
     if not check:
         sys.meta_path.insert(0, blocker)
@@ -45,7 +47,7 @@ def plugins(check: bool) -> None:
     finally:
         if not check:
             sys.meta_path.remove(blocker)
-    click.echo(engine_line())
+    click.echo(engines.describe())
 
 
 def _states(group: str) -> Iterator[tuple[registry.Plugin, str]]:
@@ -68,16 +70,3 @@ def _states(group: str) -> Iterator[tuple[registry.Plugin, str]]:
 
 def _one_line(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}".replace("\n", " ")
-
-
-def engine_line() -> str:
-    """Say which engine of the meter runs, and how to get the faster one where it is missing."""
-    from core.utils.meters import Meter
-
-    engine = Meter().engine
-    if engine == "c++":
-        return "meter engine: c++"
-    return (
-        "meter engine: python (the same bits, slower). For the C++ engine install a C++ compiler and run: "
-        "PYML_REQUIRE_EXTENSION=1 pip install --force-reinstall --no-deps . (PYML_ENGINE chooses for a process)"
-    )

@@ -72,9 +72,9 @@ def _spell(resolved: Resolved, config: ModelConfig) -> str:
 
 
 def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> None:
-    from core.commands.plugins import engine_line
     from core.commands.progress import reporting
     from core.diffusion.train import train_diffusion_model
+    from core.utils import engines
     from core.utils.signals import StopSignals
     from core.utils.utils import create_experiment_subdir, generate_run_id
 
@@ -84,8 +84,7 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
     if run_path is None:
         run_path = create_experiment_subdir(resolved.global_config, generate_run_id())
     click.echo(f"Run {run_path}")
-    if "python" in (line := engine_line()).split():
-        click.echo(line)
+    click.echo(engines.describe())
     with StopSignals() as signals, reporting() as progress:
         train_diffusion_model(
             config,
