@@ -33,6 +33,9 @@ class Engine(Protocol):
     def name(self) -> str:
         """The engine's name, one of ``ENGINES``."""
 
+    def update(self, measures: Mapping[str, Any] | None = None, /, *, n: Any = 1, **values: Any) -> None:
+        """Add one update, whole or not at all."""
+
     def names(self) -> list[str]:
         """Return the measures' names: the declared ones, then the others as they came."""
 

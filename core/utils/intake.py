@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.config.errors import nearest
-from core.utils.measure import COUNT_BITS
+from core.utils.measure import COUNT_BITS, Measure, of_float, of_integer
 from core.utils.transfers import Transfers
 from core.utils.values import OnDevice, Standard, standard, weight
+
+#: What an engine adds: one float, an array (see ``core.utils.exact.measure_array``), or observations given as a state.
+Plain: TypeAlias = float | NDArray[Any] | Measure
 
 
 class Intake:
@@ -30,18 +35,23 @@ class Intake:
 
     def take(
         self, measures: Mapping[str, object] | None, n: object, values: dict[str, object], fold: Callable[..., None]
-    ) -> tuple[dict[str, Standard], int] | None:
-        """Return an update's values in standard form and its weight, ready to be folded in.
+    ) -> tuple[dict[str, Plain], int] | None:
+        """Return an update's values in plain form and its weight, ready to be added.
 
-        None means that the update holds CUDA tensors; ``fold(values, n=n)`` is called once they have arrived.
+        Args:
+            measures: The update's mapping, if any.
+            n: Its ``n``.
+            values: Its keywords.
+            fold: The engine's ``update``. The answer None means that the update holds CUDA tensors, and goes through
+                ``fold`` once they have arrived.
 
         Raises:
             TypeError, ValueError, KeyError: A value, ``n`` or a name is none that the meter takes.
         """
         named = _named(measures, values)
-        w = weight(n, named)
         for name in named:
             self.check_name(name)
+        w = weight(n, named)
         taken = {name: standard(name, value) for name, value in named.items()}
         if w != 1:
             for name, value in taken.items():
@@ -49,7 +59,7 @@ class Intake:
         if any(isinstance(value, OnDevice) for value in taken.values()):
             self.transfers.start(taken, w, fold)
             return None
-        return taken, w
+        return {name: _plain(value, w) for name, value in taken.items()}, w
 
     def check_name(self, name: object) -> None:
         """Raise TypeError for a name that is no string, KeyError for one that was not declared."""
@@ -57,6 +67,18 @@ class Intake:
             raise TypeError(f"{name!r}: got a measure's name of type {type(name).__name__}; accepted: str")
         if self.declared and name not in self.declared:
             raise unknown_measure(name, self.declared)
+
+
+def _plain(value: Standard, w: int) -> Plain:
+    if isinstance(value, float | np.ndarray):
+        return value
+    if isinstance(value, int):
+        return of_integer(value, w)
+    assert isinstance(value, list)  # an OnDevice has been seen to
+    total = Measure()
+    for item in value:
+        total = total.merge(of_float(item) if isinstance(item, float) else of_integer(item))
+    return total
 
 
 def unknown_measure(name: str, known: Iterable[str]) -> KeyError:
@@ -87,7 +109,8 @@ def _named(measures: Mapping[str, object] | None, values: dict[str, object]) -> 
         )
     if twice := sorted(measures.keys() & values.keys()):
         raise TypeError(f"{', '.join(twice)}: got a value by the mapping and one by keyword; accepted: one of them")
-    return {**measures, **values}
+    named = {**measures, **values}
+    return {str(name) if isinstance(name, str) else name: value for name, value in named.items()}  # no subclass of str
 
 
 def _check_is_scalar(name: str, value: Standard, w: int) -> None:

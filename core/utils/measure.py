@@ -42,10 +42,6 @@ class Measure(NamedTuple):
             self.neginf + other.neginf,
         )
 
-    def weighted(self, w: int) -> "Measure":
-        """Return the state after the same observations, each the mean of ``w`` times as many samples."""
-        return self._replace(n=self.n * w, s1=self.s1 * w, s2=self.s2 * w)
-
 
 def _smaller(a: float | None, b: float | None) -> float | None:
     """Return the smaller of two values, either of which may be missing."""

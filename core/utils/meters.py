@@ -156,7 +156,7 @@ class Meter:
             raise ValueError(
                 f"merge: got a meter with nan_policy={other._nan_policy!r}; accepted: {self._nan_policy!r}, as here"
             )
-        other._intake.transfers.finish()
+        other._intake.transfers.finish(other._engine.update)
         if type(self._engine) is type(other._engine):
             self._engine.merge(other._engine)
         else:
@@ -222,11 +222,11 @@ class Meter:
         return self._nan_policy == "omit"
 
     def _read(self, name: str) -> Measure:
-        self._intake.transfers.finish()
+        self._intake.transfers.finish(self._engine.update)
         return Measure._make(self._engine.measure(name))
 
     def _measures(self) -> dict[str, Measure]:
-        self._intake.transfers.finish()
+        self._intake.transfers.finish(self._engine.update)
         return {name: Measure._make(fields) for name, fields in self._engine.measures().items()}
 
     def _result(self, measure: Measure) -> ScalarResult:

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from core.utils.exact import measure_array
-from core.utils.intake import Intake, check_capacity, nan_refused, unknown_measure
-from core.utils.measure import Measure, of_float, of_integer
-from core.utils.values import OnDevice, Standard
+from core.utils.intake import Intake, Plain, check_capacity, nan_refused, unknown_measure
+from core.utils.measure import Measure, of_float
 
 MOST_PENDING = 2048  #: Plain floats kept before they are summed.
 
@@ -136,17 +135,14 @@ _FEW = 12  #: Values for which NumPy costs more than it saves.
 def _measure_floats(values: list[float]) -> Measure:
     if len(values) > _FEW:
         return measure_array(np.array(values))
-    return _measure([*values], 1)
+    total = _EMPTY
+    for value in values:
+        total = total.merge(of_float(value))
+    return total
 
 
-def _measure(value: Standard, w: int) -> Measure:
-    """Return the state after one observation, or one per item."""
-    if isinstance(value, np.ndarray):
-        return measure_array(value)
-    if isinstance(value, list):
-        total = _EMPTY
-        for item in value:
-            total = total.merge(_measure(item, w))
-        return total
-    assert not isinstance(value, OnDevice)
-    return of_float(value, w) if isinstance(value, float) else of_integer(value, w)
+def _measure(value: Plain, w: int) -> Measure:
+    """Return the state after one observation, the mean of ``w`` samples, or after an array of them."""
+    if isinstance(value, float):
+        return of_float(value, w)
+    return value if isinstance(value, Measure) else measure_array(value)

@@ -42,7 +42,6 @@ class Transfer(NamedTuple):
     values: dict[str, Standard | Arriving]
     n: int
     n_bytes: int
-    fold: Fold
 
     def is_done(self) -> bool:
         """Say whether all its values have arrived."""
@@ -54,9 +53,9 @@ class Transfer(NamedTuple):
             if isinstance(value, Arriving):
                 value.event.synchronize()
 
-    def land(self) -> None:
+    def land(self, fold: Fold) -> None:
         """Fold the values in; they have arrived."""
-        self.fold(
+        fold(
             {
                 name: from_host_tensor(name, value.host) if isinstance(value, Arriving) else value
                 for name, value in self.values.items()
@@ -66,7 +65,10 @@ class Transfer(NamedTuple):
 
 
 class Transfers:
-    """The updates in flight, oldest first. An update lands whole: all its measures, or none and an error later."""
+    """The updates in flight, oldest first. An update lands whole: all its measures, or none and an error later.
+
+    ``fold`` is an engine's ``update``. It is never kept: engine and transfers would hold each other alive.
+    """
 
     __slots__ = ("_bytes", "_faults", "_lock", "_queue")
 
@@ -87,26 +89,28 @@ class Transfers:
             else:  # the caller may overwrite its array before this update lands
                 copies[name] = value.copy() if isinstance(value, np.ndarray) else value
         with self._lock:
-            self._queue.append(Transfer(copies, n, n_bytes, fold))
+            self._queue.append(Transfer(copies, n, n_bytes))
             self._bytes += n_bytes
             while self._queue and (self._bytes > MOST_BYTES or self._queue[0].is_done()):
                 try:
-                    self._land_oldest()
+                    self._land_oldest(fold)
                 except ValueError as fault:  # a NaN under nan_policy="raise", which the next read-out reports
                     self._faults.append(fault)
 
-    def finish(self) -> None:
+    def finish(self, fold: Fold) -> None:
         """Wait for everything and fold it in.
 
         Raises:
             ValueError: An update held a NaN that its meter refuses. It was dropped whole; a further call goes on
                 with the rest.
         """
+        if not (self._queue or self._faults or self._bytes):
+            return
         with self._lock:
             if self._faults:
                 raise self._faults.popleft()
             while self._queue:
-                self._land_oldest()
+                self._land_oldest(fold)
 
     def clear(self) -> None:
         """Drop whatever is in flight, and the errors not yet reported."""
@@ -115,12 +119,14 @@ class Transfers:
             self._faults.clear()
             self._bytes = 0
 
-    def _land_oldest(self) -> None:
+    def _land_oldest(self, fold: Fold) -> None:
         transfer = self._queue[0]
         transfer.wait()
         self._queue.popleft()
-        self._bytes -= transfer.n_bytes
-        transfer.land()
+        try:
+            transfer.land(fold)
+        finally:
+            self._bytes -= transfer.n_bytes  # last: until then a reader does not take the queue for empty
 
 
 def copy_to_host(tensor: torch.Tensor) -> Arriving:
