@@ -11,16 +11,11 @@ if TYPE_CHECKING:
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
     """Return a table with a ruled header; the columns named in ``right`` are aligned to the right."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for cell, width, name in zip(cells, widths, header, strict=True)
-        )
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(header), "  ".join("─" * width for width in widths), *map(line, rows)])
+    row = "  ".join(f"%{'' if name in right else '-'}{width}s" for name, width in zip(header, widths, strict=True))
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([(row % tuple(header)).rstrip(), rule, *((row % tuple(cells)).rstrip() for cells in rows)])
 
 
 def result_table(records: Sequence[ResultRecord]) -> str:
