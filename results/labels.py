@@ -1,0 +1,60 @@
+"""Short names for measures and groups: a name, and only those details in which same-named things differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from core.utils.results import ResultMetadata
+
+
+def measure_labels(measures: Iterable[ResultMetadata]) -> dict[ResultMetadata, str]:
+    """Return a label for each of the measures, such as "frechet" or "frechet (n_steps=18)" where two share a name."""
+    by_name: dict[str, list[ResultMetadata]] = {}
+    for metadata in measures:
+        by_name.setdefault(metadata.name, []).append(metadata)
+    labels = {}
+    for name, alike in by_name.items():
+        details = differing([_details(metadata) for metadata in alike])
+        for metadata, parts in zip(alike, details, strict=True):
+            labels[metadata] = printable(f"{name} ({parts})" if parts else name)
+    return labels
+
+
+def differing(things: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Describe each mapping by the entries in which the mappings differ, as "n_steps=18, split=held_out"."""
+    names = list(dict.fromkeys(name for thing in things for name in thing))
+    varying = [name for name in names if any(_get(thing, name) != _get(things[0], name) for thing in things)]
+    return [", ".join(f"{name}={spell(thing[name])}" for name in varying if name in thing) for thing in things]
+
+
+def spell(value: object) -> str:
+    """Write a config value the way the command line would take it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(spell, value))
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) and float(f"{value:.6g}") == value else str(value)
+
+
+def printable(text: str) -> str:
+    """Replace control characters, line ends among them: what a config says must not steer the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def is_time(metadata: ResultMetadata) -> bool:
+    """Say whether a measure is a time: no result of the model, and different on every machine."""
+    return metadata.name.startswith("time/")
+
+
+def _details(metadata: ResultMetadata) -> dict[str, Any]:
+    return {
+        **{name: value for name in ("n_steps", "n_samples") if (value := getattr(metadata, name)) is not None},
+        "unit": metadata.unit,
+        **dict(metadata.protocol),
+        "higher_is_better": metadata.higher_is_better,
+    }
+
+
+def _get(thing: Mapping[str, Any], name: str) -> tuple[bool, Any]:
+    return (name in thing, thing.get(name))

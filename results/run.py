@@ -1,0 +1,115 @@
+"""One run, read from its directory when it is asked for something and never written to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.config.load import CONFIG_SCHEMA
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
+from core.utils.runs import STATUS_SCHEMA
+from results.run_files import Fault, Measures, read_measures, read_object
+from results.run_state import RunState, run_state
+
+if TYPE_CHECKING:
+    from core.utils.result_log import ResultLog
+
+
+class Run:
+    """A run: id, path, config, status, results. Each file is read once, at first use; what fails becomes a fault.
+
+    Attributes:
+        id: The name of its directory.
+        path: The directory.
+        faults: What could not be read of the files that were asked for so far.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._directory = str(path)
+        self.id = self._directory.rstrip("/").rpartition("/")[2]
+        self.faults: list[Fault] = []
+
+    @property
+    def path(self) -> Path:
+        """The run's directory."""
+        return Path(self._directory)
+
+    def __repr__(self) -> str:
+        return f"Run({self._directory!r})"
+
+    @cached_property
+    def _saved_config(self) -> Mapping[str, Any]:
+        return self._read("config.json", CONFIG_SCHEMA) or {}
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The hyperparameters by name, as config.json holds them; empty where it cannot be read."""
+        config = self._saved_config.get("config")
+        return config if isinstance(config, dict) else {}
+
+    @property
+    def plugins(self) -> Mapping[str, Mapping[str, str]]:
+        """For "model" and "dataset" the name, distribution and version that served them."""
+        plugins = self._saved_config.get("plugins")
+        return plugins if isinstance(plugins, dict) else {}
+
+    @cached_property
+    def status(self) -> RunState:
+        """How the run is doing, dead ones told apart from running ones."""
+        return run_state(self._read("status.json", STATUS_SCHEMA))
+
+    @cached_property
+    def environment(self) -> Mapping[str, Any]:
+        """What the run ran on; empty where it cannot be read."""
+        from core.utils.environment import ENVIRONMENT_SCHEMA
+
+        return self._read("environment.json", ENVIRONMENT_SCHEMA) or {}
+
+    @property
+    def code_version(self) -> str:
+        """The model's distribution and version with the commit, such as "pyml-core 0.1.0, 1a2b3c4d5e6f (dirty)"."""
+        model = self.plugins.get("model", {})
+        parts = [f"{model['distribution']} {model['version']}"] if {"distribution", "version"} <= set(model) else []
+        commit = self.environment.get("git_commit")
+        if commit:
+            parts.append(str(commit)[:12] + (" (dirty)" if self.environment.get("git_dirty") else ""))
+        return ", ".join(parts) or "unknown"
+
+    @cached_property
+    def measures(self) -> Measures:
+        """The newest complete result per metadata, as plain dicts of a ScalarResult's fields: the fast way to many."""
+        measures, faults = read_measures(f"{self._directory}/results.jsonl")
+        self.faults.extend(faults)
+        return measures
+
+    @property
+    def results(self) -> ResultCollection:
+        """The newest complete result per metadata."""
+        return ResultCollection(
+            ResultRecord(metadata, ScalarResult(**dict(f))) for metadata, f in self.measures.items()
+        )
+
+    def result(self, metadata: ResultMetadata) -> ScalarResult | None:
+        """Return the newest complete result of exactly this metadata, or None."""
+        fields = self.measures.get(metadata)
+        return None if fields is None else ScalarResult(**fields)
+
+    def log(self) -> ResultLog:
+        """Read every record, those of older and of incomplete evaluations included."""
+        from core.utils.result_log import read_result_log
+
+        return read_result_log(self.path)
+
+    def check(self) -> list[Fault]:
+        """Read config, status and results, and return what of them could not be read."""
+        _ = self.config, self.status, self.measures
+        return self.faults
+
+    def _read(self, name: str, schema: str) -> dict[str, Any] | None:
+        content = read_object(f"{self._directory}/{name}", schema)
+        if isinstance(content, Fault):
+            self.faults.append(content)
+            return None
+        return content

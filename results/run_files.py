@@ -1,0 +1,200 @@
+"""Fast, plain reading of a run directory's files: 10,000 runs in about a second, whatever state they are in.
+
+The common case is read with nothing but the standard library and builds no object per record. Whatever looks unusual
+(a torn line, another spacing, an infinity) is read again by core's own reader, which says what is wrong; a test holds
+that the two agree.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from core.utils.results import RESULT_SCHEMA, ResultMetadata
+from core.utils.strict_json import decode_float
+
+Measures = dict[ResultMetadata, Mapping[str, Any]]  # the fields of a ScalarResult: mean, error, n, n_nan, n_inf
+
+_RESULT = '"result": {'
+_FINISHED = re.compile(
+    r'\{"schema": "pyml\.evaluation/1", "evaluation": "([\w-]+)", "state": "finished", '
+    r'"n_records": \d+, "finished_at": "[\w:.+-]+"\}'
+)
+_METADATA = {"name": str, "n_steps": int, "n_samples": int, "unit": str, "protocol": dict, "higher_is_better": bool}
+_RESULT_FIELDS = {"mean", "error", "n", "n_nan", "n_inf"}
+_scan = json.JSONDecoder().raw_decode
+_heads: dict[
+    str, tuple[str | None, ResultMetadata]
+] = {}  # the part of a line before its result, as many runs repeat it
+
+
+class UnusualError(Exception):
+    """A file that the fast reader leaves to core's."""
+
+
+@frozen
+class Fault:
+    """Something of a run that could not be read: which file, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def read_file(path: str) -> bytes:
+    """Return a file's content in three system calls where ``open`` takes six."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        pieces = [os.read(descriptor, 1 << 16)]
+        while len(pieces[-1]) == 1 << 16 or (len(pieces) > 1 and pieces[-1]):
+            pieces.append(os.read(descriptor, 1 << 20))
+    finally:
+        os.close(descriptor)
+    return b"".join(pieces)
+
+
+def read_object(path: str, schema: str) -> dict[str, Any] | Fault:
+    """Return one of a run's JSON files whose schema is ``schema``, or why it cannot be read."""
+    try:
+        content = _parse(read_file(path).decode())
+    except FileNotFoundError:
+        return Fault(Path(path), "is missing")
+    except OSError as error:
+        return Fault(Path(path), f"cannot be read ({error.strerror or error})")
+    except ValueError as error:
+        return Fault(Path(path), f"is not valid JSON ({error})")
+    if not isinstance(content, dict):
+        return Fault(Path(path), f"holds a {type(content).__name__}, not an object")
+    if content.get("schema") != schema:
+        return Fault(Path(path), f"is of schema {content.get('schema')!r}; this version reads {schema!r}")
+    return content
+
+
+def _parse(text: str) -> Any:
+    text = text.lstrip()
+    content, end = _scan(text)  # json.loads without its search for the encoding
+    return json.loads(text) if text[end:].strip() else content  # json.loads says what is wrong
+
+
+def read_measures(path: str) -> tuple[Measures, tuple[Fault, ...]]:
+    """Return a results.jsonl's newest complete record per metadata, and what could not be read."""
+    try:
+        return _fast_measures(read_file(path).decode()), ()
+    except FileNotFoundError:
+        return {}, ()
+    except OSError as error:
+        return {}, (Fault(Path(path), f"cannot be read ({error.strerror or error})"),)
+    except (UnusualError, ValueError, LookupError, TypeError, AttributeError):
+        return _careful_measures(Path(path))
+
+
+def _fast_measures(text: str) -> Measures:
+    heads = []
+    tails = []
+    finished: set[str | None] = {None, "train"}
+    for line in text.split("\n"):
+        if not line:
+            continue
+        head, result, tail = line.partition(_RESULT)
+        if not result:
+            finished.add(_finished_evaluation(line))
+        elif tail[-2:] == "}}":
+            heads.append(_heads.get(head) or _read_head(head))
+            tails.append(tail[:-1])
+        else:
+            raise UnusualError
+    results = json.loads("[{" + ",{".join(tails) + "]") if tails else []
+    if len(results) != len(heads):
+        raise UnusualError
+    for i, fields in enumerate(results):
+        if type(fields["mean"]) is not float or type(fields["error"]) is not float or not _is_usual(fields):
+            results[i] = _with_floats(fields)
+    measures = {metadata: fields for (evaluation, metadata), fields in zip(heads, results, strict=True)}
+    if len(measures) == len(heads) and finished.issuperset([evaluation for evaluation, _ in heads]):
+        return measures
+    return _newest(zip(heads, results, strict=True), finished)
+
+
+def _is_usual(fields: dict[str, Any]) -> bool:
+    n = fields["n"]
+    return (
+        len(fields) == 5
+        and fields["error"] >= 0
+        and (n is None or type(n) is int)
+        and type(fields["n_nan"]) is type(fields["n_inf"]) is int
+    )
+
+
+def _with_floats(fields: dict[str, Any]) -> dict[str, Any]:
+    """Decode NaN and infinities, which are no numbers in strict JSON."""
+    decoded = {**fields, "mean": decode_float(fields["mean"]), "error": decode_float(fields["error"])}
+    if not set(decoded) == _RESULT_FIELDS or decoded["error"] < 0:
+        raise UnusualError
+    if not _is_usual({**decoded, "error": 0.0}):
+        raise UnusualError
+    return decoded
+
+
+def _newest(
+    entries: Iterable[tuple[tuple[str | None, ResultMetadata], Mapping[str, Any]]], finished: Container[str | None]
+) -> Measures:
+    """Return for each metadata the last record of an evaluation that came to its end."""
+    measures: Measures = {}
+    for (evaluation, metadata), fields in entries:
+        if evaluation in finished:
+            if metadata in measures:
+                del measures[metadata]  # the order is that of the newest records
+            measures[metadata] = fields
+    return measures
+
+
+def _finished_evaluation(line: str) -> str:
+    match = _FINISHED.fullmatch(line)
+    if not match:
+        raise UnusualError
+    return match[1]
+
+
+def _read_head(head: str) -> tuple[str | None, ResultMetadata]:
+    """Read the part of a line before its result, by closing it as if the result were null."""
+    content = json.loads(head + '"result": null}')
+    fields = content["metadata"]
+    if content["schema"] != RESULT_SCHEMA or set(content) != {"schema", "evaluation", "metadata", "result"}:
+        raise UnusualError
+    if set(fields) != set(_METADATA) or not all(
+        value is None or type(value) is _METADATA[name] for name, value in fields.items()
+    ):
+        raise UnusualError
+    _heads[head] = content["evaluation"], ResultMetadata(**fields)
+    return _heads[head]
+
+
+def _careful_measures(path: Path) -> tuple[Measures, tuple[Fault, ...]]:
+    from core.utils.result_log import read_result_log
+
+    log = read_result_log(path.parent)
+    measures: Measures = {record.metadata: attrs.asdict(record.result) for record in log.newest()}
+    return measures, tuple(Fault(path, reason.removeprefix(f"{path}").lstrip(",: ")) for reason in log.faults)
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Pause the cyclic garbage collector while many small objects are made: it would look at all of them repeatedly."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

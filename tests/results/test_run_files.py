@@ -1,0 +1,170 @@
+"""The fast reader sees what core's careful reader sees, whatever a file holds."""
+
+import gc
+import math
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import floats, integers, lists, none, sampled_from, text, tuples
+
+from core.utils.files import append_json_line
+from core.utils.result_log import EVALUATION_SCHEMA, finish_evaluation, read_result_log
+from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
+from results import run_files
+from results.run_files import Fault, read_file, read_measures, read_object, without_garbage_collection
+
+METADATA = [
+    ResultMetadata("loss"),
+    ResultMetadata("loss", n_steps=18, protocol={"weights": "ema", "ratio": 0.5, "flag": True, "none": None}),
+    ResultMetadata('odd "result": { name \\ } \n', n_samples=7, unit="batch", higher_is_better=True),
+    ResultMetadata("ünïcödé", protocol={"metadata": '"result": {', "result": 3}),
+]
+records = tuples(
+    sampled_from(METADATA),
+    floats(),
+    floats(min_value=0) | sampled_from([math.nan]),
+    none() | integers(0, 10**12),
+    sampled_from([None, "train", "eval-0001", "eval-0002"]),
+)
+
+
+def write(run_path: Path, rows: list[tuple[ResultMetadata, float, float, int | None, str | None]]) -> None:
+    for metadata, mean, error, n, evaluation in rows:
+        record = ResultRecord(metadata, ScalarResult(mean, error, n, n_nan=1, n_inf=2))
+        log_record(record, run_path, evaluation=evaluation)
+
+
+def careful(run_path: Path) -> list[tuple[ResultMetadata, ScalarResult]]:
+    return [(record.metadata, record.result) for record in read_result_log(run_path).newest()]
+
+
+def fast(run_path: Path) -> list[tuple[ResultMetadata, ScalarResult]]:
+    measures, _ = read_measures(str(run_path / "results.jsonl"))
+    return [(metadata, ScalarResult(**fields)) for metadata, fields in measures.items()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=lists(records, max_size=8), finished=sampled_from([[], ["eval-0001"], ["eval-0001", "eval-0002"]]))
+def test_the_fast_reader_agrees_with_cores(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple], finished: list[str]
+) -> None:
+    run_path = tmp_path_factory.mktemp("run")
+    write(run_path, rows)
+    for evaluation in finished:
+        finish_evaluation(run_path, evaluation, 1)
+    assert fast(run_path) == careful(run_path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=lists(records, min_size=2, max_size=4), cut=integers(1, 400), junk=text(max_size=20))
+def test_the_fast_reader_agrees_with_cores_on_a_torn_file(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple], cut: int, junk: str
+) -> None:
+    run_path = tmp_path_factory.mktemp("run")
+    write(run_path, rows[:-1])
+    path = run_path / "results.jsonl"
+    path.write_bytes(path.read_bytes()[:-cut] + junk.encode())
+    write(run_path, rows[-1:])
+    measures, faults = read_measures(str(path))
+    assert [(metadata, ScalarResult(**fields)) for metadata, fields in measures.items()] == careful(run_path)
+    assert len(faults) == len(read_result_log(run_path).faults)
+
+
+def test_ordinary_files_never_need_the_careful_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise AssertionError(f"{path} was read slowly")
+
+    monkeypatch.setattr(run_files, "_careful_measures", refuse)
+    rows = [
+        (metadata, mean, 0.1, 3, "eval-0001")
+        for metadata, mean in zip(METADATA, [0.5, math.nan, math.inf, 1], strict=True)
+    ]
+    write(tmp_path, rows)
+    finish_evaluation(tmp_path, "eval-0001", 4)
+    assert [result.mean for _, result in fast(tmp_path)][2:] == [math.inf, 1.0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"schema": "pyml.result/1", "evaluation": null, "metadata": {"name": "x"}, "result": {"mean": "high"}}',
+        '{"schema": "pyml.result/2", "evaluation": null, "metadata": {}, "result": {}}',
+        '{"schema": "pyml.result/1", "evaluation": null}',
+        "[1, 2]",
+        '{"schema": "pyml.result/1", "evalu',
+    ],
+)
+def test_a_line_that_cannot_be_read_is_reported_and_the_others_are_kept(tmp_path: Path, line: str) -> None:
+    write(tmp_path, [(METADATA[0], 0.5, 0.1, 3, None)])
+    with (tmp_path / "results.jsonl").open("a") as file:
+        file.write(line)
+    write(tmp_path, [(METADATA[1], 0.25, 0.1, 3, None)])
+    measures, faults = read_measures(str(tmp_path / "results.jsonl"))
+    assert [fields["mean"] for fields in measures.values()] == [0.5, 0.25]
+    assert len(faults) == 1
+    assert "results.jsonl" in str(faults[0])
+    assert "skipped" in str(faults[0])
+
+
+def test_a_record_with_another_spacing_or_order_is_read_all_the_same(tmp_path: Path) -> None:
+    record = attrs.asdict(METADATA[0]) | {"protocol": {}}
+    append_json_line(
+        tmp_path / "results.jsonl",
+        {"result": {"n": 3, "error": 0.1, "mean": 0.5}, "metadata": record, "schema": "pyml.result/1"},
+    )
+    append_json_line(tmp_path / "results.jsonl", {"evaluation": "eval-0001", "schema": EVALUATION_SCHEMA})
+    assert fast(tmp_path) == [(METADATA[0], ScalarResult(0.5, 0.1, 3))]
+
+
+def test_no_results_file_means_no_results() -> None:
+    assert read_measures("/nowhere/results.jsonl") == ({}, ())
+
+
+def test_an_object_is_read_or_its_fault_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+
+    def fault() -> str:
+        found = read_object(str(path), "pyml.status/1")
+        assert isinstance(found, Fault)
+        return str(found)
+
+    assert fault() == f"{path}: is missing"
+    for content, reason in (
+        ("", "is not valid JSON"),
+        ('{"schema": "pyml.sta', "is not valid JSON"),
+        ('{"schema": "pyml.status/1"} x', "is not valid JSON"),
+        ("[]", "holds a list, not an object"),
+        ('{"schema": "pyml.status/9"}', r"is of schema 'pyml.status/9'; this version reads 'pyml.status/1'"),
+    ):
+        path.write_text(content)
+        assert reason in fault()
+    path.write_bytes(b'{"schema": "\xff"}')
+    assert "is not valid JSON" in fault()
+    path.write_text(' {"schema": "pyml.status/1", "state": "running"}\n')
+    assert read_object(str(path), "pyml.status/1") == {"schema": "pyml.status/1", "state": "running"}
+
+
+def test_a_directory_in_place_of_a_file_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").mkdir()
+    (tmp_path / "config.json").mkdir()
+    _, faults = read_measures(str(tmp_path / "results.jsonl"))
+    assert "cannot be read" in str(faults[0])
+    assert "cannot be read" in str(read_object(str(tmp_path / "config.json"), "pyml.config/1"))
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, (1 << 20) + (1 << 16), 3_000_000])
+def test_files_of_any_size_are_read_whole(tmp_path: Path, size: int) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(251)) * (size // 251) + b"x" * (size % 251))
+    assert read_file(str(tmp_path / "file")) == (tmp_path / "file").read_bytes()
+
+
+def test_garbage_collection_is_as_before_after_a_pause_even_a_nested_one() -> None:
+    assert gc.isenabled()
+    with without_garbage_collection():
+        assert not gc.isenabled()
+        with without_garbage_collection():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
