@@ -1,0 +1,1 @@
+"""The commands that results adds to ``python -m core``; each is loaded by its entry point alone."""

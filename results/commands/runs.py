@@ -1,0 +1,131 @@
+"""``python -m core runs``: list, show and diff."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import click
+
+from core.config.errors import unknown_name
+from results.commands.shared import (
+    SETTINGS,
+    common_options,
+    find_run,
+    metric_option,
+    open_database,
+    report_faults,
+    where_option,
+)
+
+N_MEASURES = 3
+
+
+class _WithDefault(click.Group):
+    """A group whose first command is meant where none is named: ``runs --where model=unet`` lists."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in {"-h", "--help"}):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            raise unknown_name("command of runs", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_WithDefault, context_settings=SETTINGS)
+def runs() -> None:
+    """List runs with their status and main results; show one in full; diff two.
+
+    Without a command, list.
+    """
+
+
+@runs.command("list", context_settings=SETTINGS)
+@where_option
+@click.option("--sort", metavar="FIELD", default="id", help="Sort by id, status, a config field or a measure.")
+@click.option("--reverse", is_flag=True, help="Sort the other way.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the last N rows.")
+@click.option("--field", "fields", metavar="NAME", multiple=True, help="Show this config field; may be repeated.")
+@metric_option
+@common_options
+def list_(
+    where: tuple[str, ...],
+    sort: str,
+    reverse: bool,
+    limit: int | None,
+    fields: tuple[str, ...],
+    metrics: tuple[str, ...],
+    experiments_dir: str | None,
+) -> None:
+    """List runs: id, model, seed, status and main results with their error within the run."""
+    from results.listing import list_runs, listed_fields, sort_runs
+    from results.measures import choose_measures
+    from results.run_files import without_garbage_collection
+
+    with without_garbage_collection():
+        database = open_database(experiments_dir, where)
+        if sort != "id" or reverse:
+            database = sort_runs(database, sort, reverse)
+        if limit:
+            database = database.only(list(database)[-limit:])
+        database.read()
+        measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
+        columns = listed_fields(database, fields)
+        table = list_runs(database, measures, columns)
+        while not metrics and len(measures) > 1 and len(table.partition("\n")[0]) > _width():
+            measures.popitem()
+            table = list_runs(database, measures, columns)
+        click.echo(table)
+        click.echo(f"\n{_footer(len(database), len(measures), len(choose_measures(database.metadata())))}")
+        report_faults(database.faults)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+
+
+def _footer(n_runs: int, n_shown: int, n_measures: int) -> str:
+    text = f"{n_runs:,} run{'s' * (n_runs != 1)}."
+    if n_shown:
+        text += " ± is the standard error within the run; over seeds, see: python -m core table."
+    if n_measures > n_shown:
+        text += f" {n_measures - n_shown} more measures: --metric NAME, or --metric '*'."
+    return text
+
+
+@runs.command(context_settings=SETTINGS)
+@click.argument("run", metavar="RUN")
+@click.option("--all", "every_record", is_flag=True, help="Every record, older and incomplete evaluations included.")
+@click.option("--packages", is_flag=True, help="Also the versions of all installed packages.")
+@common_options
+def show(run: str, every_record: bool, packages: bool, experiments_dir: str | None) -> None:
+    """Show one run in full: status, config, environment, results.
+
+    RUN is a path, a run id, a unique prefix of one, or latest.
+    """
+    from results.describe import describe_run
+
+    found = find_run(run, experiments_dir)
+    click.echo(describe_run(found, every_record=every_record, packages=packages))
+    report_faults(found.check())
+
+
+@runs.command(context_settings=SETTINGS)
+@click.argument("a", metavar="RUN_A")
+@click.argument("b", metavar="RUN_B")
+@common_options
+def diff(a: str, b: str, experiments_dir: str | None) -> None:
+    """Show in what two runs differ: config, plugins, environment, packages.
+
+    A RUN is a path, a run id, a unique prefix of one, or latest.
+    """
+    from results.describe import describe_difference
+
+    one, other = find_run(a, experiments_dir), find_run(b, experiments_dir)
+    click.echo(describe_difference(one, other))
+    report_faults([*one.faults, *other.faults])

@@ -1,0 +1,95 @@
+"""What the commands over many runs share: options, opening the directory, and saying what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from core.config.errors import ConfigError
+from core.utils.runs import resolve_run
+from results.database import ResultsDatabase
+from results.run import Run
+from results.run_files import Fault
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+MOST_FAULTS = 10
+
+
+def common_options(command: Function) -> Function:
+    """Add --experiments-dir and --debug."""
+    for option in (
+        click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."),
+        click.option(
+            "--experiments-dir",
+            metavar="PATH",
+            help="Directory that holds the runs.  [environment: PYML_EXPERIMENTS_DIR; default: ./experiments]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def where_option(command: Function) -> Function:
+    """Add --where."""
+    return click.option(
+        "--where",
+        metavar="CONDITION",
+        multiple=True,
+        help="Only runs that meet this, such as model=unet or 'learning_rate<1e-3' (=, !=, <, <=, >, >= on a config "
+        "field, id, status or a measure); may be repeated.",
+    )(command)
+
+
+def metric_option(command: Function) -> Function:
+    """Add --metric."""
+    return click.option(
+        "--metric",
+        "metrics",
+        metavar="NAME",
+        multiple=True,
+        help="Measures to show, by name or label; * stands for anything; may be repeated.",
+    )(command)
+
+
+def open_database(experiments_dir: str | None, where: Sequence[str] = ()) -> ResultsDatabase:
+    """Open the experiment directory that the options name, and keep the runs that meet the conditions.
+
+    Raises:
+        ConfigError: There is no such directory, it holds no run, or a condition is wrong.
+    """
+    database = ResultsDatabase(_directory(experiments_dir))
+    if not len(database):
+        raise ConfigError(f"{database.experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
+    chosen = database.where(*where)
+    if not len(chosen):
+        conditions = " and ".join(where)
+        raise ConfigError(f"{database.experiments_dir}: none of the {len(database):,} runs meets {conditions}.")
+    return chosen
+
+
+def find_run(spec: str, experiments_dir: str | None) -> Run:
+    """Return the run that a path, a run id, a unique prefix of one, or ``latest`` names.
+
+    Raises:
+        ConfigError: No run, or more than one, answers to the name.
+    """
+    return Run(resolve_run(spec, _directory(experiments_dir)))
+
+
+def _directory(experiments_dir: str | None) -> Path:
+    from core.config.config import GlobalConfig
+
+    return Path(experiments_dir) if experiments_dir else GlobalConfig().experiments_dir
+
+
+def report_faults(faults: Sequence[Fault]) -> None:
+    """Say on stderr what could not be read, without hiding what could."""
+    for fault in faults[:MOST_FAULTS]:
+        click.echo(f"Could not be read: {fault}", err=True)
+    if len(faults) > MOST_FAULTS:
+        click.echo(f"Could not be read: {len(faults) - MOST_FAULTS:,} more", err=True)

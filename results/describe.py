@@ -1,0 +1,107 @@
+"""One run in full, and the differences of two, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from core.utils.tables import aligned
+from results.labels import printable, spell
+from results.run import Run
+
+MISSING = "(not there)"
+SAME = "(no difference)"
+NOTHING = "(nothing that can be read)"
+NOT_SHOWN = {"schema", "packages"}
+
+
+def describe_run(run: Run, *, every_record: bool = False, packages: bool = False) -> str:
+    """Return everything that a run's directory says of it, as sections of text."""
+    sections = [_section("Run", _overview(run)), _section("Config", run.config)]
+    environment = {name: value for name, value in run.environment.items() if name not in NOT_SHOWN}
+    sections.append(_section("Environment", environment))
+    if packages:
+        sections.append(_section("Packages", run.environment.get("packages", {})))
+    sections.append(_every_record(run) if every_record else f"Results\n{_indented(str(run.results))}")
+    return "\n\n".join(sections)
+
+
+def describe_difference(a: Run, b: Run) -> str:
+    """Return a table of what differs in two runs' configs, plugins, environments and packages."""
+    parts = [
+        ("Config", a.config, b.config),
+        ("Plugins", _flat(a.plugins), _flat(b.plugins)),
+        ("Environment", _without(a.environment), _without(b.environment)),
+        ("Packages", a.environment.get("packages", {}), b.environment.get("packages", {})),
+    ]
+    return "\n\n".join(f"{title}\n{_indented(_difference_table(one, other, a, b))}" for title, one, other in parts)
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (name, value in a, value in b) for each name whose values differ, in the order of the names."""
+    names = dict.fromkeys([*a, *b])
+    texts = ((name, _text(a, name), _text(b, name)) for name in names if a.get(name, MISSING) != b.get(name, MISSING))
+    return [(printable(name), one, other) for name, one, other in texts]
+
+
+def _overview(run: Run) -> dict[str, Any]:
+    status = run.status
+    overview = {"id": run.id, "path": str(run.path), "status": status.state, "reason": status.reason}
+    overview |= {"progress": status.progress(), "started_at": status.started_at, "finished_at": status.finished_at}
+    for kind, plugin in run.plugins.items():
+        overview[kind] = " ".join(str(plugin.get(name, "?")) for name in ("name", "distribution", "version"))
+    for folder in ("checkpoints", "samples", "values"):
+        files = sorted(path.name for path in (run.path / folder).rglob("*") if path.is_file())
+        overview[folder] = ", ".join(files[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
+    return {name: value for name, value in overview.items() if value not in (None, "")}
+
+
+def _every_record(run: Run) -> str:
+    header = ("evaluation", "complete", "result", "mean ± error", "n", "unit", "details")
+    rows = [
+        (
+            entry.evaluation or "-",
+            "yes" if entry.is_complete else "NO",
+            entry.record.metadata.name,
+            str(entry.record.result),
+            "?" if entry.record.result.n is None else f"{entry.record.result.n:,}",
+            entry.record.metadata.unit,
+            entry.record.metadata.details(),
+        )
+        for entry in run.log().entries
+    ]
+    return f"Every record, older and incomplete evaluations included\n{_indented(_table(header, rows))}"
+
+
+def _difference_table(one: Mapping[str, Any], other: Mapping[str, Any], a: Run, b: Run) -> str:
+    if not one and not other:
+        return NOTHING
+    rows = differences(one, other)
+    return _table(("", a.id, b.id), rows) if rows else SAME
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return aligned(header, [[printable(cell) for cell in row] for row in rows])
+
+
+def _section(title: str, values: Mapping[str, Any]) -> str:
+    if not values:
+        return f"{title}\n  {NOTHING}"
+    width = max(map(len, values))
+    return "\n".join([title, *(f"  {printable(name):<{width}}  {_text(values, name)}" for name in values)])
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    return printable(spell(values[name])) if name in values else MISSING
+
+
+def _flat(plugins: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {f"{kind} {name}": value for kind, plugin in plugins.items() for name, value in plugin.items()}
+
+
+def _without(environment: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in environment.items() if name not in NOT_SHOWN}
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}".rstrip() for line in text.split("\n"))

@@ -1,0 +1,42 @@
+"""Which measures a table shows: those asked for, or the main ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from core.config.errors import unknown_name
+from core.utils.results import ResultMetadata
+from results.labels import is_time, measure_labels
+
+
+def choose_measures(
+    counts: Mapping[ResultMetadata, int], patterns: Sequence[str] = (), most: int | None = None
+) -> dict[ResultMetadata, str]:
+    """Return the chosen measures with their labels.
+
+    Args:
+        counts: Every measure, with the number of runs that have it.
+        patterns: Names or labels, in which * stands for anything; none chooses the main measures: not the times, those
+            of most runs first, those with a good direction before those without.
+        most: How many main measures at most; None for all.
+
+    Raises:
+        ConfigError: A pattern names no measure; the nearest name is given.
+    """
+    labels = measure_labels(counts)
+    if patterns:
+        chosen: dict[ResultMetadata, str] = {}
+        for pattern in patterns:
+            found = {
+                metadata: label
+                for metadata, label in labels.items()
+                if label == pattern or fnmatchcase(metadata.name, pattern) or fnmatchcase(label, pattern)
+            }
+            if not found:
+                raise unknown_name("measure", pattern, {metadata.name for metadata in labels} | set(labels.values()))
+            chosen.update(found)
+        return chosen
+    results = [metadata for metadata in labels if not is_time(metadata)]
+    results.sort(key=lambda metadata: (-counts[metadata], metadata.higher_is_better is None))
+    return {metadata: labels[metadata] for metadata in results[:most]}

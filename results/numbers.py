@@ -1,0 +1,23 @@
+"""Numbers in tables: what core prints for mean ± error, fast enough for 10,000 runs."""
+
+from __future__ import annotations
+
+from core.utils.formatting import format_mean_error
+
+
+def mean_error(mean: float, error: float) -> str:
+    """Return what ``core.utils.formatting.format_mean_error`` does, without its library in the ordinary case.
+
+    Ordinary is an error whose second significant digit stands behind the decimal point, on a mean in plain notation.
+    """
+    if 1e-9 <= error < 9.4 and 1e-4 <= max(abs(mean), error) < 1e6:  # NaN is not, either
+        decimals = 1 - int(f"{error:.1e}"[-3:])
+        return f"{mean:.{decimals}f} ± {error:.{decimals}f}"
+    return format_mean_error(mean, error)
+
+
+def aligned_at_error(texts: list[str]) -> list[str]:
+    """Pad texts like "0.31 ± 0.02" at the left, so that their ± stand below one another."""
+    widths = [text.find(" ± ") for text in texts]
+    before = max(widths, default=0)
+    return [" " * (before - width) + text if width >= 0 else text for text, width in zip(texts, widths, strict=True)]
