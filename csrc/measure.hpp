@@ -61,6 +61,9 @@ public:
         if (other.max_key_ > max_key_) max_key_ = other.max_key_;
     }
 
+    [[nodiscard]] UInt128 n_samples() const noexcept { return n_samples_; }
+    [[nodiscard]] UInt128 n_nan() const noexcept { return n_nan_; }
+
     /// Everything, in a form that does not depend on the order in which it came.
     struct State {
         std::array<std::uint8_t, ValueSum::kBytes> s1{};    ///< Σ w·x, two's complement, in units of 2^-1074

@@ -98,11 +98,11 @@ def _sums(keys: Bits, form: Format) -> tuple[int, int]:
     a, b, c = m & _PIECE, (m >> _PIECE_BITS) & _PIECE, m >> 2 * _PIECE_BITS
     sign = np.sign(keys)
 
-    def total(power: int, parts: tuple[Bits, ...]) -> int:
-        """Return the sum of the values' ``power``-th powers, whose pieces are ``parts``, least significant first."""
+    def total(degree: int, parts: tuple[Bits, ...]) -> int:
+        """Return the sum of the values' ``degree``-th powers, whose pieces are ``parts``, least significant first."""
         sums = [np.bincount(window, weights=part).tolist() for part in parts]
         return sum(
-            int(in_window) << (i * _PIECE_BITS + power * _WINDOW * w)
+            int(in_window) << (i * _PIECE_BITS + degree * _WINDOW * w)
             for i, by_window in enumerate(sums)
             for w, in_window in enumerate(by_window)
             if in_window
