@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from core.utils.values import OnDevice, Standard, from_host_tensor
+from core.utils.values import OnDevice, Standard
 
 if TYPE_CHECKING:
     import torch
@@ -55,13 +55,8 @@ class Transfer(NamedTuple):
 
     def land(self, fold: Fold) -> None:
         """Fold the values in; they have arrived."""
-        fold(
-            {
-                name: from_host_tensor(name, value.host) if isinstance(value, Arriving) else value
-                for name, value in self.values.items()
-            },
-            n=self.n,
-        )
+        values = {name: value.host if isinstance(value, Arriving) else value for name, value in self.values.items()}
+        fold(values, n=self.n)
 
 
 class Transfers:
@@ -77,6 +72,9 @@ class Transfers:
         self._bytes = 0
         self._faults: deque[Exception] = deque()
         self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self._queue)
 
     def start(self, values: dict[str, Standard], n: int, fold: Fold) -> None:
         """Start an update's copies, land those that have arrived, and wait only where too much is in flight."""

@@ -139,14 +139,7 @@ def _from_tensor(name: str, tensor: "torch.Tensor") -> Standard:
     values = tensor.detach()
     if values.is_cuda:
         return OnDevice(values)
-    return from_host_tensor(name, values)
-
-
-def from_host_tensor(name: str, tensor: "torch.Tensor") -> Standard:
-    """Return the values of a tensor of an accepted dtype; without a copy where it lies dense in the CPU's memory."""
-    import torch
-
-    values = tensor.cpu().resolve_neg()
+    values = values.cpu().resolve_neg()  # copies neither a tensor in the CPU's memory
     if values.dtype == torch.bfloat16:
         return _plain(name, values.view(torch.int16).numpy().view(BFLOAT16))
     return _plain(name, values.numpy())

@@ -1,0 +1,93 @@
+"""One process of test_meter_reduce.py: joins a gloo group, reduces meters, and writes down what came of it."""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch.distributed as dist
+
+from core.utils.meters import Meter
+
+
+def main(path: Path, n_processes: int, rank: int) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{path}/store", rank=rank, world_size=n_processes)
+    collectives = record_collectives()
+    answer = {
+        **uneven(np.load(path / "shards.npz")[f"arr_{rank}"], rank),
+        "collectives": list(collectives),
+        **declared(rank, collectives),
+        "policy": refused(Meter(nan_policy="omit" if rank else "raise").all_reduce),
+        "declared_names": refused(Meter("a", "b" if rank else "c").all_reduce),
+        "declared_policy": refused(Meter("a", nan_policy="omit" if rank else "raise").all_reduce),
+        "group": of_a_group(rank),
+    }
+    (path / f"{rank}.json").write_text(json.dumps(answer))
+    dist.destroy_process_group()
+
+
+def record_collectives() -> list[str]:
+    """Write down the collectives that are used from now on."""
+    used: list[str] = []
+    gather, reduce = dist.all_gather_object, dist.all_reduce
+
+    def all_gather_object(*args, **kwargs):
+        used.append("gather")
+        return gather(*args, **kwargs)
+
+    def all_reduce(tensor, op, group):
+        used.append(str(op).rpartition(".")[2])
+        return reduce(tensor, op, group)
+
+    dist.all_gather_object, dist.all_reduce = all_gather_object, all_reduce
+    return used
+
+
+def uneven(shard: np.ndarray, rank: int) -> dict:
+    meter = Meter(engine=None if rank == 0 else "python", nan_policy="omit")
+    meter.update(loss=shard, rank=rank)
+    if rank == 1:
+        meter.update(rare=[math.inf, math.nan, -3.0])
+        meter.update({"only/here": 2**70}, n=5)
+    before = meter.state_dict()
+    reduced = meter.all_reduce()
+    return {
+        "uneven": reduced.state_dict(),
+        "unchanged": meter.state_dict() == before,
+        "same_engine": reduced.engine == meter.engine,
+    }
+
+
+def declared(rank: int, collectives: list[str]) -> dict:
+    meter = Meter("b", "a")
+    if rank == 0:
+        meter.update(a=[-5e-324, 1e308])
+    collectives.clear()
+    reduced = meter.all_reduce()
+    exchanges = collectives.count("gather")
+    return {
+        "declared": reduced.state_dict(),
+        "exchanges": exchanges,
+        "still_declared": refused(lambda: reduced.update(c=1.0)),
+    }
+
+
+def of_a_group(rank: int) -> float | str:
+    group = dist.new_group([0, 2])
+    meter = Meter()
+    meter.update(x=float(rank))
+    return refused(lambda: meter.all_reduce(group)) if rank == 1 else meter.all_reduce(group).mean("x")
+
+
+def refused(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except (ValueError, KeyError) as error:
+        return str(error)
+    return "not refused"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
