@@ -18,6 +18,7 @@ from results.run import Run
 from results.run_files import Fault, without_garbage_collection
 
 MISSING = object()
+VERSIONS = ("model version", "dataset version")
 REMEDY = "Give another with --experiments-dir or PYML_EXPERIMENTS_DIR, or make a first run: pyml-train."
 
 
@@ -78,7 +79,8 @@ class ResultsDatabase:
     def where(self, *conditions: str) -> ResultsDatabase:
         """Return the runs that meet all conditions, each a text such as ``"learning_rate<1e-3"``.
 
-        A condition speaks of ``id``, ``status``, a field of the config, or a measure's mean (by name or label).
+        A condition speaks of ``id``, ``status``, a field of the config, ``model version``, ``dataset version``, or a
+        measure's mean (by name or label).
 
         Raises:
             ConfigError: A condition cannot be parsed, or names what no run has (the nearest field is named).
@@ -103,7 +105,7 @@ class ResultsDatabase:
             ConfigError: No run has it (the nearest name is given), or several measures share the name.
         """
         with without_garbage_collection():
-            fields = {"id", "status", *self._config_fields}
+            fields = {"id", "status", *VERSIONS, *self._config_fields}
             if name in fields:
                 return [(run, _field(run, name)) for run in self]
             labels = measure_labels(self.metadata())
@@ -117,7 +119,7 @@ class ResultsDatabase:
             return [(run, run.measures.get(named[0], {}).get("mean", MISSING)) for run in self]
 
     def _knows(self, name: str) -> bool:
-        if name in self._config_fields or name in {"id", "status"}:
+        if name in self._config_fields or name in {"id", "status", *VERSIONS}:
             return True
         return any(name in {metadata.name, label} for metadata, label in measure_labels(self.metadata()).items())
 
@@ -180,6 +182,8 @@ def _field(run: Run, name: str) -> object:
         return run.id
     if name == "status":
         return run.status.state
+    if name in VERSIONS:
+        return run.versions().get(name, MISSING)
     return run.config.get(name, MISSING)
 
 

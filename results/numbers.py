@@ -10,10 +10,16 @@ def mean_error(mean: float, error: float) -> str:
 
     Ordinary is an error whose second significant digit stands behind the decimal point, on a mean in plain notation.
     """
-    if 1e-9 <= error < 9.4 and 1e-4 <= max(abs(mean), error) < 1e6:  # NaN is not, either
-        decimals = 1 - int(f"{error:.1e}"[-3:])
-        return f"{mean:.{decimals}f} ± {error:.{decimals}f}"
+    if 1e-4 <= max(abs(mean), error) < 1e6:  # NaN is not, either
+        decimals = decimals_of(error)
+        if decimals is not None:
+            return f"{mean:.{decimals}f} ± {error:.{decimals}f}"
     return format_mean_error(mean, error)
+
+
+def decimals_of(error: float) -> int | None:
+    """Return the decimals up to an error's second significant digit, or None where plain notation does not suit."""
+    return 1 - int(f"{error:.1e}"[-3:]) if 1e-9 <= error < 9.4 else None
 
 
 def aligned_at_error(texts: list[str]) -> list[str]:

@@ -55,6 +55,14 @@ class Run:
         plugins = self._saved_config.get("plugins")
         return plugins if isinstance(plugins, dict) else {}
 
+    def versions(self) -> dict[str, str]:
+        """Return for "model version" and "dataset version" the distribution and version that served them."""
+        return {
+            f"{kind} version": f"{plugin.get('distribution')} {plugin.get('version')}"
+            for kind, plugin in self.plugins.items()
+            if isinstance(plugin, dict)
+        }
+
     @cached_property
     def status(self) -> RunState:
         """How the run is doing, dead ones told apart from running ones."""

@@ -7,12 +7,15 @@ one call. SciPy does the tests; this module decides what they are asked and what
 
 from __future__ import annotations
 
+import functools
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
@@ -40,6 +43,51 @@ class Difference(NamedTuple):
     ci_high: Array
     df: Array
     p_value: Array
+
+
+@frozen
+class Summary:
+    """One row of replicates summed up.
+
+    Attributes:
+        n: Replicates.
+        mean: NaN where there is none; NaN or infinite where a replicate is.
+        error: Standard error of the mean, NaN (unknown) for fewer than two replicates.
+        ci_low: Lower end of Student's t interval.
+        ci_high: Upper end.
+        level: Coverage of the interval.
+    """
+
+    n: int
+    mean: float
+    error: float
+    ci_low: float
+    ci_high: float
+    level: float = 0.95
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval: what may stand behind a ±, by name."""
+        return self.ci_high - self.mean
+
+
+def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
+    """Return what ``t_interval`` does of one row, in plain Python: thousands of small groups in no time."""
+    n = len(values)
+    if n == 0 or not all(map(math.isfinite, values)):
+        mean = math.nan if n == 0 else sum(values) / n
+        return Summary(n, mean, math.nan, math.nan, math.nan, level)
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Summary(n, mean, math.nan, math.nan, math.nan, level)
+    error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
+    half = _cached_t_quantile(level, n - 1) * error
+    return Summary(n, mean, error, mean - half, mean + half, level)
+
+
+@functools.cache
+def _cached_t_quantile(level: float, df: int) -> float:
+    return float(t_quantile(level, df))
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> MeanInterval:

@@ -1,0 +1,79 @@
+"""``python -m core compare``: is there a difference, or can nobody tell?"""
+
+from __future__ import annotations
+
+import click
+
+from core.config.errors import ConfigError
+from results.commands.shared import (
+    SETTINGS,
+    common_options,
+    metric_option,
+    open_database,
+    report_faults,
+    where_option,
+)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("specs", metavar="A B [B...]", nargs=-1)
+@metric_option
+@where_option
+@click.option("--group", "whole_group", is_flag=True, help="A run stands for all runs that differ only in seed.")
+@click.option(
+    "--test",
+    "method",
+    type=click.Choice(["auto", "paired", "welch", "samples"]),
+    default="auto",
+    show_default=True,
+    help="How to test; auto pairs over shared seeds, or over shared samples of two single runs, and takes Welch else.",
+)
+@click.option("--detect", metavar="DELTA", type=float, help="Also the seeds needed for 80% power at this difference.")
+@click.option("--level", metavar="L", type=float, default=0.95, show_default=True, help="Coverage of the intervals.")
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@common_options
+def compare(
+    specs: tuple[str, ...],
+    metrics: tuple[str, ...],
+    where: tuple[str, ...],
+    whole_group: bool,
+    method: str,
+    detect: float | None,
+    level: float,
+    style: str,
+    experiments_dir: str | None,
+) -> None:
+    """Compare runs or groups over seeds; the answer may be: cannot tell.
+
+    A and B are conditions that runs which differ only in seed meet (model=unet, or "model=unet, learning_rate<1e-3"),
+    or runs: a path, a run id, a unique prefix of one, or latest. Each B is compared with A.
+    """
+    if len(specs) < 2:
+        raise ConfigError("compare needs A and B, such as: compare model=mlp model=unet, or two runs.")
+    _check(detect, level, metrics)
+    from results.comparison import compare_groups
+    from results.run_files import without_garbage_collection
+    from results.selection import select_group
+
+    with without_garbage_collection():
+        database = open_database(experiments_dir, where)
+        groups = [select_group(database, spec, whole_group=whole_group) for spec in specs]
+        comparisons, refused = compare_groups(groups, metrics, method, level)
+        if detect is not None and len({one.metadata for one in comparisons}) > 1:
+            raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
+        if style == "json":
+            from results.comparison_json import comparisons_json
+
+            click.echo(comparisons_json(comparisons, refused, detect))
+        else:
+            from results.comparison_text import comparisons_text
+
+            click.echo(comparisons_text(comparisons, refused, detect))
+        report_faults([fault for group in groups for run in group.runs for fault in run.faults])
+
+
+def _check(detect: float | None, level: float, metrics: tuple[str, ...]) -> None:
+    if not 0 < level < 1:
+        raise ConfigError(f"--level: got {level:g}; accepted: a number between 0 and 1, such as 0.95.")
+    if detect is not None and not 0 < abs(detect) < float("inf"):
+        raise ConfigError(f"--detect: got {detect:g}; accepted: a difference other than 0, in the measure's unit.")

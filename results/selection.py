@@ -1,0 +1,53 @@
+"""What a word on the command line names: a run, or the runs that meet conditions, which have to be one group."""
+
+from __future__ import annotations
+
+import re
+
+from core.config.errors import ConfigError
+from results.database import ResultsDatabase
+from results.groups import Group, described, group_runs
+from results.labels import spell
+
+_CONDITION = re.compile("[<>=]")
+_AND = re.compile(r",\s+|\s+and\s+")
+
+
+def select_group(database: ResultsDatabase, spec: str, *, whole_group: bool = False) -> Group:
+    """Return the group that a text names.
+
+    Args:
+        database: Where to look.
+        spec: Conditions joined by ", " or " and ", such as a group's label; or a run: a path, an id, a unique prefix
+            of one, or ``latest``.
+        whole_group: Whether a run stands for all runs that differ from it only in seed.
+
+    Raises:
+        ConfigError: Nothing answers to it, or runs of more than one group do: these are no replicates of each other.
+    """
+    if not _CONDITION.search(spec):
+        run = database.find(spec)
+        if not whole_group:
+            return Group([run], run.id)
+        group = next((g for g in group_runs(database) if any(one.id == run.id for one in g.runs)), Group([run]))
+        return Group(group.runs, group.label or f"group of {run.id}")
+    groups = group_runs(database.where(*_AND.split(spec)))
+    if not groups:
+        raise ConfigError(f"{spec!r}: none of the {len(database):,} runs meets it.")
+    if len(groups) > 1:
+        raise ConfigError(
+            f"{spec!r} names {len(groups)} groups, no replicates of each other: they differ in {_differing(groups)}. "
+            f"Add a condition, such as {spec + ', ' + groups[0].label.split(', ')[0]!r}."
+        )
+    return Group(groups[0].runs, spec)
+
+
+def _differing(groups: list[Group]) -> str:
+    """Name the fields in which groups differ, with their values, as "learning_rate (0.001 or 0.0001)"."""
+    things = [described(group.runs[0]) for group in groups]
+    parts = []
+    for name in dict.fromkeys(name for thing in things for name in thing):
+        values = list(dict.fromkeys(spell(thing[name]) if name in thing else "not there" for thing in things))
+        if len(values) > 1:
+            parts.append(f"{name} ({' or '.join(values[:4])}{', ...' if len(values) > 4 else ''})")
+    return "; ".join(parts)
