@@ -58,11 +58,14 @@ public:
         }
     }
 
-    /// Adds other's value; associative and commutative, and ExactSum{} is the identity.
+    /// Adds other's value; associative and commutative, and ExactSum{} is the identity. Carries wait where there is
+    /// room: a settled digit of other counts for less than one addition.
     void merge(const ExactSum& other) noexcept {
-        settle_carries();
+        const bool is_full = pending_ + other.pending_ >= kMaxPending;
+        if (is_full) settle_carries();
         for (std::size_t i = 0; i < kSize; ++i) digits_[i] += other.digits_[i];
-        settle_carries();
+        if (is_full) return settle_carries();
+        pending_ += other.pending_ + 1;
     }
 
     /// The value in units of 2^kUnit as a two's-complement integer of kBytes bytes, least significant first.
