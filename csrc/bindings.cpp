@@ -101,11 +101,16 @@ bool read_plain(PyObject* object, Plain& plain) {
     return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_ && read_array(object, plain, Voids::refused);
 }
 
-/// What Python calls a measure's state: the fields of core.utils.measure.Measure, in their order.
-py::object to_int(const std::uint8_t* bytes, std::size_t size, bool is_signed) {
-    const py::handle type(reinterpret_cast<PyObject*>(&PyLong_Type));
+/// int.from_bytes(bytes, "little", signed=True)
+py::object to_int(const std::uint8_t* bytes, std::size_t size) {
+    static PyObject* const from_bytes = PyObject_GetAttrString(reinterpret_cast<PyObject*>(&PyLong_Type), "from_bytes");
+    static PyObject* const little = PyUnicode_InternFromString("little");
+    static PyObject* const keywords = Py_BuildValue("(s)", "signed");
     const py::bytes raw(reinterpret_cast<const char*>(bytes), size);
-    return type.attr("from_bytes")(raw, "little", py::arg("signed") = is_signed);
+    PyObject* const args[] = {raw.ptr(), little, Py_True};
+    PyObject* const integer = PyObject_Vectorcall(from_bytes, args, 2, keywords);
+    if (integer == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(integer);
 }
 
 py::object to_int(UInt128 value) {
@@ -113,12 +118,13 @@ py::object to_int(UInt128 value) {
     return py::int_(value.low) | (py::int_(value.high) << py::int_(64));
 }
 
+/// What Python calls a measure's state: the fields of core.utils.measure.Measure, in their order.
 py::tuple to_fields(const Measure& measure) {
     const Measure::State state = measure.state();
     const bool is_empty = state.k == UInt128{};
     const auto extreme = [&](double x) -> py::object { return is_empty ? py::none() : py::object(py::float_(x)); };
-    return py::make_tuple(to_int(state.k), to_int(state.n), to_int(state.s1.data(), state.s1.size(), true),
-                          to_int(state.s2.data(), state.s2.size(), true), extreme(state.min), extreme(state.max),
+    return py::make_tuple(to_int(state.k), to_int(state.n), to_int(state.s1.data(), state.s1.size()),
+                          to_int(state.s2.data(), state.s2.size()), extreme(state.min), extreme(state.max),
                           to_int(state.nan), to_int(state.posinf), to_int(state.neginf));
 }
 
@@ -395,6 +401,7 @@ PyObject* update(PyObject* self, PyObject* const* args, Py_ssize_t n_args, PyObj
     try {
         auto* const instance = reinterpret_cast<py::detail::instance*>(self);
         auto* const engine = static_cast<Engine*>(instance->get_value_and_holder().value_ptr());
+        if (engine == nullptr) throw py::type_error("Engine.__init__() was not called");
         if (!engine->add_if_plain(args, n_args, keywords)) {
             py::object measures = py::none(), n = py::int_(1);
             py::dict values;
