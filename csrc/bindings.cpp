@@ -91,14 +91,25 @@ bool read_array(PyObject* object, Plain& plain, Voids voids) {
     return plain.add_array != nullptr;
 }
 
-/// Reads a caller's value; false for all but floats and plain arrays, of no subclass.
+/// Reads a caller's value; false for all but floats (numpy.float64 is one), integers that are doubles, bools, and plain
+/// arrays of no subclass.
 bool read_plain(PyObject* object, Plain& plain) {
+    constexpr long long kExact = 1LL << 53;
+    plain.add_array = nullptr;
     if (PyFloat_CheckExact(object)) {
         plain.number = PyFloat_AS_DOUBLE(object);
-        plain.add_array = nullptr;
         return true;
     }
-    return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_ && read_array(object, plain, Voids::refused);
+    if (Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_) return read_array(object, plain, Voids::refused);
+    if (PyLong_CheckExact(object) || PyBool_Check(object)) {
+        int overflow = 0;
+        const long long integer = PyLong_AsLongLongAndOverflow(object, &overflow);
+        plain.number = static_cast<double>(integer);
+        return overflow == 0 && -kExact <= integer && integer <= kExact;
+    }
+    if (!PyFloat_Check(object)) return false;
+    plain.number = PyFloat_AS_DOUBLE(object);
+    return true;
 }
 
 /// int.from_bytes(bytes, "little", signed=True)
@@ -273,7 +284,7 @@ bool Engine::add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObject* ke
             if (!PyLong_CheckExact(value)) return false;
             int overflow = 0;
             const long long n = PyLong_AsLongLongAndOverflow(value, &overflow);
-            if (n < 1 || n > kMostSamples) return false;
+            if (overflow != 0 || n < 1 || n > kMostSamples) return false;
             weight = static_cast<std::uint64_t>(n);
         } else if (n_args > 0 || !take(name, value)) {
             return false;

@@ -118,6 +118,8 @@ class PythonEngine:
             return
         with self._lock:
             pending = self._pending[:]
+            if not pending:  # another thread was here before
+                return
             columns: defaultdict[str, list[float]] = defaultdict(list)
             names, values = pending[::2], pending[1::2]
             if names.count(names[0]) == len(names):

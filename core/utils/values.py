@@ -64,7 +64,7 @@ def standard(name: str, value: object) -> Standard:
     if isinstance(value, memoryview) or (isinstance(value, array.array) and value.typecode not in "uw"):
         return _from_numpy(name, np.asarray(value))
     if hasattr(value, "__array__") and not isinstance(value, type):
-        return _from_numpy(name, np.asarray(value))
+        return _from_array_like(name, value)
     raise refusal(name, _kind(value), _way_out(value))
 
 
@@ -120,6 +120,14 @@ def _plain(name: str, values: NDArray[Any]) -> Standard:
     return np.require(values.ravel(order="K"), native, ["C", "A"])
 
 
+def _from_array_like(name: str, value: Any) -> Standard:
+    try:
+        converted = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as fault:  # such as of a device that leaves the copy to the caller
+        raise refusal(name, _kind(value), f"it does not convert to a NumPy array: {fault}") from fault
+    return _from_numpy(name, converted)
+
+
 def _from_tensor(name: str, tensor: "torch.Tensor") -> Standard:
     import torch
 
@@ -139,10 +147,13 @@ def _from_tensor(name: str, tensor: "torch.Tensor") -> Standard:
     values = tensor.detach()
     if values.is_cuda:
         return OnDevice(values)
-    values = values.cpu().resolve_neg()  # copies neither a tensor in the CPU's memory
-    if values.dtype == torch.bfloat16:
-        return _plain(name, values.view(torch.int16).numpy().view(BFLOAT16))
-    return _plain(name, values.numpy())
+    values = values.cpu().resolve_neg()  # of a tensor in the CPU's memory, no copy
+    try:
+        if values.dtype == torch.bfloat16:
+            return _plain(name, values.view(torch.int16).numpy().view(BFLOAT16))
+        return _plain(name, values.numpy())
+    except RuntimeError as fault:  # a tensor without memory, such as inside torch.func.vmap
+        raise refusal(name, _kind(tensor), f"it does not convert to a NumPy array: {fault}") from fault
 
 
 def _from_list(name: str, items: "list[object] | tuple[object, ...]") -> Standard:

@@ -322,6 +322,20 @@ def test_a_float_subclass_counts_as_its_value(new) -> None:
 
 
 @ENGINES
+def test_what_does_not_convert_is_refused_with_its_own_reason(new) -> None:
+    class OnItsDevice:
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("use .get() for a copy")
+
+    meter = new()
+    with pytest.raises(TypeError, match=r"x: got an OnItsDevice.*use \.get\(\)"):
+        meter.update(x=OnItsDevice())
+    with pytest.raises(TypeError, match=r"x: got a Tensor.*does not convert"):
+        torch.func.vmap(lambda x: meter.update(x=x))(torch.ones(2))
+    assert meter.results() == {}
+
+
+@ENGINES
 def test_an_error_from_a_value_itself_comes_through_and_changes_nothing(new) -> None:
     class Broken:
         def __array__(self, dtype=None, copy=None):
