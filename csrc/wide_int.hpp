@@ -23,6 +23,16 @@ struct UInt128 {
     friend bool operator!=(UInt128 a, UInt128 b) noexcept { return !(a == b); }
 };
 
+/// The exact product of two 64-bit integers, from 32-bit halves.
+inline UInt128 multiply_portably(std::uint64_t a, std::uint64_t b) noexcept {
+    constexpr std::uint64_t kLow32 = 0xffffffff;
+    const std::uint64_t a_low = a & kLow32, a_high = a >> 32, b_low = b & kLow32, b_high = b >> 32;
+    const std::uint64_t low = a_low * b_low;
+    const std::uint64_t cross = a_high * b_low + (low >> 32);         // at most (2^32-1)^2 + 2^32-1: no carry is lost
+    const std::uint64_t middle = a_low * b_high + (cross & kLow32);  // likewise
+    return {(middle << 32) | (low & kLow32), a_high * b_high + (cross >> 32) + (middle >> 32)};
+}
+
 /// The exact product of two 64-bit integers.
 inline UInt128 multiply(std::uint64_t a, std::uint64_t b) noexcept {
 #ifdef __SIZEOF_INT128__
@@ -30,12 +40,7 @@ inline UInt128 multiply(std::uint64_t a, std::uint64_t b) noexcept {
     const Product product = static_cast<Product>(a) * b;
     return {static_cast<std::uint64_t>(product), static_cast<std::uint64_t>(product >> 64)};
 #else
-    constexpr std::uint64_t kLow32 = 0xffffffff;
-    const std::uint64_t a_low = a & kLow32, a_high = a >> 32, b_low = b & kLow32, b_high = b >> 32;
-    const std::uint64_t low = a_low * b_low;
-    const std::uint64_t cross = a_high * b_low + (low >> 32);            // cannot wrap: (2^32-1)^2 + 2^32-1 < 2^64
-    const std::uint64_t middle = a_low * b_high + (cross & kLow32);
-    return {(middle << 32) | (low & kLow32), a_high * b_high + (cross >> 32) + (middle >> 32)};
+    return multiply_portably(a, b);
 #endif
 }
 
