@@ -78,24 +78,23 @@ inline double widen(float x) noexcept {
     return bits >> 31 ? -magnitude : magnitude;
 }
 
-/// The float with the same value: every bfloat16 is one.
-inline float to_float(BFloat16 x) noexcept { return bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16); }
+inline std::uint8_t plain(Bool x) noexcept { return x.byte != 0; }
 
-/// The float with the same value: every binary16 is one, and a normal one or zero.
-inline float to_float(Float16 x) noexcept {
-    constexpr std::uint32_t kRebias = 127 - 15;
+/// The float with the same value: every bfloat16 is one.
+inline float plain(BFloat16 x) noexcept { return bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16); }
+
+/// The float with the same value: every binary16 is one, and none is a subnormal float. Masks, no branch: so a loop of
+/// it becomes vector code.
+inline float plain(Float16 x) noexcept {
     const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000) << 16;
     const std::uint32_t rest = x.bits & 0x7fff;
-    if (rest < 0x0400) {  // subnormal or zero: rest * 2^-24
-        const float magnitude = static_cast<float>(static_cast<std::int32_t>(rest)) * 0x1p-24F;
-        return bit_cast<float>(bit_cast<std::uint32_t>(magnitude) | sign);
-    }
-    const std::uint32_t rebias = rest < 0x7c00 ? kRebias : 255 - 31;  // the second: infinity and NaN
-    return bit_cast<float>(sign | ((rest << 13) + (rebias << 23)));
+    const std::uint32_t rebias = (127U - 15U) << (rest >= 0x7c00);  // twice: the exponent field of infinity and NaN
+    const std::uint32_t normal = (rest << 13) + (rebias << 23);
+    const float tiny = static_cast<float>(static_cast<std::int32_t>(rest)) * 0x1p-24F;
+    const std::uint32_t is_tiny = 0U - (rest < 0x400);  // subnormal as a binary16, or zero
+    return bit_cast<float>(sign | (bit_cast<std::uint32_t>(tiny) & is_tiny) | (normal & ~is_tiny));
 }
 
 inline double widen(double x) noexcept { return x; }
-inline double widen(Float16 x) noexcept { return static_cast<double>(to_float(x)); }
-inline double widen(BFloat16 x) noexcept { return widen(to_float(x)); }
 
 }  // namespace pyml

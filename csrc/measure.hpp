@@ -6,8 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
+#include "block_sum.hpp"
 #include "exact_sum.hpp"
 #include "float_bits.hpp"
 #include "simd.hpp"
@@ -97,9 +97,29 @@ public:
     }
 
 private:
+    template <class T>
+    friend class BlockAdder;
+
     void include(std::int64_t key) noexcept {
         if (key < min_key_) min_key_ = key;
         if (key > max_key_) max_key_ = key;
+    }
+
+    /// Adds what a kernel has made of size values.
+    void add_block(const BlockSums& sums, std::size_t size) noexcept {
+        n_observations_.add(size);
+        n_samples_.add(size);
+        include(order_key(sums.min));
+        include(order_key(sums.max));
+        for (const Partial& partial : sums.values) add_partial(values_, partial);
+        for (const Partial& partial : sums.squares) add_partial(squares_, partial);
+    }
+
+    template <class Sum>
+    static void add_partial(Sum& sum, const Partial& partial) noexcept {
+        const bool negative = partial.sum < 0;
+        const auto bits = static_cast<std::uint64_t>(partial.sum);
+        if (bits != 0) sum.add(limbs(negative ? 0 - bits : bits), static_cast<unsigned>(partial.exponent - Sum::kUnit), negative);
     }
 
     void count(std::uint64_t weight, std::int64_t key) noexcept {
@@ -125,6 +145,9 @@ private:
         squares_.add(multiply(multiply(magnitude, magnitude), weight), 2 * shift, false);
     }
 
+    template <class Integer>
+    void add_integers(const Integer* data, std::size_t size) noexcept;
+
     ValueSum values_;
     SquareSum squares_;
     UInt128 n_observations_, n_samples_, n_nan_, n_posinf_, n_neginf_;
@@ -134,18 +157,6 @@ private:
 
 static_assert(sizeof(Measure) <= 4096, "a measure takes at most 4 KiB");
 
-template <class T>
-void Measure::add_array(const T* data, std::size_t size, Level) noexcept {
-    for (std::size_t i = 0; i < size; ++i) {
-        if constexpr (std::is_same_v<T, Bool>) {
-            add(data[i].byte != 0 ? 1.0 : 0.0);
-        } else if constexpr (std::is_integral_v<T>) {
-            using Wide = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
-            add_weighted(static_cast<Wide>(data[i]), 1);
-        } else {
-            add(widen(data[i]));
-        }
-    }
-}
-
 }  // namespace pyml
+
+#include "measure_array.hpp"  // add_array

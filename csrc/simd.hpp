@@ -6,15 +6,18 @@
 #include <optional>
 #include <string_view>
 
+#ifndef PYML_X86_KERNELS
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
 #define PYML_X86_KERNELS 1
 #else
 #define PYML_X86_KERNELS 0  // other compilers and processors: the portable scalar code
 #endif
+#endif
 
 namespace pyml {
 
-/// Ordered: a processor that has a level has all below it.
+/// Ordered: a processor that has a level has all below it. avx512 includes the 52-bit integer multiply-add (IFMA: Ice
+/// Lake, Zen 4 and later); older processors with 512 bits do as well by avx2.
 enum class Level { scalar, baseline, avx2, avx512 };
 
 struct NamedLevel {
@@ -34,8 +37,9 @@ inline Level best_level() noexcept {
 #if PYML_X86_KERNELS
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return Level::baseline;
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq")) return Level::avx2;
-    return Level::avx512;
+    const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma");
+    return has_avx512 ? Level::avx512 : Level::avx2;
 #else
     return Level::scalar;
 #endif

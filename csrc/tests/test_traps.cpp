@@ -1,0 +1,158 @@
+// Traps that kernels of this kind have fallen into. Fresh states and one kind of data hide them.
+
+#include <algorithm>
+
+#include "../measure.hpp"
+#include "data.hpp"
+#include "reference.hpp"
+#include "test.hpp"
+
+using namespace pyml;
+
+namespace {
+
+template <class Body>
+void for_each_level(Body body) {
+    for (const NamedLevel& entry : kLevels) {
+        if (entry.level <= best_level()) body(entry.level);
+    }
+}
+
+}  // namespace
+
+TEST("arrays of mixed families and types, one after the other on one state") {
+    for_each_level([](Level level) {
+        Random random(31);
+        Measure measure;
+        Reference reference;
+        for (int i = 0; i < 150; ++i) {
+            const Family& family = families()[random() % families().size()];
+            const std::vector<double> values = draw(family, random() % 700, random);
+            if (i % 3 != 0) {
+                measure.add_array(values.data(), values.size(), level);
+                for (const double x : values) reference.add(x);
+            } else {
+                const std::vector<float> floats = as_floats(values);
+                measure.add_array(floats.data(), floats.size(), level);
+                for (const float x : floats) reference.add(static_cast<double>(x));
+            }
+            if (i % 10 == 0) CHECK(measure.state() == reference.state());
+        }
+        CHECK(measure.state() == reference.state());
+    });
+}
+
+TEST("data that changes its range within one array, at any place in a block") {
+    for_each_level([](Level level) {
+        Random random(32);
+        for (int round = 0; round < 30; ++round) {
+            std::vector<double> values;
+            while (values.size() < 4000) {
+                const std::vector<double> run = draw(families()[random() % families().size()], random() % 1500, random);
+                values.insert(values.end(), run.begin(), run.end());
+            }
+            Measure measure, expected;
+            measure.add_array(values.data(), values.size(), level);
+            for (const double x : values) expected.add(x);
+            CHECK(measure.state() == expected.state());
+        }
+    });
+}
+
+TEST("tiny values after huge ones, which moved the window, are not lost") {
+    for_each_level([](Level level) {
+        for (const int huge : {1, 60, 100, 500, 1000}) {
+            for (const int tiny : {-1, -40, -60, -71, -101, -500, -1074}) {
+                std::vector<double> values(2048, std::ldexp(1.0, huge));
+                values.resize(4096, std::ldexp(1.0, tiny));
+                values[1000] = std::ldexp(-1.0, tiny);
+                Measure measure, expected;
+                measure.add_array(values.data(), values.size(), level);
+                for (const double x : values) expected.add(x);
+                CHECK(measure.state() == expected.state());
+            }
+        }
+    });
+}
+
+TEST("one bit at any distance below the others is kept") {
+    for_each_level([](Level level) {
+        for (int distance = 0; distance < 130; ++distance) {
+            for (const double low : {std::ldexp(1.0, -distance), -std::ldexp(3.0, -distance), std::ldexp(1 + 0x1p-52, -distance)}) {
+                std::vector<double> values(256, 1.0);
+                values[200] = low;
+                const std::vector<float> floats = as_floats(values);
+                Measure measure, expected;
+                measure.add_array(values.data(), values.size(), level);
+                measure.add_array(floats.data(), floats.size(), level);
+                for (const double x : values) expected.add(x);
+                for (const float x : floats) expected.add(static_cast<double>(x));
+                CHECK(measure.state() == expected.state());
+            }
+        }
+    });
+}
+
+TEST("a single NaN, infinity or giant anywhere in a block is seen") {
+    for_each_level([](Level level) {
+        for (const double odd : {std::numeric_limits<double>::quiet_NaN(), -std::numeric_limits<double>::quiet_NaN(),
+                                 HUGE_VAL, -HUGE_VAL, 1e200, -1e200, 1e30}) {
+            for (std::size_t place = 0; place < 160; ++place) {
+                std::vector<double> values(160, 0.7);
+                values[place] = odd;
+                const std::vector<float> floats = as_floats(values);
+                Measure measure, expected;
+                measure.add_array(values.data(), values.size(), level);
+                measure.add_array(floats.data(), floats.size(), level);
+                for (const double x : values) expected.add(x);
+                for (const float x : floats) expected.add(static_cast<double>(x));
+                CHECK(measure.state() == expected.state());
+            }
+        }
+    });
+}
+
+#if PYML_X86_KERNELS
+
+TEST("flush-to-zero, denormals-are-zero and rounding modes of the process change nothing, and stay as they were") {
+    constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040, kRoundUp = 0x4000, kRoundDown = 0x2000;
+    constexpr unsigned kInexactFlag = 0x0020;
+    Random random(33);
+    for (const Family& family : families()) {
+        std::vector<double> values = draw(family, 1500, random);
+        std::vector<float> floats = as_floats(values);
+        for (std::size_t i = 0; i < floats.size(); i += 3) floats[i] = 1e-45F * static_cast<float>(i);
+        std::vector<Float16> halves;
+        for (unsigned bits = 0; bits < 1500; ++bits) halves.push_back({static_cast<std::uint16_t>(bits)});
+        Reference reference;
+        for (const double x : values) reference.add(x);
+        for (const float x : floats) reference.add(static_cast<double>(x));
+        for (const Float16 x : halves) reference.add(static_cast<double>(plain(x)));
+        for (const double x : values) reference.add(x, 3);
+        for_each_level([&](Level level) {
+            for (const unsigned mode : {kFlushToZero | kDenormalsAreZero, kRoundUp, kRoundDown | kInexactFlag}) {
+                Measure measure;
+                const unsigned before = DefaultFloatingPointMode::kDefault | mode;
+                _mm_setcsr(before);
+                measure.add_array(values.data(), values.size(), level);
+                measure.add_array(floats.data(), floats.size(), level);
+                measure.add_array(halves.data(), halves.size(), level);
+                const unsigned after = _mm_getcsr();
+                for (const double x : values) measure.add_weighted(x, 3);
+                const Measure::State state = measure.state();
+                _mm_setcsr(DefaultFloatingPointMode::kDefault);
+                CHECK(after == before);
+                CHECK(state == reference.state());
+            }
+        });
+    }
+}
+
+#endif
+
+TEST("levels are named, ordered and found by name") {
+    CHECK(level_named("avx2") == Level::avx2);
+    CHECK(!level_named("AVX2") && !level_named(""));
+    for (const NamedLevel& entry : kLevels) CHECK(level_named(level_name(entry.level)) == entry.level);
+    CHECK(Level::scalar < Level::baseline && Level::avx2 < Level::avx512);
+}
