@@ -106,8 +106,10 @@ class ModelConfig:
     p_std: float = option(
         1.2, rule=rules.number(above=0), help="Standard deviation of ln(sigma) in training (EDM, table 1)."
     )
-    sigma_data: float = option(
-        0.5, rule=rules.number(above=0), help="Standard deviation of the data, scaled to [-1, 1]."
+    sigma_data: float | None = option(
+        None,
+        rule=rules.optional(rules.number(above=0)),
+        help="Standard deviation of the data, scaled to [-1, 1]; none measures it on the training images.",
     )
     sigma_min: float = option(0.002, rule=rules.number(above=0), help="Smallest non-zero noise level of the sampler.")
     sigma_max: float = option(80.0, rule=rules.number(above=0), help="Largest noise level of the sampler.")
