@@ -1,0 +1,179 @@
+"""The seed model, and what every trained denoiser shares: EDM's preconditioning, loss and noise levels.
+
+Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models",
+arXiv:2206.00364, table 1, column "Ours (EDM)".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.config.config import ModelConfig
+
+Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+class Identity(nn.Module):
+    """The seed: a module whose ``__init__`` takes the config and that returns its input; it learns nothing."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``, whatever its shape."""
+        return x
+
+
+class Scalings(NamedTuple):
+    """EDM's four factors, each of sigma's shape."""
+
+    c_skip: Tensor
+    c_out: Tensor
+    c_in: Tensor
+    c_noise: Tensor
+
+
+def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
+    """Return the factors that keep the network's input, output and target at unit variance.
+
+    Args:
+        sigma: Noise levels, positive, in data units.
+        sigma_data: Standard deviation of the data, same units.
+
+    Source: arXiv:2206.00364, table 1, "Network and preconditioning".
+    """
+    variance = sigma**2 + sigma_data**2
+    return Scalings(
+        c_skip=sigma_data**2 / variance,
+        c_out=sigma * sigma_data / variance.sqrt(),
+        c_in=1 / variance.sqrt(),
+        c_noise=sigma.log() / 4,
+    )
+
+
+def loss_weight(sigma: Tensor, sigma_data: float) -> Tensor:
+    """Return lambda(sigma) = 1 / c_out², which makes the loss of an untrained network about 1 at every level.
+
+    Source: arXiv:2206.00364, table 1, "Training".
+    """
+    return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
+
+
+def draw_sigmas(n: int, p_mean: float, p_std: float, device: torch.device | str = "cpu") -> Tensor:
+    """Draw ``n`` training noise levels with ln(sigma) ~ N(p_mean, p_std²), from torch's default generator.
+
+    Source: arXiv:2206.00364, table 1, "Noise distribution".
+    """
+    return (torch.randn(n, device=device) * p_std + p_mean).exp()
+
+
+def edm_sigmas(n_steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> NDArray[np.float64]:
+    """Return the EDM sampler's noise levels, largest first, ending in exactly 0.
+
+    Args:
+        n_steps: Denoiser steps N, at least 2.
+        sigma_min: Smallest non-zero level, in data units (images scaled to [-1, 1]).
+        sigma_max: Largest level, same units.
+        rho: Spacing exponent, dimensionless; larger spends more steps at small sigma.
+
+    Returns:
+        Shape ``(n_steps + 1,)``, strictly decreasing.
+
+    Raises:
+        ValueError: ``n_steps < 2``, or not ``0 < sigma_min < sigma_max``.
+
+    Source: arXiv:2206.00364, eq. 5.
+    """
+    if n_steps < 2:
+        raise ValueError(f"n_steps must be at least 2, got {n_steps}")
+    if not 0 < sigma_min < sigma_max:
+        raise ValueError(f"need 0 < sigma_min < sigma_max, got {sigma_min=}, {sigma_max=}")
+    ramp = np.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), n_steps)
+    return np.append(ramp**rho, 0.0)
+
+
+def per_image(values: Tensor, images: Tensor) -> Tensor:
+    """Shape one value per image, or one for all, so that it broadcasts over the images' other dimensions."""
+    return values.expand(len(images)).reshape(-1, *[1] * (images.ndim - 1))
+
+
+class Denoiser(nn.Module):
+    """Base of every model that is trained for real: estimates clean images from noisy ones.
+
+    A subclass defines ``network``, which sees input of unit variance and is asked for a target of unit variance;
+    ``forward`` wraps it in EDM's preconditioning. A model with another preconditioning overrides ``forward``.
+
+    Args:
+        config: The run's config, in which the trainer has filled in what the data decide.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        if config.data_shape is None or config.n_classes is None or config.sigma_data is None:
+            raise ValueError("a denoiser needs data_shape, n_classes and sigma_data; the trainer fills them in")
+        self.config = config
+        self.data_shape = config.data_shape
+        self.n_classes = config.n_classes
+        self.sigma_data = config.sigma_data
+
+    def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
+        """Return F(c_in x; c_noise, labels): the network that is trained, without its preconditioning.
+
+        Args:
+            scaled: Noisy images times ``c_in``, shape ``(N, *data_shape)``.
+            c_noise: ln(sigma) / 4, shape ``(N,)``.
+            labels: Classes, int64 of shape ``(N,)``, or None.
+
+        Returns:
+            The shape of ``scaled``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define network(scaled, c_noise, labels)")
+
+    def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the denoised images.
+
+        Args:
+            x: Noisy images, float32 of shape ``(N, *data_shape)``; the clean ones are scaled to [-1, 1].
+            sigma: Noise levels, shape ``(N,)``, or one for all.
+            labels: Classes, int64 of shape ``(N,)``; None where the model is not conditional.
+        """
+        return precondition(self.network, x, sigma, self.sigma_data, labels)
+
+
+def precondition(network: Network, x: Tensor, sigma: Tensor, sigma_data: float, labels: Tensor | None = None) -> Tensor:
+    """Return D(x; sigma) = c_skip x + c_out F(c_in x; c_noise). Source: arXiv:2206.00364, eq. 7."""
+    sigma = sigma.expand(len(x))
+    c_skip, c_out, c_in, c_noise = edm_scalings(sigma, sigma_data)
+    raw = network(per_image(c_in, x) * x, c_noise, labels)
+    return per_image(c_skip, x) * x + per_image(c_out, x) * raw
+
+
+def denoising_losses(
+    denoiser: nn.Module, images: Tensor, noise: Tensor, sigma: Tensor, sigma_data: float, labels: Tensor | None = None
+) -> Tensor:
+    """Return each image's loss, lambda(sigma) · mean over its values of (D(y + sigma n; sigma) - y)².
+
+    Args:
+        denoiser: Called as ``denoiser(x, sigma, labels)``.
+        images: Clean images y, shape ``(N, ...)``.
+        noise: Standard normal n, same shape.
+        sigma: Noise levels, shape ``(N,)``.
+        sigma_data: Standard deviation of the data.
+        labels: Classes, or None.
+
+    Returns:
+        Shape ``(N,)``.
+
+    Source: arXiv:2206.00364, eq. 2 and 8, with the mean in place of the sum over values, so that losses of images of
+    different sizes can be read side by side.
+    """
+    denoised = denoiser(images + per_image(sigma, images) * noise, sigma, labels)
+    losses: Tensor = loss_weight(sigma, sigma_data) * (denoised - images).square().flatten(1).mean(1)
+    return losses
