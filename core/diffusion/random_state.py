@@ -1,0 +1,67 @@
+"""The global random generators of Python, NumPy and torch: seeded for a run, saved with it, given back after it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+States = dict[str, Any]
+
+
+def random_states(device: torch.device) -> States:
+    """Return the generators' states, as tensors and plain numbers: a checkpoint must load without running code."""
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    states: States = {
+        "python": [version, torch.tensor(words), gauss],
+        "numpy": [str(name), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, float(cached)],
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_random_states(states: States, device: torch.device) -> None:
+    """Put the generators into states that ``random_states`` returned; a GPU's only where both know of one."""
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    name, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(states["torch"])
+    cuda: Tensor | None = states.get("cuda")
+    if cuda is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(cuda, device)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the global generators for the block and give the caller's states back after it.
+
+    Layers draw their first weights and their dropout from the global generators; a data set of the user's may draw
+    from NumPy's or Python's.
+    """
+    before = random_states(device)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        set_random_states(before, device)
+
+
+@contextlib.contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Give the global generators' states back after the block, however much it drew from them."""
+    before = random_states(device)
+    try:
+        yield
+    finally:
+        set_random_states(before, device)
