@@ -1,0 +1,28 @@
+"""Which device to work on."""
+
+from __future__ import annotations
+
+import torch
+
+from core.config.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names; auto takes a GPU if there is one.
+
+    Raises:
+        ConfigError: The name means nothing to torch, or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    accepted = "accepted: auto, cpu, cuda or cuda:N"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device: got {name!r}; {accepted}.") from None
+    if device.type not in {"cpu", "cuda"}:
+        raise ConfigError(f"device: got {name!r}; {accepted}.")
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+        raise ConfigError(f"device: got {name!r}, but torch sees {n_gpus} GPUs here. Try: auto.")
+    return device

@@ -1,0 +1,31 @@
+"""The way of a model that is not trained: dummy tensors through it, a dummy result, and a word on what it is."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from core import plugins
+from core.utils.meters import Meter
+from core.utils.results import ResultMetadata, ResultRecord
+
+DUMMY_SHAPE = (4, 1, 8, 8)
+
+
+def dummy_record(model: nn.Module, model_name: str, name: str) -> ResultRecord:
+    """Pass dummy tensors through the model and return a result that shows the way and means nothing else."""
+    x = torch.linspace(-1, 1, steps=256).reshape(DUMMY_SHAPE)
+    with torch.no_grad():
+        change = (model(x) - x).flatten(1).mean(1)
+    meter = Meter("change")
+    meter.update(change=change)
+    about = {"measure": "mean of output - input", "note": placeholder_notice(model_name)}
+    metadata = ResultMetadata(f"placeholder/{name}", unit="dummy tensor", protocol=about)
+    return ResultRecord(metadata, meter.result("change"))
+
+
+def placeholder_notice(model: str) -> str:
+    """Say that a model is a placeholder and name the models that there are besides."""
+    others = [name for name in plugins.names(plugins.MODELS) if name != model]
+    choice = f"try --model {' or --model '.join(others)}" if others else "no other model is installed"
+    return f"{model!r} is a placeholder: it is not trained, and its results mean nothing; for a real one {choice}"
