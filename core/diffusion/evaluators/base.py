@@ -1,0 +1,96 @@
+"""What evaluators share: the run they look at, and how its evaluation was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+import torch
+from attrs import frozen
+
+from core import plugins
+from core.config.config import ModelConfig
+from core.diffusion.checkpoints import EMA_WEIGHTS, load_denoiser
+from core.diffusion.devices import choose_device
+from core.diffusion.model import Denoiser
+from core.utils.results import ResultCollection, ResultMetadata
+
+
+def _silent(_done: int, _total: int, _words: str) -> None:
+    pass
+
+
+@frozen
+class Settings:
+    """How an evaluation was asked for, beyond the run's config.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        weights: "ema" for the moving average of the weights, "raw" for the weights themselves.
+        evaluation: The evaluation's id, under which files are kept; None where an evaluator is used by itself.
+        progress: Called with the work done, the work in all, and a word.
+    """
+
+    device: str = "auto"
+    weights: str = EMA_WEIGHTS
+    evaluation: str | None = None
+    progress: Callable[[int, int, str], None] = _silent
+
+
+class RunEvaluator:
+    """Base of the evaluators in the box, and of any plugin's that wants its settings.
+
+    To be an evaluator, ``__init__(config, run_path)``, ``evaluate()`` and ``supports(config)`` are enough.
+
+    Args:
+        config: The run's config, as saved or as it was asked for; its seed, n_steps and n_samples may differ.
+        run_path: The run directory.
+
+    Attributes:
+        uses_sampler: Whether the results depend on ``n_steps``: it is then run once for each number asked for.
+        settings: How the evaluation was asked for; whoever runs the evaluator sets it.
+    """
+
+    uses_sampler: ClassVar[bool] = False
+
+    def __init__(self, config: ModelConfig, run_path: str | Path) -> None:
+        self.run_path = Path(run_path)
+        self.config = as_trained(config, self.run_path)
+        self.settings = Settings()
+
+    @classmethod
+    def supports(cls, config: ModelConfig) -> bool:
+        """Say whether a run of this config can be evaluated so: as a rule, whether its model is a Denoiser."""
+        return is_denoiser(config)
+
+    def evaluate(self) -> ResultCollection:
+        """Return the results, each with its error."""
+        raise NotImplementedError(f"{type(self).__name__} must define evaluate()")
+
+    def device(self) -> torch.device:
+        """Return the device to work on."""
+        return choose_device(self.settings.device)
+
+    def denoiser(self) -> Denoiser:
+        """Return the run's model with the weights asked for; CheckpointError where there is none that can be used."""
+        return load_denoiser(self.run_path, self.config, self.device(), self.settings.weights)
+
+    def metadata(self, name: str, **fields: Any) -> ResultMetadata:
+        """Return a result's metadata; the raw weights' results get a name of their own."""
+        return ResultMetadata(name if self.settings.weights == EMA_WEIGHTS else f"{name}/raw", **fields)
+
+
+def is_denoiser(config: ModelConfig) -> bool:
+    """Say whether the config's model is one that is trained for real."""
+    return issubclass(plugins.load(plugins.MODELS, config.model), Denoiser)
+
+
+def as_trained(config: ModelConfig, run_path: Path) -> ModelConfig:
+    """Return the config with what the trainer filled in from the data, read from the run where it is missing."""
+    filled_in = ("data_shape", "n_classes", "sigma_data")
+    if all(getattr(config, name) is not None for name in filled_in) or not is_denoiser(config):
+        return config
+    saved = plugins.saved_config(run_path)
+    return attrs.evolve(config, **{name: getattr(saved, name) for name in filled_in})

@@ -1,0 +1,120 @@
+"""How close samples are to held-out images, and what they look like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.config.config import ModelConfig
+from core.config.errors import ConfigError
+from core.diffusion.checkpoints import EMA_WEIGHTS
+from core.diffusion.data import HELD_OUT, TRAIN, Batches, ImageData, load_data
+from core.diffusion.evaluators.base import RunEvaluator
+from core.diffusion.frechet import N_GROUPS, FrechetReference, GroupedMoments
+from core.diffusion.pictures import can_be_shown, n_columns, save_grid
+from core.diffusion.sampling import generate
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar
+
+GRID_ROWS = 10
+IMAGES_PER_BATCH = 1000
+UNIT = "jackknife group"
+
+
+class SamplingEvaluator(RunEvaluator):
+    """Samples ``n_samples`` images in ``n_steps`` steps: a grid of the first, and the distance of all to real ones.
+
+    The Fréchet distance is taken between raw pixels, clipped to [-1, 1]. Beside it stands the floor: the distance of
+    real images, training ones, to the same held-out images. As many are taken as there are samples, where there are
+    that many, since the distance shrinks with their number. Samples stream through: memory does not grow with them.
+    """
+
+    uses_sampler = True
+
+    @classmethod
+    def supports(cls, config: ModelConfig) -> bool:
+        """Say whether there are samples to look at."""
+        return super().supports(config) and config.n_samples > 0
+
+    def __init__(self, config: ModelConfig, run_path: str | Path) -> None:
+        super().__init__(config, run_path)
+        if config.n_samples < 2:
+            raise ConfigError(
+                f"n_samples: got {config.n_samples}; a Fréchet distance needs at least 2, 0 leaves it out."
+            )
+
+    def evaluate(self) -> ResultCollection:
+        """Return "frechet_distance" and "frechet_distance/floor"; write the grid."""
+        held_out, train = load_data(self.config, HELD_OUT), load_data(self.config, TRAIN)
+        reference = FrechetReference(_moments(held_out, len(held_out)).total())
+        floor, samples = _moments(train, self.config.n_samples), self._sample()
+        return ResultCollection(
+            [
+                ResultRecord(self._metadata(samples.n, reference.n), samples.distance(reference)),
+                ResultRecord(self._floor_metadata(floor.n, reference.n), floor.distance(reference)),
+            ]
+        )
+
+    def _sample(self) -> GroupedMoments:
+        """Generate the samples, write the grid, and return their moments."""
+        denoiser, n_samples = self.denoiser(), self.config.n_samples
+        columns, moments = n_columns(denoiser.n_classes), GroupedMoments()
+        shown: list[Tensor] = []
+        for batch in generate(denoiser, self.config, n_samples, self.device()):
+            moments.add(batch.indices, _features(batch.images))
+            shown.append(batch.images[: max(0, GRID_ROWS * columns - batch.indices.start)])
+            self.settings.progress(batch.indices.stop, n_samples, f"sampling in {self.config.n_steps} steps")
+        if can_be_shown(denoiser.data_shape):
+            raw = "" if self.settings.weights == EMA_WEIGHTS else "-raw"
+            name = f"{self.settings.evaluation or 'samples'}-{self.config.n_steps}-steps{raw}.png"
+            save_grid(torch.cat(shown), columns, self.run_path / "samples" / name)
+        return moments
+
+    def _metadata(self, n_samples: int, n_reference: int) -> ResultMetadata:
+        return self.metadata(
+            "frechet_distance",
+            n_steps=self.config.n_steps,
+            n_samples=n_samples,
+            unit=UNIT,
+            protocol={**self._protocol(n_samples, n_reference), "sampler": "heun"},
+            higher_is_better=False,
+        )
+
+    def _floor_metadata(self, n_samples: int, n_reference: int) -> ResultMetadata:
+        return ResultMetadata(
+            "frechet_distance/floor",
+            unit=UNIT,
+            protocol={**self._protocol(n_samples, n_reference), "samples": TRAIN},
+            higher_is_better=False,
+        )
+
+    def _protocol(self, n_samples: int, n_reference: int) -> dict[str, Scalar]:
+        return {
+            "dataset": self.config.dataset,
+            "split_seed": self.config.split_seed,
+            "features": "pixels" if can_be_shown(self.config.data_shape or ()) else "values",
+            "n_samples": n_samples,
+            "n_reference": n_reference,
+            "reference": HELD_OUT,
+            "error": f"{N_GROUPS}-group jackknife, reference fixed",
+        }
+
+
+def _features(images: Tensor) -> NDArray[np.float64]:
+    """Return the values of images, clipped to the range that pictures have; of other data, as they are."""
+    in_range = images.clamp(-1, 1) if can_be_shown(tuple(images.shape[1:])) else images
+    features: NDArray[np.float64] = in_range.flatten(1).double().numpy()
+    return features
+
+
+def _moments(data: ImageData, at_most: int) -> GroupedMoments:
+    """Return the moments of a data set, or of ``at_most`` of its images, evenly spaced."""
+    batches, moments = Batches(data, torch.device("cpu")), GroupedMoments()
+    n = min(len(data), at_most)
+    chosen = torch.arange(n) * len(data) // n
+    for places in torch.split(torch.arange(n), IMAGES_PER_BATCH):
+        moments.add(places.tolist(), _features(batches.take(chosen[places])[0]))
+    return moments

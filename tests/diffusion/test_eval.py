@@ -1,0 +1,235 @@
+"""Evaluating a run: what is measured, logged, drawn and refused."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core import plugins
+from core.config.config import ModelConfig
+from core.config.errors import ConfigError
+from core.diffusion.checkpoints import CheckpointError, load_denoiser
+from core.diffusion.data import HELD_OUT, TRAIN, digits
+from core.diffusion.eval import Evaluator
+from core.diffusion.evaluators import denoising
+from core.diffusion.evaluators.base import RunEvaluator
+from core.diffusion.evaluators.denoising import LEVELS, DenoisingEvaluator
+from core.diffusion.evaluators.sampling import SamplingEvaluator
+from core.diffusion.noise import Purpose, SampleNoise
+from core.diffusion.sampling import generate
+from core.diffusion.train import train_diffusion_model
+from core.utils.result_log import read_result_log
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def run_path(trained_run: Path, tmp_path: Path) -> Path:
+    """A copy of a trained run that may be evaluated."""
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+def by_name(results: ResultCollection) -> dict[str, ScalarResult]:
+    return {record.metadata.name: record.result for record in results}
+
+
+def test_a_run_is_evaluated_by_all_in_the_box_that_support_it(run_path: Path, trained_config: ModelConfig) -> None:
+    results = Evaluator(trained_config, run_path, device="cpu").evaluate()
+    names = set(by_name(results))
+    assert {"denoising_loss", "denoising_loss/sigma_0.5", "frechet_distance", "frechet_distance/floor"} <= names
+    assert {"time/eval/denoising", "time/eval/sampling"} <= names
+    assert not any(name.startswith("placeholder") for name in names)
+    logged = read_result_log(run_path)
+    assert not logged.faults
+    assert set(results) <= set(logged.newest())
+    asked_for = json.loads((run_path / "evaluations/eval-0001.json").read_text())
+    assert (asked_for["weights"], asked_for["seed"]) == ("ema", 0)
+
+
+def test_two_evaluations_of_one_run_agree_to_the_bit(run_path: Path, trained_config: ModelConfig) -> None:
+    first, second = (Evaluator(trained_config, run_path, device="cpu").evaluate() for _ in range(2))
+    assert [record for record in first if not record.metadata.name.startswith("time/")] == [
+        record for record in second if not record.metadata.name.startswith("time/")
+    ]
+    assert {path.name for path in (run_path / "values").iterdir()} == {"eval-0001", "eval-0002"}
+    for name in ("values/eval-000{}/denoising.npz", "samples/eval-000{}-3-steps.png"):
+        assert (run_path / name.format(1)).read_bytes() == (run_path / name.format(2)).read_bytes()
+
+
+def test_denoising_loss_is_that_of_each_held_out_image_averaged_over_draws_first(
+    run_path: Path, trained_config: ModelConfig
+) -> None:
+    results = by_name(DenoisingEvaluator(trained_config, run_path).evaluate())
+    data, model = digits(trained_config, HELD_OUT), load_denoiser(run_path, trained_config, CPU)
+    images, labels = data.tensors
+    level, sigma_data = 0.5, trained_config.sigma_data
+    assert sigma_data is not None
+    noise = SampleNoise(0, Purpose.DENOISING, range(len(data)), variant=LEVELS.index(level))
+    squares = []
+    for _ in range(4):
+        noisy = images + level * noise.draw((1, 8, 8)).float()
+        squares.append((model(noisy, torch.tensor(level), labels) - images).square().mean((1, 2, 3)).numpy())
+    losses = np.mean(squares, axis=0) * (level**2 + sigma_data**2) / (level * sigma_data) ** 2
+    result = results["denoising_loss/sigma_0.5"]
+    assert result.n == len(data) == 359
+    assert result.mean == pytest.approx(losses.mean(), rel=1e-5)
+    assert result.error == pytest.approx(losses.std(ddof=1) / np.sqrt(359), rel=1e-5)
+    levels = [results[f"denoising_loss/sigma_{sigma:g}"].mean for sigma in LEVELS]
+    assert results["denoising_loss"].mean == pytest.approx(np.mean(levels), rel=1e-9)
+
+
+def test_denoising_sees_the_same_noise_whatever_the_seed_and_nearly_so_whatever_the_batch(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = DenoisingEvaluator(trained_config, run_path).evaluate()
+    assert DenoisingEvaluator(attrs.evolve(trained_config, seed=9), run_path).evaluate() == one
+    monkeypatch.setattr(denoising, "IMAGES_PER_BATCH", 50)
+    for record, other in zip(one, DenoisingEvaluator(trained_config, run_path).evaluate(), strict=True):
+        assert other.result.mean == pytest.approx(record.result.mean, rel=1e-5)  # matrix kernels vary with the batch
+
+
+def test_values_are_kept_per_image_under_the_metadata_of_their_mean(
+    run_path: Path, trained_config: ModelConfig
+) -> None:
+    results = Evaluator(trained_config, run_path, evaluators=["denoising"], device="cpu").evaluate()
+    with np.load(run_path / "values/eval-0001/denoising.npz") as values:
+        assert (values["sample_id"].dtype, values["value"].dtype) == (np.int64, np.float64)
+        assert values["sample_id"].tolist() == list(range(359))
+        assert values["value"].mean() == pytest.approx(by_name(results)["denoising_loss"].mean, rel=1e-12)
+        assert json.loads(str(values["metadata"]))["name"] == "denoising_loss"
+
+
+def test_the_grid_shows_the_first_samples_a_column_per_class(run_path: Path, trained_config: ModelConfig) -> None:
+    SamplingEvaluator(trained_config, run_path).evaluate()
+    with Image.open(run_path / "samples/samples-3-steps.png") as picture:
+        grid = np.asarray(picture.convert("L"))
+    factor = 6  # 48 pixels for 8
+    assert grid.shape == ((6 * 9 + 1) * factor, (10 * 9 + 1) * factor)  # 60 samples in 10 columns
+    model = load_denoiser(run_path, trained_config, CPU)
+    last = next(generate(model, trained_config, 60, CPU)).images[-1, 0].clamp(-1, 1)
+    tile = grid[(1 + 5 * 9) * factor :: factor, (1 + 9 * 9) * factor :: factor][:8, :8]
+    assert np.abs(tile - (last.numpy() + 1) * 127.5).max() <= 0.51
+
+
+def test_the_floor_takes_as_many_training_images_as_there_are_samples(
+    run_path: Path, trained_config: ModelConfig
+) -> None:
+    for n_samples, expected in ((60, 60), (2000, 1438)):
+        config = attrs.evolve(trained_config, n_samples=n_samples)
+        sampled, floor = SamplingEvaluator(config, run_path).evaluate()
+        assert dict(floor.metadata.protocol)["n_samples"] == expected
+        assert dict(floor.metadata.protocol)["n_reference"] == 359
+        assert dict(sampled.metadata.protocol)["n_samples"] == n_samples
+        assert floor.metadata != sampled.metadata
+    train, held_out = (
+        digits(trained_config, split).tensors[0].flatten(1).double().numpy() for split in (TRAIN, HELD_OUT)
+    )
+    gap = train.mean(axis=0) - held_out.mean(axis=0)
+    assert floor.result.mean > gap @ gap
+    assert floor.result.mean < sampled.result.mean  # the tiny model has hardly learnt
+
+
+def test_each_number_of_steps_has_a_result_and_denoising_runs_once(run_path: Path, trained_config: ModelConfig) -> None:
+    results = Evaluator(trained_config, run_path, n_steps=(2, 4), n_samples=30, seed=3, device="cpu").evaluate()
+    assert [record.metadata.n_steps for record in results.filter(name="frechet_distance")] == [2, 4]
+    assert len(results.filter(name="denoising_loss")) == 1
+    assert {path.name for path in (run_path / "samples").glob("eval*")} == {
+        "eval-0001-2-steps.png",
+        "eval-0001-4-steps.png",
+    }
+
+
+def test_raw_weights_have_results_of_their_own_name(run_path: Path, trained_config: ModelConfig) -> None:
+    results = by_name(Evaluator(trained_config, run_path, weights="raw", n_samples=0, device="cpu").evaluate())
+    assert "denoising_loss/raw" in results
+    assert "denoising_loss" not in results
+    averaged = by_name(DenoisingEvaluator(trained_config, run_path).evaluate())
+    assert averaged["denoising_loss"] != results["denoising_loss/raw"]
+
+
+def test_the_config_as_it_was_asked_for_serves_too(run_path: Path, tiny: ModelConfig) -> None:
+    assert tiny.data_shape is None
+    results = Evaluator(tiny, run_path, evaluators=["denoising"], device="cpu").evaluate()
+    assert by_name(results)["denoising_loss"].n == 359
+
+
+def test_identity_is_evaluated_by_the_placeholder_alone(tmp_path: Path) -> None:
+    train_diffusion_model(ModelConfig(), tmp_path)
+    words: list[str] = []
+    results = Evaluator(ModelConfig(), tmp_path, progress=lambda _a, _b, text: words.append(text)).evaluate()
+    assert set(by_name(results)) == {"placeholder/eval", "time/eval/placeholder"}
+    assert "placeholder" in words[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"evaluators": ["samplin"]}, r"unknown evaluator 'samplin'\. Did you mean 'sampling'\?"),
+        ({"evaluators": ["placeholder"]}, r"evaluator 'placeholder' cannot serve a run of model 'mlp'"),
+        ({"evaluators": ["sampling"], "n_samples": 0}, r"'sampling' cannot serve .* n_samples=0"),
+        ({"n_samples": 1}, r"n_samples: got 1; a Fréchet distance needs at least 2"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
+    run_path: Path, trained_config: ModelConfig, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Evaluator(trained_config, run_path, **arguments)
+    assert not (run_path / "evaluations").exists()
+
+
+def test_an_evaluation_cut_short_is_not_the_runs_result(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: SamplingEvaluator) -> ResultCollection:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(SamplingEvaluator, "evaluate", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        Evaluator(trained_config, run_path, device="cpu").evaluate()
+    log = read_result_log(run_path)
+    assert "denoising_loss" in by_name(log.every())
+    assert "denoising_loss" not in by_name(log.newest())
+
+
+def test_a_run_without_a_checkpoint_says_so(run_path: Path, trained_config: ModelConfig) -> None:
+    (run_path / "checkpoints/last.pt").unlink()
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        Evaluator(trained_config, run_path, device="cpu").evaluate()
+    assert not (run_path / "evaluations").exists()
+
+
+class Foreign:
+    """An evaluator with no more than it must have."""
+
+    def __init__(self, config: ModelConfig, run_path: Path) -> None:
+        self.n_steps = config.n_steps
+
+    def evaluate(self) -> Any:
+        return ResultCollection([ResultRecord(ResultMetadata("foreign", n_steps=self.n_steps), ScalarResult(1.0))])
+
+
+def test_a_foreign_evaluator_needs_no_base_class(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = plugins.load
+    monkeypatch.setattr(plugins, "load", lambda group, name: Foreign if name == "foreign" else load(group, name))
+    results = Evaluator(trained_config, run_path, evaluators=["foreign"], n_steps=[2, 3]).evaluate()
+    assert [record.metadata.n_steps for record in results.filter(name="foreign")] == [2, 3]
+    with pytest.raises(ConfigError, match="evaluator 'foreign' cannot choose the weights"):
+        Evaluator(trained_config, run_path, evaluators=["foreign"], weights="raw")
+    monkeypatch.setattr(Foreign, "evaluate", lambda _self: [1.0])
+    with pytest.raises(TypeError, match="evaluator 'foreign' returned a list; accepted: a ResultCollection"):
+        Evaluator(trained_config, run_path, evaluators=["foreign"]).evaluate()
+
+
+def test_the_base_class_says_what_to_define(run_path: Path, trained_config: ModelConfig) -> None:
+    with pytest.raises(NotImplementedError, match="RunEvaluator must define evaluate"):
+        RunEvaluator(trained_config, run_path).evaluate()
