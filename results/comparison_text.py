@@ -9,10 +9,11 @@ from typing import Any
 from core.utils.formatting import format_value
 from core.utils.tables import aligned
 from results.comparison import CANNOT_TELL, Comparison
-from results.groups import Group, OverRuns
+from results.groups import Group
 from results.labels import spell
-from results.numbers import aligned_at_error, decimals_of, mean_error
+from results.numbers import aligned_at_error, decimals_of
 from results.replicate_test import RUNS
+from results.table import over_runs_text
 
 
 def comparisons_text(comparisons: Sequence[Comparison], refused: Sequence[str] = (), delta: float | None = None) -> str:
@@ -65,11 +66,6 @@ def _table(comparisons: Sequence[Comparison], n_tests: int) -> str:
         [one.answer for one in comparisons],
     ]
     return aligned(header, list(zip(*columns, strict=True)), right=("effect",))
-
-
-def over_runs_text(over: OverRuns) -> str:
-    """Return mean ± half of the t interval over runs, cut by the standard error's digits; unknown for a single run."""
-    return mean_error(over.summary.mean, over.summary.half_width)
 
 
 def difference_text(one: Comparison) -> str:

@@ -93,8 +93,9 @@ def _footer(n_runs: int, n_shown: int, n_measures: int) -> str:
     text = f"{n_runs:,} run{'s' * (n_runs != 1)}."
     if n_shown:
         text += " ± is the standard error within the run; over seeds, see: python -m core table."
-    if n_measures > n_shown:
-        text += f" {n_measures - n_shown} more measures: --metric NAME, or --metric '*'."
+    n_more = n_measures - n_shown
+    if n_more > 0:
+        text += f" {n_more} more measure{'s' * (n_more > 1)}: --metric NAME, or --metric '*'."
     return text
 
 

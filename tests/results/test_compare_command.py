@@ -61,7 +61,7 @@ def test_single_runs_show_an_unknown_error_over_runs(make_run: MakeRun, invoke: 
     paths = [make_run({LOSS: 0.3}), make_run({LOSS: 0.5}, model="unet")]
     code, out, _ = invoke("compare", *(path.name for path in paths), "--detect", "0.1")
     assert code == 0
-    assert "0.3 ± unknown" in out
+    assert "0.300 ± unknown" in out
     assert "one run each: this speaks of these two trained models, not of other seeds" in out
     assert "unknown how many seeds" in out
 
