@@ -26,7 +26,7 @@ _EMPTY = Measure()
 class PythonEngine:
     """Exact sums of named measures; see :class:`core.utils.engines.Engine`."""
 
-    __slots__ = ("_intake", "_lock", "_measures", "_pending")
+    __slots__ = ("_intake", "_known", "_lock", "_measures", "_pending")
 
     name = "python"
 
@@ -35,6 +35,7 @@ class PythonEngine:
         self._lock = threading.RLock()
         self._measures: dict[str, Measure] = {}
         self._pending: list[Any] = []  # name, value, name, value, ...
+        self._known = set(intake.declared)  # the measures that are here
         self.clear()
 
     def update(self, measures: Mapping[str, object] | None = None, /, *, n: object = 1, **values: object) -> None:
@@ -50,19 +51,26 @@ class PythonEngine:
         self._add(added)
 
     def float_update(self) -> Callable[..., None]:
-        """Return :meth:`update` with a short way for plain floats; closures cost less than attributes."""
-        pending, general, settle = self._pending, self.update, self._settle
-        extend, flatten, one = self._pending.extend, chain.from_iterable, 1
-        declared, refuses_nan = self._intake.declared, self._intake.refuses_nan
+        """Return :meth:`update` with a short way for floats of known measures; a closure's names cost the least."""
+        pending, known, general, settle = self._pending, self._known, self.update, self._settle
+        extend, flatten, one, takes_nan = pending.extend, chain.from_iterable, 1, not self._intake.refuses_nan
 
         def update(measures: Mapping[str, object] | None = None, /, *, n: object = 1, **values: object) -> None:
             if n is one and measures is None:
-                for value in values.values():
-                    if value.__class__ is not float or (refuses_nan and value != value):
-                        break
+                if len(values) == 1:
+                    name, value = item = values.popitem()
+                    if value.__class__ is float and name in known and (takes_nan or value == value):
+                        extend(item)
+                        if len(pending) >= 2 * MOST_PENDING:
+                            settle()
+                        return
+                    values[name] = value
                 else:
-                    if not declared or values.keys() <= declared:
-                        extend(values.popitem() if len(values) == 1 else [*flatten(values.items())])
+                    for name, value in values.items():
+                        if value.__class__ is not float or name not in known or not (takes_nan or value == value):
+                            break
+                    else:
+                        extend([*flatten(values.items())])
                         if len(pending) >= 2 * MOST_PENDING:
                             settle()
                         return
@@ -103,6 +111,7 @@ class PythonEngine:
         """Forget all observations; declared measures stay, without any."""
         with self._lock:
             self._pending.clear()
+            self._known.intersection_update(self._intake.declared)
             self._measures = dict.fromkeys(sorted(self._intake.declared), _EMPTY)
 
     def _add(self, added: Mapping[str, Measure]) -> None:
@@ -110,6 +119,7 @@ class PythonEngine:
             merged = {name: self._measures.get(name, _EMPTY).merge(measure) for name, measure in added.items()}
             for name, measure in merged.items():
                 check_capacity(name, measure.n, measure.nan)
+            self._known.update(merged)
             self._measures = {**self._measures, **merged}  # a new dict: what measures() gave stays as it is
 
     def _settle(self) -> None:
