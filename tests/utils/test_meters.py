@@ -1,10 +1,12 @@
 """The meter's read-outs and API, for every engine."""
 
 import copy
+import gc
 import json
 import math
 import pickle
 import threading
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -376,6 +378,30 @@ def test_threads_lose_nothing(new) -> None:
     assert meter.count("x") == n_threads * (3 * n_rounds + 3 * 200_000)
     assert meter.mean("x") == to_double(Fraction(total, meter.count("x")))
     assert sum(meter.count(name) for name in meter.results() if name.startswith("own")) == n_threads * n_rounds
+
+
+@ENGINES
+def test_memory_does_not_grow_with_the_number_of_updates(new) -> None:
+    meter = new()
+    values = np.arange(100.0)
+
+    def use(n_rounds: int) -> int:
+        for i in range(n_rounds):
+            meter.update(x=i + 0.5)
+            meter.update(x=i + 0.5, y=-1.5)
+            if i % 4 == 0:
+                meter.update(x=values, y=[1, 2**70])
+                meter.update(x=float(i), n=3)
+                meter.mean("x")
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = use(1000)
+        assert use(2000) - before < 12_000  # one small object kept by every fourth round would be 14,000
+    finally:
+        tracemalloc.stop()
 
 
 class Overtaken:
