@@ -66,10 +66,19 @@ inline void prefetch_beyond(const void* data) noexcept {
 
 }  // namespace pyml
 
-// Each level is compiled for its own instructions, whatever the build machine has. A function's target attribute
-// would miss the lambdas and helpers inside it; the pragma reaches them. Nothing in these files may instantiate a
-// template of the standard library: the linker could keep the AVX copy of it for everybody.
+// Each level is compiled for its own instructions, whatever the build machine has, and in its own namespace, so that
+// the linker cannot take one level's function for another's. A function's target attribute would miss the lambdas
+// inside; the pragma reaches all but constructors that nobody wrote (GCC 12).
 #if PYML_X86_KERNELS
+
+#define PYML_PRAGMA(text) _Pragma(#text)
+#ifdef __clang__
+#define PYML_PUSH_TARGET(name) PYML_PRAGMA(clang attribute push(__attribute__((target(name))), apply_to = function))
+#define PYML_POP_TARGET PYML_PRAGMA(clang attribute pop)
+#else
+#define PYML_PUSH_TARGET(name) PYML_PRAGMA(GCC push_options) PYML_PRAGMA(GCC target(name))
+#define PYML_POP_TARGET PYML_PRAGMA(GCC pop_options)
+#endif
 
 namespace pyml::baseline {
 using Doubles = __m128d;
@@ -83,8 +92,7 @@ inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) noexcept { return a
 #include "kernel_fp.hpp"
 }  // namespace pyml::baseline
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
+PYML_PUSH_TARGET("avx2,fma")
 namespace pyml::avx2 {
 using Doubles = __m256d;
 using Floats = __m256;
@@ -94,12 +102,11 @@ inline Doubles load_half(const float* data) noexcept { return _mm256_cvtps_pd(_m
 inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) noexcept { return _mm256_fmadd_pd(a, b, c); }
 #include "kernel_fp.hpp"
 }  // namespace pyml::avx2
-#pragma GCC pop_options
+PYML_POP_TARGET
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512dq,avx512vl,avx512ifma")
+PYML_PUSH_TARGET("avx512f,avx512dq,avx512vl,avx512ifma")
 #include "kernel_avx512.hpp"
-#pragma GCC pop_options
+PYML_POP_TARGET
 
 namespace pyml {
 

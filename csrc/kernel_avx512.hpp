@@ -64,6 +64,10 @@ struct ProductSum {
     [[nodiscard]] Wide total() const noexcept { return {lane_total(low), lane_total(high)}; }
 };
 
+inline bool inside(int top, const BlockSums& sums) noexcept {
+    return -power_of_two(top) <= sums.min && sums.max <= power_of_two(top);
+}
+
 /// A block's extremes. NaN changes neither, and raises the invalid flag.
 struct Extremes {
     Doubles min, max;
@@ -74,16 +78,13 @@ struct Extremes {
         min = _mm512_min_pd(x, min);
         max = _mm512_max_pd(x, max);
     }
-
-    /// Stores them and says whether they lie in the window.
-    bool finish(int top, BlockSums& sums) const noexcept {
+    void store(BlockSums& sums) const noexcept {
         sums.min = _mm512_reduce_min_pd(min);
         sums.max = _mm512_reduce_max_pd(max);
-        return -power_of_two(top) <= sums.min && sums.max <= power_of_two(top);
     }
 };
 
-/// The same of floats, two vectors of them at a time.
+/// The same of floats.
 struct FloatExtremes {
     __m512 min, max;
 
@@ -93,29 +94,29 @@ struct FloatExtremes {
         min = _mm512_min_ps(x, min);
         max = _mm512_max_ps(x, max);
     }
-
-    [[nodiscard]] Extremes widened() const noexcept {
-        Extremes result;
-        for (const __m512 x : {min, max}) {
-            result.see(_mm512_cvtps_pd(_mm512_castps512_ps256(x)));
-            result.see(_mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)));
-        }
-        return result;
+    void store(BlockSums& sums) const noexcept {
+        sums.min = static_cast<double>(_mm512_reduce_min_ps(min));
+        sums.max = static_cast<double>(_mm512_reduce_max_ps(max));
     }
 };
 
-/// Arithmetic on values that are loaded after it raises flags anew.
+/// What is computed from memory that is read after this raises flags anew.
 inline void clear_flags() noexcept {
     const unsigned csr = DefaultFloatingPointMode::kDefault;
     asm volatile("ldmxcsr %0" : : "m"(csr) : "memory");
 }
 
-/// Whether arithmetic was inexact or met NaN or infinities. The results are operands so that the compiler cannot
-/// move the work that leads to them behind the look at the flags.
-inline bool exact(Extremes& extremes, Integers& result, Integers& other) noexcept {
+/// Volatile statements keep their order: all that leads to this result is computed before the flags are looked at.
+template <class Vector>
+inline void settle(Vector& result) noexcept {
+    asm volatile("" : "+v"(result));
+}
+
+/// Whether nothing was inexact or invalid since clear_flags().
+inline bool all_exact() noexcept {
     constexpr unsigned kInvalid = 0x01, kInexact = 0x20;
     unsigned csr = 0;
-    asm volatile("stmxcsr %0" : "=m"(csr), "+v"(extremes.min), "+v"(extremes.max), "+v"(result), "+v"(other) : : "memory");
+    asm volatile("stmxcsr %0" : "=m"(csr) : : "memory");
     return (csr & (kInvalid | kInexact)) == 0;
 }
 
@@ -141,10 +142,15 @@ inline bool sum_block(const double* data, std::size_t size, int top, BlockSums& 
         high_low.add(high, low);
         low_low.add(low, low);
     }
-    if (!exact(extremes, low_bits, low_bits) || !extremes.finish(top, sums)) return false;
+    settle(low_bits);
+    settle(extremes.min);
+    settle(extremes.max);
+    const bool fits = all_exact();
+    extremes.store(sums);
+    if (!fits || !inside(top, sums)) return false;
 
-    // With h = 2^51 + high and l = 2^51 + low:  Σ high² = Σ h² - 2^52 Σ high - size 2^102,  Σ low² likewise,  and
-    // 2 Σ high·low = 2 Σ h·l - 2^52 (Σ high + Σ low) - size 2^103. Modulo 2^64: what overflows on the way returns.
+    // With h = 2^51 + high and l = 2^51 + low:  Σ high² = Σ h² - 2^52 Σ high - n 2^102,  Σ low² likewise,  and
+    // 2 Σ high·low = 2 Σ h·l - 2^52 (Σ high + Σ low) - n 2^103. Modulo 2^64: what overflows on the way returns.
     const std::uint64_t n = size;
     const std::uint64_t high = lane_total(high_bits) - n * bits_of(rounder(high_unit));
     const std::uint64_t low = lane_total(low_bits) - n * bits_of(rounder(low_unit));
@@ -167,23 +173,27 @@ inline bool sum_block(const float* data, std::size_t size, int top, BlockSums& s
     const Doubles to_high = _mm512_set1_pd(rounder(high_unit));
     Integers high_bits{};
     Doubles x_sum{}, low_sum{};
-    FloatExtremes float_extremes;
+    FloatExtremes extremes;
     clear_flags();
     for (std::size_t i = 0; i < size; i += 2 * kLanes) {
         prefetch_beyond(data + i);
-        float_extremes.see(_mm512_loadu_ps(data + i));
-        for (const float* half : {data + i, data + i + kLanes}) {
-            const Doubles x = _mm512_cvtps_pd(_mm256_loadu_ps(half));
+        extremes.see(_mm512_loadu_ps(data + i));
+        for (std::size_t half = i; half < i + 2 * kLanes; half += kLanes) {
+            const Doubles x = _mm512_cvtps_pd(_mm256_loadu_ps(data + half));
             const Doubles rounded = multiply_add_silently(x, x, to_high);
             high_bits = _mm512_add_epi64(high_bits, bits(rounded));
             low_sum += _mm512_fmadd_pd(x, x, to_high - rounded);
             x_sum += x;
         }
     }
-    Extremes extremes = float_extremes.widened();
     Integers x_units = _mm512_cvtpd_epi64(x_sum * power_of_two(-x_unit));
     Integers low_units = _mm512_cvtpd_epi64(low_sum * power_of_two(-low_unit));
-    if (!exact(extremes, x_units, low_units) || !extremes.finish(top, sums)) return false;
+    settle(x_units);  // invalid if a value was NaN or infinite
+    settle(low_units);
+    const bool fits = all_exact();
+    extremes.store(sums);
+    if (!fits || !inside(top, sums)) return false;
+
     sums.values = {partial(lane_total(x_units), x_unit)};
     sums.squares = {partial(lane_total(high_bits) - size * bits_of(rounder(high_unit)), high_unit),
                     partial(lane_total(low_units), low_unit)};
@@ -207,8 +217,8 @@ inline double largest_magnitude(const float* data, std::size_t size) noexcept {
     return _mm512_reduce_max_pd(_mm512_cvtps_pd(largest));
 }
 
-/// Windows in which every constant is a normal double; the lowest reaches below the smallest double.
-constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -970, 1020, sum_block, largest_magnitude};
+/// Windows in which every constant is a normal double; the lowest reaches down to the smallest double.
+constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -973, 1020, sum_block, largest_magnitude};
 constexpr Kernels<float> kFloatKernels{2 * kLanes, kBlockSize, -149, 129, sum_block, largest_magnitude};
 
 }  // namespace pyml::avx512

@@ -126,8 +126,8 @@ inline bool sum_block(const float* data, std::size_t size, int top, BlockSums& s
     for (std::size_t i = 0; i < size; i += 2 * kLanes) {
         prefetch_beyond(data + i);
         extremes.see(load(data + i));
-        for (const float* half : {data + i, data + i + kLanes}) {
-            const Doubles x = load_half(half);
+        for (std::size_t half = i; half < i + 2 * kLanes; half += kLanes) {
+            const Doubles x = load_half(data + half);
             x_sum.round(x);
             const Doubles rest = multiply_add(x, x, -high_sum.round_square(x));
             left_over |= bits(rest - low_sum.round(rest));

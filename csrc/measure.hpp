@@ -117,9 +117,10 @@ private:
 
     template <class Sum>
     static void add_partial(Sum& sum, const Partial& partial) noexcept {
+        if (partial.sum == 0) return;
         const bool negative = partial.sum < 0;
         const auto bits = static_cast<std::uint64_t>(partial.sum);
-        if (bits != 0) sum.add(limbs(negative ? 0 - bits : bits), static_cast<unsigned>(partial.exponent - Sum::kUnit), negative);
+        sum.add(limbs(negative ? 0 - bits : bits), static_cast<unsigned>(partial.exponent - Sum::kUnit), negative);
     }
 
     void count(std::uint64_t weight, std::int64_t key) noexcept {

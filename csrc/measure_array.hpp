@@ -18,11 +18,13 @@ namespace pyml {
 template <class T>
 class BlockAdder {
 public:
+    static constexpr std::size_t kSmallest = 16;  ///< of arrays; below it, value by value is as fast
+
     BlockAdder(Measure& measure, const Kernels<T>& kernels) noexcept : measure_(measure), kernels_(kernels) {}
 
     void add(const T* data, std::size_t size) noexcept {
-        const std::size_t in_vectors = size < kSmallest ? 0 : size / kernels_.lanes * kernels_.lanes;
-        if (in_vectors != 0) top_ = top_above(data, std::min(in_vectors, kUnitSize));
+        const std::size_t in_vectors = size / kernels_.lanes * kernels_.lanes;
+        top_ = top_above(data, std::min(in_vectors, kUnitSize));
         for (std::size_t i = 0; i < in_vectors; i += kernels_.block_size) {
             const std::size_t block_size = std::min(in_vectors - i, kernels_.block_size);
             if (!add_if_inside(data + i, block_size)) add_in_units(data + i, block_size);
@@ -32,10 +34,9 @@ public:
     }
 
 private:
-    static constexpr std::size_t kSmallest = 16;   ///< below it, value by value is as fast
     static constexpr std::size_t kUnitSize = 128;  ///< a multiple of every level's lanes
     static constexpr int kMargin = 1;              ///< room at a window's top for somewhat larger values to come
-    static constexpr std::size_t kPatience = 128;  ///< values in spoilt units, besides a quarter, that are put up with
+    static constexpr std::size_t kPatience = 64;   ///< values in spoilt units, besides a quarter, that are put up with
 
     /// A few outliers or NaN spoil a few units; a block whose values are all far apart is not worth many tries.
     void add_in_units(const T* data, std::size_t size) noexcept {
@@ -138,7 +139,7 @@ void Measure::add_array(const T* data, std::size_t size, Level level) noexcept {
         add_integers(data, size);
     } else if constexpr (std::is_same_v<T, double> || std::is_same_v<T, float>) {
 #if PYML_X86_KERNELS
-        if (level != Level::scalar) {
+        if (level != Level::scalar && size >= BlockAdder<T>::kSmallest) {
             const DefaultFloatingPointMode mode;
             return BlockAdder<T>(*this, kernels<T>(level)).add(data, size);
         }

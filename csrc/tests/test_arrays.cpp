@@ -117,7 +117,7 @@ TEST("long arrays, whose sums have to be stored on the way, agree with value-by-
 }
 
 TEST("blocks full of the largest magnitude that the window takes do not overflow") {
-    for (const double x : {1.0, -1.0, std::nextafter(1.0, 0.0), std::nextafter(-1.0, 0.0), 4.0, std::nextafter(4.0, 0.0)}) {
+    for (const double x : {1.0, -1.0, 4.0, -4.0, std::nextafter(1.0, 0.0), std::nextafter(-4.0, 0.0)}) {
         std::vector<double> values(20000, x);
         std::fill_n(values.begin(), 128, std::nextafter(std::copysign(2.0, x), 0.0));  // the window opens to |x| <= 4
         const std::vector<float> floats(values.size(), static_cast<float>(x));

@@ -10,8 +10,8 @@ namespace {
 constexpr std::uint64_t kLargest = (std::uint64_t{1} << 53) - 1;  // significand
 constexpr unsigned kMany = 10000;                                 // more than four times the additions a digit holds
 
-std::array<std::uint8_t, ValueSum::kBytes> bytes_of_values(const BigInteger& x) { return x.bytes<ValueSum::kBytes>(); }
-std::array<std::uint8_t, SquareSum::kBytes> bytes_of_squares(const BigInteger& x) { return x.bytes<SquareSum::kBytes>(); }
+auto bytes_of_values(const BigInteger& x) { return x.bytes<ValueSum::kBytes>(); }
+auto bytes_of_squares(const BigInteger& x) { return x.bytes<SquareSum::kBytes>(); }
 
 bool equal(const Limbs<4>& limbs, const BigInteger& x) {
     const UInt128 value{limbs[0] | std::uint64_t{limbs[1]} << 32, limbs[2] | std::uint64_t{limbs[3]} << 32};

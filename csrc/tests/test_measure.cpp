@@ -60,7 +60,8 @@ TEST("a weight counts like that many observations in every sum, but as one obser
 TEST("integers beyond 2^53 are taken at their exact value") {
     Measure measure;
     Reference reference;
-    for (const std::int64_t x : {INT64_MIN, INT64_MIN + 1, std::int64_t{-1}, std::int64_t{0}, INT64_MAX - 1, INT64_MAX}) {
+    const std::vector<std::int64_t> integers{INT64_MIN, INT64_MIN + 1, -1, 0, INT64_MAX - 1, INT64_MAX};
+    for (const std::int64_t x : integers) {
         const std::uint64_t magnitude = x < 0 ? 0 - static_cast<std::uint64_t>(x) : static_cast<std::uint64_t>(x);
         measure.add_weighted(x, 1);
         measure.add_weighted(x, UINT64_MAX);

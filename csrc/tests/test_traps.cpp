@@ -75,12 +75,29 @@ TEST("tiny values after huge ones, which moved the window, are not lost") {
     });
 }
 
+TEST("windows at every exponent that doubles and floats have") {
+    for_each_level([](Level level) {
+        Random random(34);
+        for (int exponent = -1080; exponent <= 1024; ++exponent) {
+            std::vector<double> values(32);
+            for (double& x : values) x = std::ldexp(static_cast<double>(random() % 4095) - 2047, exponent - 11);
+            const std::vector<float> floats = as_floats(values);
+            Measure measure, expected;
+            measure.add_array(values.data(), values.size(), level);
+            measure.add_array(floats.data(), floats.size(), level);
+            for (const double x : values) expected.add(x);
+            for (const float x : floats) expected.add(static_cast<double>(x));
+            CHECK(measure.state() == expected.state());
+        }
+    });
+}
+
 TEST("one bit at any distance below the others is kept") {
     for_each_level([](Level level) {
         for (int distance = 0; distance < 130; ++distance) {
-            for (const double low : {std::ldexp(1.0, -distance), -std::ldexp(3.0, -distance), std::ldexp(1 + 0x1p-52, -distance)}) {
+            for (const double digits : {1.0, -3.0, 1 + 0x1p-52}) {
                 std::vector<double> values(256, 1.0);
-                values[200] = low;
+                values[200] = std::ldexp(digits, -distance);
                 const std::vector<float> floats = as_floats(values);
                 Measure measure, expected;
                 measure.add_array(values.data(), values.size(), level);
