@@ -120,7 +120,7 @@ def _fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, repo
     with training:
         while state.epoch < config.n_epochs:
             with epochs:
-                _train_epoch(state, batches, len(data), after_step)
+                train_epoch(state, batches, len(data), after_step)
             wall_time_s = earlier_s + time.perf_counter() - start_s
             log_epoch(run_path, state.measures.meter, state.step, state.epoch, wall_time_s)
             words = f"epoch {state.epoch}, loss {state.measures.meter.mean('loss'):.3f}"
@@ -133,7 +133,7 @@ def _fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, repo
     return state.averaged_model()
 
 
-def _train_epoch(state: TrainingState, batches: Batches, n_images: int, after_step: Callable[[], None]) -> None:
+def train_epoch(state: TrainingState, batches: Batches, n_images: int, after_step: Callable[[], None]) -> None:
     """Pass once over the data, or over what an interrupted epoch left of it, in a random order."""
     if state.order is None:
         state.order, state.n_seen = torch.randperm(n_images), 0
