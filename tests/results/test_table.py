@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import floats, lists, sampled_from
 from made_runs import ACCURACY, LOSS, Invoke, MakeRun
 
 from core.config import ConfigError
@@ -16,7 +18,8 @@ from results.database import ResultsDatabase
 from results.escaping import csv_comment, csv_text, html_text, latex_text, markdown_text
 from results.groups import group_runs
 from results.provenance import provenance
-from results.table import Table, make_table, sort_groups
+from results.statistics import paired_difference, welch_difference
+from results.table import Table, _is_surely_open, make_table, sort_groups
 from results.table_formats import FORMATS
 
 NASTY = "=cmd|' /C calc'!A0 & <script>alert(1)</script> \\input{x} $x_1^2$ 50% #1 ~ *b* [a](http://b) `c` --> | \"q\"\n"
@@ -327,3 +330,19 @@ def test_without_any_readable_config_the_faults_are_named(make_run: MakeRun, inv
     assert code == 2
     assert "config.json: is not valid JSON" in err
     assert "no run's config can be read" in err
+
+
+@given(
+    a=lists(floats(-1, 1), min_size=2, max_size=5),
+    b=lists(floats(-1, 1), min_size=2, max_size=5),
+    shift=floats(-3, 3),
+    alpha=sampled_from([0.05, 0.001]),
+)
+def test_what_is_surely_open_is_never_resolved_by_a_test(
+    a: list[float], b: list[float], shift: float, alpha: float
+) -> None:
+    b = [value + shift for value in b]
+    if _is_surely_open(dict(enumerate(a)), dict(enumerate(b)), alpha):
+        n = min(len(a), len(b))
+        assert not paired_difference(a[:n], b[:n]).p_value < alpha
+        assert not welch_difference(a, b).p_value < alpha
