@@ -44,6 +44,8 @@ def format_duration(seconds: float, error_s: float | None = None) -> str:
     scale, unit = _unit_of(seconds)
     if error_s is None:
         return f"{seconds / scale:.3g} {unit}" if math.isfinite(seconds) else f"{format_value(seconds)} s"
+    if math.isnan(error_s):
+        return f"{format_duration(seconds)} ± {UNKNOWN}"
     text = format_mean_error(seconds / scale, error_s / scale)
     return f"({text}) {unit}" if "±" in text and not text.startswith("(") else f"{text} {unit}"
 

@@ -11,7 +11,7 @@ import attrs
 from attrs import field, frozen
 
 from core.utils.files import append_json_line
-from core.utils.formatting import format_mean_error
+from core.utils.formatting import format_duration, format_mean_error
 
 RESULT_SCHEMA = "pyml.result/1"
 
@@ -44,7 +44,7 @@ class ResultMetadata:
     Two results are comparable when name, unit and protocol are equal.
 
     Attributes:
-        name: What was measured, such as ``"denoising_loss"``; times are named ``"time/..."``.
+        name: What was measured, such as ``"denoising_loss"``; times are named ``"time/..."`` and are in seconds.
         n_steps: Steps of the sampler, where one was used.
         n_samples: Samples generated, where there were any.
         unit: The unit of replication that the error speaks of: "sample", "image", "batch", "run", ...
@@ -125,11 +125,18 @@ class ResultRecord:
     metadata: ResultMetadata
     result: ScalarResult
 
+    def value(self) -> str:
+        """Return "mean ± error"; of a time, which is in seconds, in the unit that fits."""
+        if not self.metadata.name.startswith("time/"):
+            return str(self.result)
+        text = format_duration(self.result.mean, self.result.error)
+        return " ".join(part for part in (text, self.result.remark()) if part)
+
     def __str__(self) -> str:
         n = "n unknown" if self.result.n is None else f"n = {self.result.n:,}"
         details = self.metadata.details()
         about = f"{n}, unit {self.metadata.unit}{'; ' + details if details else ''}"
-        return f"{self.metadata.name}: {self.result}  [{about}]"
+        return f"{self.metadata.name}: {self.value()}  [{about}]"
 
 
 def _records(value: Iterable[ResultRecord]) -> tuple[ResultRecord, ...]:

@@ -22,7 +22,7 @@ def result_table(records: Sequence[ResultRecord]) -> str:
     """Return the records as a table: name, mean ± error (aligned at the ±), n, unit, details."""
     if not records:
         return "(no results)"
-    values = [str(record.result) for record in records]
+    values = [record.value() for record in records]
     before = max(len(value.partition(" ± ")[0]) for value in values)
     rows = [
         (

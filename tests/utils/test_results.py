@@ -136,8 +136,14 @@ def test_results_print_readably() -> None:
     assert str(ScalarResult(1.0, 0.5, n=4998, n_nan=2, n_inf=1)) == "1.00 ± 0.50 (3 of 5,000 not finite)"
 
 
+def test_times_print_in_the_unit_that_fits() -> None:
+    times = [ScalarResult(0.0123, 0.00045, 3), ScalarResult(90.0, n=1)]
+    texts = [ResultRecord(ResultMetadata("time/train", unit="run"), time).value() for time in times]
+    assert texts == ["(12.30 ± 0.45) ms", "90 s ± unknown"]
+
+
 def test_a_collection_prints_as_a_table_aligned_at_the_error() -> None:
-    table = str(ResultCollection([RECORD, ResultRecord(ResultMetadata("time/train_s"), ScalarResult(1234.5))]))
+    table = str(ResultCollection([RECORD, ResultRecord(ResultMetadata("score"), ScalarResult(1234.5))]))
     header, rule, first, second = table.splitlines()
     assert header.split() == ["result", "mean", "±", "error", "n", "unit", "details"]
     assert first.index("±") == second.index("±")
