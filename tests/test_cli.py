@@ -216,7 +216,7 @@ def test_a_signal_leaves_a_checkpoint_and_a_status_that_says_so(
 def test_commands_that_only_look_never_import_torch(tmp_path: Path, arguments: list[str]) -> None:
     # A torch that cannot be imported shadows the real one: whoever imports it fails.
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
-    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "20260101T000000000001Z_aaaaaa").mkdir(parents=True)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYML_EXPERIMENTS_DIR": str(tmp_path / "runs")}
     done = subprocess.run(
         [sys.executable, "-P", "-m", "core", *arguments], capture_output=True, text=True, check=False, env=environment
