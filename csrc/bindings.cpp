@@ -372,7 +372,8 @@ py::list Engine::names() const {
 }
 
 py::tuple Engine::fields(const py::str& name) const {
-    const Measure* measure = find(name.ptr(), 0);
+    const py::str exact_name(static_cast<py::handle>(name));  // where a subclass came
+    const Measure* measure = find(exact_name.ptr(), 0);
     if (measure == nullptr) raise_from_intake("unknown_measure", name, names());
     return to_fields(*measure);
 }

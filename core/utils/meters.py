@@ -82,7 +82,7 @@ class Meter:
         if len(set(names)) < len(names):
             raise ValueError(f"names: got one twice among {', '.join(map(repr, names))}")
         self._nan_policy = nan_policy
-        self._intake = Intake(names, refuses_nan=nan_policy == "raise")
+        self._intake = Intake(map(str, names), refuses_nan=nan_policy == "raise")
         self._engine, update = engines.create(engines.choose(engine), self._intake)
         Meter.__dict__["update"].__set__(self, update)  # the slot, also where a subclass has its own update
 

@@ -296,6 +296,15 @@ def test_an_array_with_n_is_refused(new, value) -> None:
 
 
 @ENGINES
+def test_names_of_a_subclass_of_str_are_plain_strings_inside(new) -> None:
+    meter = new(np.str_("x"))
+    meter.update({np.str_("x"): 1.0})
+    meter.update(x=2.0)
+    assert meter.count(np.str_("x")) == 2
+    assert [type(name) for name in meter.results()] == [str]
+
+
+@ENGINES
 def test_names_are_checked(new) -> None:
     meter = new()
     with pytest.raises(TypeError, match=r"3.*int.*str"):
