@@ -70,11 +70,13 @@ public:
 
     /// The value in units of 2^kUnit as a two's-complement integer of kBytes bytes, least significant first.
     [[nodiscard]] std::array<std::uint8_t, kBytes> to_bytes() const noexcept {
-        ExactSum settled = *this;
-        settled.settle_carries();
         std::array<std::uint8_t, kBytes> bytes;
-        for (std::size_t i = 0; i < kBytes; ++i) {
-            bytes[i] = static_cast<std::uint8_t>(static_cast<std::uint64_t>(settled.digits_[i / 4]) >> (8 * (i % 4)));
+        std::int64_t carry = 0;
+        for (std::size_t i = 0; i < kSize; ++i) {
+            const std::int64_t digit = digits_[i] + carry;
+            carry = carry_of(digit);
+            const auto low = static_cast<std::uint32_t>(static_cast<std::uint64_t>(digit) & kDigitMask);
+            for (std::size_t j = 0; j < 4; ++j) bytes[4 * i + j] = static_cast<std::uint8_t>(low >> (8 * j));
         }
         return bytes;
     }
@@ -108,13 +110,16 @@ private:
         ++pending_;
     }
 
+    /// The floor of digit / 2^32. (C++17 leaves the shift of a negative number to the compiler; all do what C++20 says.)
+    static std::int64_t carry_of(std::int64_t digit) noexcept { return digit >> 32; }
+
     /// Brings every digit but the last into [0, 2^32); the last keeps the sign.
     void settle_carries() noexcept {
         std::int64_t carry = 0;
         for (std::size_t i = 0; i + 1 < kSize; ++i) {
             const std::int64_t digit = digits_[i] + carry;
             digits_[i] = digit & static_cast<std::int64_t>(kDigitMask);
-            carry = (digit - digits_[i]) / (std::int64_t{1} << 32);  // exact: a shift, portable for negative numbers
+            carry = carry_of(digit);
         }
         digits_[kSize - 1] += carry;
         pending_ = 0;
