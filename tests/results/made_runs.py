@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.utils.files import append_json_line
 from core.utils.result_log import finish_evaluation, start_evaluation
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
 
@@ -34,3 +35,17 @@ def log(run_path: Path, results: Results, *, finished: bool = True) -> str:
     if finished:
         finish_evaluation(run_path, evaluation, len(results))
     return evaluation
+
+
+def log_curve(run_path: Path, losses: Mapping[int, float]) -> None:
+    """Append a training curve, one line per step, in the shape of metrics.jsonl."""
+    for epoch, (step, loss) in enumerate(losses.items(), start=1):
+        measures = {"loss": {"mean": loss, "spread": 0.5, "n": 100}}
+        row = {
+            "schema": "pyml.metrics/1",
+            "step": step,
+            "epoch": epoch,
+            "measures": measures,
+            "wall_time_s": 0.1 * step,
+        }
+        append_json_line(run_path / "metrics.jsonl", row)

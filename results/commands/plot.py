@@ -1,0 +1,169 @@
+"""``python -m core plot``: curves, a measure against a field or the sampler's steps, grids of samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.config.errors import ConfigError, unknown_name
+from results.commands.shared import (
+    SETTINGS,
+    common_options,
+    metric_option,
+    open_database,
+    report_faults,
+    where_option,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from core.utils.results import ResultMetadata
+    from results.groups import Group
+
+N_PANELS = 4
+
+
+class _NearestName(click.Group):
+    """A group that names the nearest command where one is mistyped."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            raise unknown_name("plot", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_NearestName, context_settings=SETTINGS)
+def plot() -> None:
+    """Plot training curves, measures against a field or the sampler's steps, and grids of samples.
+
+    Axes, units, n and what the bars mean are on the plot. Files are PNG, SVG or PDF, by their suffix.
+    """
+
+
+def _output_option(default: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--output", "-o", metavar="FILE", default=default, show_default=True, help="PNG, SVG or PDF, by its suffix."
+    )
+
+
+_level_option = click.option(
+    "--level", metavar="L", type=float, default=0.95, show_default=True, help="Coverage of the interval over runs."
+)
+
+
+@plot.command(context_settings=SETTINGS)
+@click.argument("measures", metavar="[MEASURE]...", nargs=-1)
+@click.option("--x", "axis", type=click.Choice(["step", "epoch"]), default="step", show_default=True)
+@click.option("--log", is_flag=True, help="Logarithmic axis of the measure.")
+@_level_option
+@_output_option("curves.png")
+@where_option
+@common_options
+def curves(
+    measures: tuple[str, ...],
+    axis: str,
+    log: bool,
+    level: float,
+    output: str,
+    where: tuple[str, ...],
+    experiments_dir: str | None,
+) -> None:
+    """Plot training curves: mean over seeds with a band.
+
+    MEASURE is a name in metrics.jsonl; without one: loss.
+    """
+    groups = _groups(experiments_dir, where, output, level)
+    from results.plots.curves import plot_curves
+
+    _save(plot_curves(groups, measures, axis=axis, log=log, level=level), output, groups)
+
+
+@plot.command(context_settings=SETTINGS)
+@click.argument("name", metavar="FIELD")
+@metric_option
+@_level_option
+@_output_option("field.png")
+@where_option
+@common_options
+def field(
+    name: str,
+    metrics: tuple[str, ...],
+    level: float,
+    output: str,
+    where: tuple[str, ...],
+    experiments_dir: str | None,
+) -> None:
+    """Plot measures against a config FIELD: mean over seeds with error bars."""
+    groups = _groups(experiments_dir, where, output, level)
+    from results.measures import choose_measures
+    from results.plots.points import plot_field
+
+    chosen = choose_measures(_counts(groups), metrics, None if metrics else N_PANELS)
+    _save(plot_field(groups, name, chosen, level=level), output, groups)
+
+
+@plot.command(context_settings=SETTINGS)
+@metric_option
+@_level_option
+@_output_option("steps.png")
+@where_option
+@common_options
+def steps(
+    metrics: tuple[str, ...], level: float, output: str, where: tuple[str, ...], experiments_dir: str | None
+) -> None:
+    """Plot the samples' quality against the sampler's number of steps."""
+    groups = _groups(experiments_dir, where, output, level)
+    from results.measures import choose_measures
+    from results.plots.points import plot_steps
+
+    _save(plot_steps(groups, choose_measures(_counts(groups), metrics), level=level), output, groups)
+
+
+@plot.command(context_settings=SETTINGS)
+@click.option("--each-run", is_flag=True, help="A grid of every run, not only of each group's first seed.")
+@_output_option("samples.png")
+@where_option
+@common_options
+def samples(each_run: bool, output: str, where: tuple[str, ...], experiments_dir: str | None) -> None:
+    """Show the newest grids of samples side by side."""
+    groups = _groups(experiments_dir, where, output)
+    from results.plots.samples import plot_samples
+
+    _save(plot_samples(groups, each_run=each_run), output, groups)
+
+
+def _groups(experiments_dir: str | None, where: tuple[str, ...], output: str, level: float = 0.95) -> list[Group]:
+    from results.groups import group_runs
+    from results.plots.figure import check_suffix
+
+    check_suffix(Path(output))
+    if not 0 < level < 1:
+        raise ConfigError(f"--level: got {level:g}; accepted: a number between 0 and 1, such as 0.95.")
+    database = open_database(experiments_dir, where).read()
+    groups = [group for group in group_runs(database) if group.replicates]
+    report_faults(database.faults)
+    if not groups:
+        raise ConfigError("no run has finished, so there is nothing to plot.")
+    return groups
+
+
+def _counts(groups: Sequence[Group]) -> dict[ResultMetadata, int]:
+    counts: Counter[ResultMetadata] = Counter()
+    for group in groups:
+        counts.update(group.measures())
+    return counts
+
+
+def _save(figure: Figure, output: str, groups: Sequence[Group]) -> None:
+    from results.plots.figure import save
+    from results.provenance import provenance
+
+    save(figure, Path(output), provenance(groups))
+    click.echo(f"Written: {output}")

@@ -1,0 +1,112 @@
+"""The frame of every plot: panels, colours that all can tell apart, a legend, a caption, and writing the file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.config.errors import ConfigError
+from core.utils.files import write_atomic
+from results.labels import printable
+from results.provenance import Provenance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".png", ".svg", ".pdf")
+MOST_LINES = 20
+# Okabe and Ito 2008, "Color universal design": told apart with every kind of colour blindness; yellow is too pale here
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", ":")
+PANEL = (5.6, 3.8)  # inches
+DPI = 150
+
+
+def new_figure(n_panels: int, *, n_columns: int = 2, panel: tuple[float, float] = PANEL) -> tuple[Figure, list[Axes]]:
+    """Return a figure with that many panels, in rows; no window, no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(n_panels, n_columns)
+    rows = -(-n_panels // columns)
+    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(n_panels)]
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.grid(visible=True, alpha=0.25, linewidth=0.6)
+    return figure, axes
+
+
+def styles(n: int) -> list[dict[str, Any]]:
+    """Return a colour, marker and dash for each of n lines; no two are the same.
+
+    Raises:
+        ConfigError: There are more lines than anybody can tell apart.
+    """
+    if n > MOST_LINES:
+        raise ConfigError(f"{n} groups are more than {MOST_LINES}, which nobody can tell apart; narrow with --where.")
+    colours, markers = islice(cycle(COLOURS), n), islice(cycle(MARKERS), n)
+    return [
+        {"color": colour, "marker": marker, "linestyle": DASHES[i // len(COLOURS)]}
+        for i, (colour, marker) in enumerate(zip(colours, markers, strict=True))
+    ]
+
+
+def plain(text: str) -> str:
+    """Return text that matplotlib shows as it stands: no formula between dollars, no hidden legend entry."""
+    shown = printable(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
+def finish(figure: Figure, axes: Sequence[Axes], caption: str) -> None:
+    """Add one legend for all panels above them, and below them the caption that says what the marks mean."""
+    import textwrap
+
+    entries: dict[str, Any] = {}
+    for one in axes:
+        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    width = int(figure.get_size_inches()[0] * 15)
+    columns = max(1, min(3, width // (max(map(len, entries), default=1) + 8)))
+    if entries:
+        figure.legend(
+            entries.values(), entries.keys(), loc="outside upper center", ncols=columns, frameon=False, fontsize=9
+        )
+    figure.supxlabel("\n".join(textwrap.wrap(caption, width)), fontsize=8.5, color="#444444")
+
+
+def save(figure: Figure, path: Path, made_by: Provenance) -> None:
+    """Write a figure as PNG, SVG or PDF, with what made it in the file's own metadata.
+
+    Raises:
+        ConfigError: Another suffix, or the file cannot be written.
+    """
+    check_suffix(path)
+    content = render(figure, path.suffix, "\n".join(made_by.lines()))
+    try:
+        write_atomic(path, content)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror or error}).") from None
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a file that is no picture."""
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"{path}: got the suffix {path.suffix!r}; accepted: {', '.join(SUFFIXES)}.")
+
+
+def render(figure: Figure, suffix: str, description: str) -> bytes:
+    """Return the file's bytes; text in an SVG stays text."""
+    import matplotlib
+
+    key = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}[suffix]
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
+        figure.savefig(buffer, format=suffix[1:], dpi=DPI, metadata={key: description})
+    return buffer.getvalue()

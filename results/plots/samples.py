@@ -1,0 +1,68 @@
+"""Grids of samples, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.config.errors import ConfigError
+from results.groups import Group
+from results.plots.figure import finish, new_figure, plain
+from results.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+MOST_GRIDS = 24
+
+
+def newest_grid(run: Run) -> Path | None:
+    """Return the run's newest picture of samples, or None."""
+    pictures = [path for path in (run.path / "samples").glob("**/*.png") if path.is_file()]
+    return max(pictures, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+
+
+def grids_of(groups: Sequence[Group], *, each_run: bool = False) -> list[tuple[str, Path]]:
+    """Return a title and a picture per group (of its run with the smallest seed), or per run."""
+    found = []
+    for group in groups:
+        runs = sorted(group.replicates.items(), key=lambda pair: str(pair[0]))
+        with_grid = [(seed, grid) for seed, run in runs if (grid := newest_grid(run))]
+        for seed, grid in with_grid if each_run else with_grid[:1]:
+            found.append((f"{group.label or 'all runs'}, seed {seed}", grid))
+    return found
+
+
+def plot_samples(groups: Sequence[Group], *, each_run: bool = False) -> Figure:
+    """Show the groups' newest grids of samples side by side, each with its name and seed.
+
+    Raises:
+        ConfigError: No finished run has a picture, or there are too many to see.
+    """
+    found = grids_of(groups, each_run=each_run)
+    if not found:
+        raise ConfigError("no finished run has a picture of samples (samples/*.png); see: pyml-eval RUN.")
+    if len(found) > MOST_GRIDS:
+        raise ConfigError(f"{len(found)} grids are more than {MOST_GRIDS}; narrow with --where.")
+    pictures = [_open(path) for _, path in found]
+    width = 4.2
+    height = width * max(picture.height / picture.width for picture in pictures) + 0.4
+    figure, axes = new_figure(len(found), n_columns=3, panel=(width, height))
+    for (title, _), picture, panel in zip(found, pictures, axes, strict=True):
+        panel.imshow(picture, interpolation="nearest")
+        panel.set_title(plain(title), fontsize=9, wrap=True)
+        panel.set_axis_off()
+    finish(figure, axes, "Each grid: the newest picture in samples/ of one run, not chosen by eye.")
+    return figure
+
+
+def _open(path: Path) -> Image.Image:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ConfigError(f"{path}: cannot be read as a picture ({error}).") from None
