@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,7 @@ from core.utils.result_log import read_result_log
 from core.utils.runs import run_status
 from core.utils.signals import RunInterrupted
 
-
-def without_times(line: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in line.items() if not key.endswith(("_s", "_at"))}
-
-
-def curve(run_path: Path) -> dict[int, dict[str, Any]]:
-    """The training curve: the last line per step."""
-    rows, faults = read_json_lines(run_path / "metrics.jsonl")
-    assert not faults
-    return {row["step"]: without_times(row) for row in rows}
+Curve = Callable[[Path], dict[int, dict[str, Any]]]
 
 
 def test_a_run_leaves_all_that_the_design_lists(trained_run: Path) -> None:
@@ -60,7 +52,7 @@ def test_the_config_says_what_the_data_decided_and_who_served(trained_run: Path,
     assert plugins.saved_config(trained_run) == trained_config
 
 
-def test_the_curve_has_a_line_per_epoch_with_every_image_counted(trained_run: Path) -> None:
+def test_the_curve_has_a_line_per_epoch_with_every_image_counted(trained_run: Path, curve: Curve) -> None:
     lines = curve(trained_run)
     assert list(lines) == [3, 6, 9, 12]
     assert [line["epoch"] for line in lines.values()] == [1, 2, 3, 4]
@@ -73,7 +65,7 @@ def test_the_curve_has_a_line_per_epoch_with_every_image_counted(trained_run: Pa
         assert parts == pytest.approx(measures["loss"]["mean"])
 
 
-def test_training_lowers_the_loss(tiny: MLPConfig, tmp_path: Path) -> None:
+def test_training_lowers_the_loss(tiny: MLPConfig, tmp_path: Path, curve: Curve) -> None:
     train_diffusion_model(
         attrs.evolve(tiny, n_epochs=40, learning_rate=1e-2, checkpoint_every_epochs=40), tmp_path, device="cpu"
     )
@@ -91,7 +83,9 @@ def test_the_time_it_took_is_a_result_of_the_run(trained_run: Path) -> None:
     assert times["time/train"].mean >= 4 * times["time/epoch"].mean > 0
 
 
-def test_two_runs_with_one_seed_are_equal_byte_for_byte(tiny: MLPConfig, trained_run: Path, tmp_path: Path) -> None:
+def test_two_runs_with_one_seed_are_equal_byte_for_byte(
+    tiny: MLPConfig, trained_run: Path, tmp_path: Path, curve: Curve
+) -> None:
     torch.manual_seed(999)  # the caller's own state must make no difference
     train_diffusion_model(tiny, tmp_path, device="cpu")
     for name in ("config.json", "checkpoints/last.pt", "samples/step-0000012.png"):
@@ -99,7 +93,9 @@ def test_two_runs_with_one_seed_are_equal_byte_for_byte(tiny: MLPConfig, trained
     assert curve(tmp_path) == curve(trained_run)
 
 
-def test_another_seed_gives_another_model_on_the_same_split(tiny: MLPConfig, trained_run: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_another_model_on_the_same_split(
+    tiny: MLPConfig, trained_run: Path, tmp_path: Path, curve: Curve
+) -> None:
     train_diffusion_model(attrs.evolve(tiny, seed=1), tmp_path, device="cpu")
     assert curve(tmp_path)[12] != curve(trained_run)[12]
 
@@ -123,31 +119,6 @@ def test_the_returned_model_has_the_averaged_weights(tiny: MLPConfig, tmp_path: 
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
 
 
-def assert_same(one: Any, other: Any) -> None:
-    """Hold two checkpoints' contents equal to the bit."""
-    if isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, list):
-        assert len(one) == len(other)
-        for item, twin in zip(one, other, strict=True):
-            assert_same(item, twin)
-    elif isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-        assert one.dtype == other.dtype
-    else:
-        assert one == other
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    """Hold two runs' weights, averages, optimisers, random states, meters, curves and last pictures equal."""
-    assert_same(*(torch.load(checkpoint_path(path), weights_only=True) for path in (one, other)))
-    assert curve(one) == curve(other)
-    picture = "samples/step-0000012.png"
-    assert (one / picture).read_bytes() == (other / picture).read_bytes()
-
-
 class StopAfter:
     """Asks for a stop once it has been asked a number of times."""
 
@@ -160,7 +131,9 @@ class StopAfter:
 
 
 @pytest.mark.parametrize("n_steps", [1, 4, 6, 7])
-def test_a_stopped_run_resumes_to_the_bit(tiny: MLPConfig, trained_run: Path, tmp_path: Path, n_steps: int) -> None:
+def test_a_stopped_run_resumes_to_the_bit(
+    tiny: MLPConfig, trained_run: Path, tmp_path: Path, n_steps: int, assert_same_run: Callable[[Path, Path], None]
+) -> None:
     with pytest.raises(RunInterrupted, match="SIGTERM"):
         train_diffusion_model(tiny, tmp_path, device="cpu", stop=StopAfter(n_steps))
     assert run_status(tmp_path).state == "interrupted"
@@ -170,7 +143,9 @@ def test_a_stopped_run_resumes_to_the_bit(tiny: MLPConfig, trained_run: Path, tm
     assert_same_run(tmp_path, trained_run)
 
 
-def test_a_finished_run_goes_on_with_more_epochs(tiny: MLPConfig, trained_run: Path, tmp_path: Path) -> None:
+def test_a_finished_run_goes_on_with_more_epochs(
+    tiny: MLPConfig, trained_run: Path, tmp_path: Path, assert_same_run: Callable[[Path, Path], None]
+) -> None:
     train_diffusion_model(attrs.evolve(tiny, n_epochs=2), tmp_path, device="cpu")
     train_diffusion_model(tiny, tmp_path, device="cpu", resume=tmp_path)
     assert_same_run(tmp_path, trained_run)

@@ -1,0 +1,106 @@
+"""A run that was killed in mid-step, or while it wrote a checkpoint, goes on to the bit."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+import torch
+
+from core.diffusion.checkpoints import checkpoint_path
+from core.diffusion.configs import MLPConfig
+from core.diffusion.train import train_diffusion_model
+from core.utils.runs import run_status
+
+CONFIG = MLPConfig(
+    model="mlp",
+    n_epochs=200,  # of 10 steps each
+    batch_size=144,
+    hidden_layer_sizes=(8,),
+    embedding_size=8,
+    dropout=0.2,
+    checkpoint_every_epochs=30,
+    n_steps=2,
+)
+
+KILLED_AT_STEP_1000 = """
+import json, os, signal, sys, torch
+torch.set_num_threads(1)
+from core.diffusion.configs import MLPConfig
+from core.diffusion.train import train_diffusion_model
+
+config = MLPConfig(**json.loads(sys.argv[2]))
+
+def kill_at_1000(step, n_steps_total, words):
+    if step == 1000:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train_diffusion_model(config, sys.argv[1], device="cpu", progress=kill_at_1000)
+"""
+
+KILLED_WHILE_SAVING_STEP_900 = """
+import io, json, os, signal, sys, torch
+torch.set_num_threads(1)
+from core.diffusion.configs import MLPConfig
+from core.diffusion.train import train_diffusion_model
+
+config = MLPConfig(**json.loads(sys.argv[2]))
+save = torch.save
+
+def save_half(state, file):
+    if state["step"] < 900:
+        return save(state, file)
+    whole = io.BytesIO()
+    save(state, whole)
+    file.write(whole.getvalue()[: whole.tell() // 2])
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+torch.save = save_half
+train_diffusion_model(config, sys.argv[1], device="cpu")
+"""
+
+
+@pytest.fixture(scope="module")
+def straight_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("straight")
+    train_diffusion_model(CONFIG, path, device="cpu")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("program", "checkpoint_step"), [(KILLED_AT_STEP_1000, 900), (KILLED_WHILE_SAVING_STEP_900, 600)]
+)
+def test_a_killed_run_resumed_to_2000_steps_equals_2000_straight(
+    program: str,
+    checkpoint_step: int,
+    straight_run: Path,
+    tmp_path: Path,
+    assert_same_run: Callable[[Path, Path], None],
+) -> None:
+    command = [sys.executable, "-c", program, str(tmp_path), json.dumps(attrs.asdict(CONFIG))]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert run_status(tmp_path).state == "running"  # nobody was left to say otherwise; the heartbeat has stopped
+    assert torch.load(checkpoint_path(tmp_path), weights_only=True)["step"] == checkpoint_step
+    train_diffusion_model(CONFIG, tmp_path, device="cpu", resume=tmp_path)
+    assert_same_run(tmp_path, straight_run)
+    assert run_status(tmp_path).state == "finished"
+
+
+def test_resuming_a_finished_run_changes_nothing(straight_run: Path) -> None:
+    before = [(straight_run / name).read_bytes() for name in ("checkpoints/last.pt", "metrics.jsonl")]
+    model = train_diffusion_model(CONFIG, straight_run, device="cpu", resume=straight_run)
+    assert [(straight_run / name).read_bytes() for name in ("checkpoints/last.pt", "metrics.jsonl")] == before
+    saved = torch.load(checkpoint_path(straight_run), weights_only=True)["ema"]
+    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
+
+
+def test_a_run_asked_for_fewer_epochs_than_it_has_done_stays_as_it_is(straight_run: Path) -> None:
+    before = checkpoint_path(straight_run).read_bytes()
+    train_diffusion_model(attrs.evolve(CONFIG, n_epochs=100), straight_run, device="cpu", resume=straight_run)
+    assert checkpoint_path(straight_run).read_bytes() == before
