@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = {"config": 0, "_meter": 1, "utils": 1, "plugins": 2, "diffusion": 3, "commands": 4, "cli": 4, "__main__": 5, "__init__": 5}
+LAYERS = {
+    "config": 0,
+    "_meter": 1,
+    "utils": 1,
+    "plugins": 2,
+    "diffusion": 3,
+    "commands": 4,
+    "cli": 4,
+    "__main__": 5,
+    "__init__": 5,
+}
 HEAVY = {"torch", "scipy", "matplotlib", "sklearn", "cattrs", "rich", "pandas", "uncertainties"}
 
 

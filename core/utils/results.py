@@ -64,14 +64,18 @@ class ResultMetadata:
         """Say whether a difference between results of the two would mean anything."""
         return (self.name, self.unit, self.protocol) == (other.name, other.unit, other.protocol)
 
-    def details(self) -> str:
-        """Return everything but the name and the unit, as "n_steps=18, split=held_out"."""
-        parts = [f"{key}={value}" for key in ("n_steps", "n_samples") if (value := getattr(self, key)) is not None]
-        return ", ".join(parts + [f"{key}={value}" for key, value in self.protocol])
-
     def __str__(self) -> str:
         details = self.details()
         return f"{self.name} (per {self.unit}{'; ' + details if details else ''})"
+
+    def details(self) -> str:
+        """Return everything but the name and the unit, as "n_steps=18, split=held_out"."""
+        return ", ".join(f"{key}={value}" for key, value in [*self.sampling(), *self.protocol])
+
+    def sampling(self) -> list[tuple[str, Scalar]]:
+        """Return n_steps and n_samples as pairs, where they are known."""
+        pairs: list[tuple[str, Scalar]] = [("n_steps", self.n_steps), ("n_samples", self.n_samples)]
+        return [pair for pair in pairs if pair[1] is not None]
 
 
 def _bits(value: float) -> float | str:
@@ -134,9 +138,8 @@ class ResultRecord:
 
     def __str__(self) -> str:
         n = "n unknown" if self.result.n is None else f"n = {self.result.n:,}"
-        details = self.metadata.details()
-        about = f"{n}, unit {self.metadata.unit}{'; ' + details if details else ''}"
-        return f"{self.metadata.name}: {self.value()}  [{about}]"
+        about = [n, f"unit {self.metadata.unit}", *(f"{key}={value}" for key, value in self.metadata.sampling())]
+        return f"{self.metadata.name}: {self.value()}  ({', '.join(about)})"
 
 
 def _records(value: Iterable[ResultRecord]) -> tuple[ResultRecord, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from core.utils.results import ResultRecord
+    from core.utils.results import ResultRecord, Scalar
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
@@ -19,19 +19,41 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequenc
 
 
 def result_table(records: Sequence[ResultRecord]) -> str:
-    """Return the records as a table: name, mean ± error (aligned at the ±), n, unit, details."""
+    """Return the records as a table: name, mean ± error (aligned at the ±), n, unit, and what sets a record apart.
+
+    What the protocols of one family of names ("loss", "loss/low", ...) share stands once, below the table.
+    """
     if not records:
         return "(no results)"
     values = [record.value() for record in records]
     before = max(len(value.partition(" ± ")[0]) for value in values)
+    shared = _shared_protocols(records)
     rows = [
         (
             record.metadata.name,
             " " * (before - len(value.partition(" ± ")[0])) + value,
             "?" if record.result.n is None else f"{record.result.n:,}",
             record.metadata.unit,
-            record.metadata.details(),
+            _spell(record.metadata.sampling() + sorted(set(record.metadata.protocol) - shared[_family(record)])),
         )
         for record, value in zip(records, values, strict=True)
     ]
-    return aligned(("result", "mean ± error", "n", "unit", "details"), rows, right=("n",))
+    table = aligned(("result", "mean ± error", "n", "unit", "details"), rows, right=("n",))
+    notes = [f"{family}: {_spell(sorted(pairs))}" for family, pairs in shared.items() if pairs]
+    return "\n".join([table, "", *notes]) if notes else table
+
+
+def _family(record: ResultRecord) -> str:
+    return record.metadata.name.partition("/")[0]
+
+
+def _shared_protocols(records: Sequence[ResultRecord]) -> dict[str, set[tuple[str, Scalar]]]:
+    shared: dict[str, set[tuple[str, Scalar]]] = {}
+    for record in records:
+        pairs = set(record.metadata.protocol)
+        shared[_family(record)] = shared.get(_family(record), pairs) & pairs
+    return shared
+
+
+def _spell(pairs: Iterable[tuple[str, Scalar]]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in pairs)

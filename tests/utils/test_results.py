@@ -131,7 +131,7 @@ def test_an_unknown_field_is_ignored_and_said_so_once() -> None:
 
 def test_results_print_readably() -> None:
     assert str(RECORD.result) == "0.1235 ± 0.0012"
-    assert str(RECORD) == "loss: 0.1235 ± 0.0012  [n = 360, unit image; n_steps=18, draws=4, split=held_out]"
+    assert str(RECORD) == "loss: 0.1235 ± 0.0012  (n = 360, unit image, n_steps=18)"
     assert str(LOSS) == "loss (per image; n_steps=18, draws=4, split=held_out)"
     assert str(ScalarResult(1.0, 0.5, n=4998, n_nan=2, n_inf=1)) == "1.00 ± 0.50 (3 of 5,000 not finite)"
 
@@ -144,11 +144,22 @@ def test_times_print_in_the_unit_that_fits() -> None:
 
 def test_a_collection_prints_as_a_table_aligned_at_the_error() -> None:
     table = str(ResultCollection([RECORD, ResultRecord(ResultMetadata("score"), ScalarResult(1234.5))]))
-    header, rule, first, second = table.splitlines()
+    header, rule, first, second = table.splitlines()[:4]
     assert header.split() == ["result", "mean", "±", "error", "n", "unit", "details"]
     assert first.index("±") == second.index("±")
     assert set(rule) == {"─", " "}
     assert str(ResultCollection()) == "(no results)"
+
+
+def test_what_the_protocols_of_a_table_share_stands_once_below_it() -> None:
+    shared = {"split": "held_out", "draws": 4}
+    records = [
+        ResultRecord(ResultMetadata(name, protocol={**shared, **own}), ScalarResult(1.0, 0.5, 3))
+        for name, own in [("loss", {}), ("loss/low", {"sigma": 0.1}), ("loss/high", {"sigma": 5})]
+    ]
+    lines = str(ResultCollection(records)).splitlines()
+    assert [line.split()[-1] for line in lines[2:5]] == ["sample", "sigma=0.1", "sigma=5"]
+    assert lines[5:] == ["", "loss: draws=4, split=held_out"]
 
 
 def test_collections_iterate_concatenate_filter_and_group() -> None:
