@@ -75,12 +75,15 @@ def weight(n: object, names: Iterable[str]) -> int:
         TypeError: ``n`` is no integer.
         ValueError: ``n`` is below 1 or above 2**53.
     """
-    if isinstance(n, bool | np.bool_) or not hasattr(n, "__index__"):
+    try:
+        if isinstance(n, bool | np.bool_):
+            raise TypeError
+        w = operator.index(n)  # type: ignore[arg-type]
+    except TypeError:
         raise TypeError(
             f"{_listed(names)}: got n={n!r} ({type(n).__name__}); "
             "accepted: a positive integer, the number of samples that each value is the mean of"
-        )
-    w = operator.index(n)
+        ) from None
     if not 1 <= w <= MOST_SAMPLES:
         raise ValueError(f"{_listed(names)}: got n={w}; accepted: from 1 to 2**53")
     return w

@@ -268,6 +268,8 @@ def test_integers_beyond_the_doubles_are_refused(new, value) -> None:
         (np.bool_(True), TypeError, "bool"),
         (None, TypeError, "None"),
         ("3", TypeError, "'3'.*str"),
+        (np.array([2, 3]), TypeError, "ndarray.*positive integer"),
+        (torch.tensor(2.5), TypeError, "Tensor.*positive integer"),
     ],
     ids=str,
 )
