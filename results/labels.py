@@ -42,6 +42,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def count(n: int, noun: str) -> str:
+    """Return "1 run" or "2,000 runs"."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def is_time(metadata: ResultMetadata) -> bool:
     """Say whether a measure is a time: no result of the model, and different on every machine."""
     return metadata.name.startswith("time/")

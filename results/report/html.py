@@ -1,0 +1,74 @@
+"""Pieces of HTML; every text that comes in is escaped here and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Iterable, Sequence
+
+from attrs import frozen
+
+from results.escaping import html_text
+
+
+@frozen
+class Html:
+    """Markup that is safe as it stands."""
+
+    markup: str
+
+
+@frozen
+class Cell:
+    """A cell of a table: its text, whether it stands out, whether it is "long", and a second line in small print."""
+
+    text: str
+    is_best: bool = False
+    kind: str = ""
+    small: str = ""
+
+
+def element(tag: str, *content: str | Html, **attributes: str) -> Html:
+    """Return an element; texts among the content, and the attributes, are escaped."""
+    inside = "".join(part.markup if isinstance(part, Html) else html_text(part) for part in content)
+    given = "".join(f' {name.rstrip("_").replace("_", "-")}="{html_text(value)}"' for name, value in attributes.items())
+    return Html(f"<{tag}{given}>{inside}</{tag}>")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: Collection[int] = ()) -> Html:
+    """Return a table; on a narrow screen each row of many columns becomes a card, with the columns' names in it."""
+    heads = [
+        element("th", name, scope="col", class_="number" if i in numbers else "words") for i, name in enumerate(header)
+    ]
+    body = []
+    for row in rows:
+        cells = []
+        for i, (name, cell) in enumerate(zip(header, row, strict=True)):
+            text = element("strong", cell.text) if cell.is_best else cell.text
+            kind = cell.kind or ("number" if i in numbers else "words")
+            # on a phone a cell is a name and a value side by side: the value has to be one box
+            small = [element("small", cell.small)] if cell.small else []
+            inside = [element("span", text, *small)] if cell.text else []
+            cells.append(element("td", *inside, class_=kind, data_name=name))
+        body.append(element("tr", *cells))
+    kind = "cards" if len(header) > 2 else "pairs"
+    whole = element("table", element("thead", element("tr", *heads)), element("tbody", *body), class_=kind)
+    return element("div", whole, class_="wide")
+
+
+def picture(content: bytes, kind: str, alternative: str, caption: str = "", *, class_: str = "plot") -> Html:
+    """Return a figure whose picture is part of the page; ``kind`` is "png" or "svg+xml"."""
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    image = Html(f'<img src="{source}" alt="{html_text(alternative)}">')
+    return element("figure", image, *([element("figcaption", caption)] if caption else []), class_=class_)
+
+
+def page(title: str, style: str, body: Sequence[Html]) -> str:
+    """Return the whole document; its policy forbids scripts and the network."""
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    inside = "\n".join(part.markup for part in body)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html_text(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{inside}\n</body>\n</html>\n"
+    )

@@ -1,0 +1,56 @@
+"""The report of an experiment directory: one page that needs neither network nor script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.config.errors import ConfigError
+from core.utils.results import ResultMetadata
+from results.database import ResultsDatabase
+from results.groups import group_runs
+from results.labels import printable
+from results.provenance import provenance
+from results.report import sections
+from results.report.html import element, page
+from results.report.style import STYLE
+from results.table import make_table
+
+
+def make_report(
+    database: ResultsDatabase,
+    measures: Mapping[ResultMetadata, str],
+    *,
+    title: str | None = None,
+    level: float = 0.95,
+) -> str:
+    """Return a self-contained HTML page about the runs.
+
+    Args:
+        database: The runs.
+        measures: The measures of the table, with their labels.
+        title: Heading; default: the directory's name.
+        level: Coverage of the intervals.
+
+    Raises:
+        ConfigError: No run's config can be read, so that nothing can be grouped.
+    """
+    groups = group_runs(database.read())
+    if not groups:
+        raise ConfigError("no run's config can be read, so nothing can be grouped.")
+    heading = printable(title or f"Experiments in {database.experiments_dir.resolve().name}")
+    made_by = provenance(groups)
+    runs = list(database)
+    table = make_table(groups, measures, level=level)
+    body = [
+        element("h1", heading),
+        sections.overview(runs, len(groups)),
+        *sections.groups_table(table),
+        *sections.curves(groups, level),
+        *sections.steps(groups, measures, level),
+        *sections.grids(groups),
+        *sections.configs(groups),
+        *sections.troubles(runs, database.faults),
+        element("h2", "Made by"),
+        *(element("p", line, class_="note") for line in made_by.lines()),
+    ]
+    return page(heading, STYLE, body)
