@@ -163,6 +163,30 @@ class ResultsDatabase:
                 run.check()
         return self
 
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with a row per run and result (needs pandas), see :mod:`results.export`."""
+        from results.export import to_pandas
+
+        return to_pandas(self)
+
+    def to_polars(self) -> Any:
+        """Return a polars DataFrame with a row per run and result (needs polars)."""
+        from results.export import to_polars
+
+        return to_polars(self)
+
+    def to_csv(self) -> str:
+        """Return CSV with a row per run and result."""
+        from results.export import to_csv
+
+        return to_csv(self)
+
+    def to_json(self) -> str:
+        """Return strict JSON with an object per run."""
+        from results.export import to_json
+
+        return to_json(self)
+
     @property
     def faults(self) -> list[Fault]:
         """What could not be read, and why, of all that was asked for so far."""

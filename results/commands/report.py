@@ -14,6 +14,7 @@ from results.commands.shared import (
     open_database,
     report_faults,
     where_option,
+    write_file,
 )
 
 N_MEASURES = 6
@@ -43,16 +44,10 @@ def report(
         raise ConfigError(f"{path}: got the suffix {path.suffix!r}; accepted: .html or .htm.")
     if not 0 < level < 1:
         raise ConfigError(f"--level: got {level:g}; accepted: a number between 0 and 1, such as 0.95.")
-    from core.utils.files import write_atomic
     from results.measures import choose_measures
     from results.report.report import make_report
 
     database = open_database(experiments_dir, where)
     measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
-    content = make_report(database, measures, title=title, level=level)
-    try:
-        write_atomic(path, content.encode())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror or error}).") from None
-    click.echo(f"Written: {path}")
+    write_file(path, make_report(database, measures, title=title, level=level).encode())
     report_faults(database.faults)

@@ -1,9 +1,10 @@
-"""``python -m core runs``: list, show and diff."""
+"""``python -m core runs``: list, show, diff and export."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 
 import click
 
@@ -16,6 +17,7 @@ from results.commands.shared import (
     open_database,
     report_faults,
     where_option,
+    write_file,
 )
 
 N_MEASURES = 3
@@ -39,7 +41,7 @@ class _WithDefault(click.Group):
 
 @click.group(cls=_WithDefault, context_settings=SETTINGS)
 def runs() -> None:
-    """List runs with their status and main results; show one in full; diff two.
+    """List runs with their status and main results; show one in full; diff two; export all.
 
     Without a command, list.
     """
@@ -130,3 +132,23 @@ def diff(a: str, b: str, experiments_dir: str | None) -> None:
     one, other = find_run(a, experiments_dir), find_run(b, experiments_dir)
     click.echo(describe_difference(one, other))
     report_faults([*one.faults, *other.faults])
+
+
+@runs.command(context_settings=SETTINGS)
+@where_option
+@click.option("--format", "style", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("--output", "-o", metavar="FILE", help="Write a file instead of printing.")
+@common_options
+def export(where: tuple[str, ...], style: str, output: str | None, experiments_dir: str | None) -> None:
+    """Export all runs and results: CSV with a row per run and result, or JSON with an object per run."""
+    from results.export import to_csv, to_json
+    from results.run_files import without_garbage_collection
+
+    with without_garbage_collection():
+        database = open_database(experiments_dir, where).read()
+        content = to_csv(database) if style == "csv" else to_json(database)
+        if output:
+            write_file(Path(output), content.encode())
+        else:
+            click.echo(content, nl=False)
+        report_faults(database.faults)

@@ -93,3 +93,14 @@ def report_faults(faults: Sequence[Fault]) -> None:
         click.echo(f"Could not be read: {fault}", err=True)
     if len(faults) > MOST_FAULTS:
         click.echo(f"Could not be read: {len(faults) - MOST_FAULTS:,} more", err=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole and say so; ConfigError where it cannot be written."""
+    from core.utils.files import write_atomic
+
+    try:
+        write_atomic(path, content)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror or error}).") from None
+    click.echo(f"Written: {path}")

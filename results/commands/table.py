@@ -16,6 +16,7 @@ from results.commands.shared import (
     open_database,
     report_faults,
     where_option,
+    write_file,
 )
 
 if TYPE_CHECKING:
@@ -99,12 +100,6 @@ def _write(made: Table, write: Callable[[Table, Provenance | None], str], path: 
     if path is None:
         click.echo(write(made, None), nl=False)
         return
-    from core.utils.files import write_atomic
     from results.provenance import provenance
 
-    content = write(made, provenance([row.group for row in made.rows]))
-    try:
-        write_atomic(path, content.encode())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror or error}).") from None
-    click.echo(f"Written: {path}")
+    write_file(path, write(made, provenance([row.group for row in made.rows])).encode())

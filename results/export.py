@@ -1,0 +1,94 @@
+"""All runs and results as flat rows: for pandas, polars, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from core.utils.strict_json import dumps, encode_float
+from results.database import ResultsDatabase
+from results.escaping import csv_text
+from results.labels import spell
+
+EXPORT_SCHEMA = "pyml.export/1"
+_RESULT = ("mean", "error", "n", "n_nan", "n_inf")
+_METADATA = ("name", "n_steps", "n_samples", "unit", "protocol", "higher_is_better")
+
+
+def rows(database: ResultsDatabase) -> Iterator[dict[str, Any]]:
+    """Yield a flat row per run and result: run, status, config.*, measure.*, mean, error, n, n_nan, n_inf.
+
+    A run without results is one row with empty measures, so that none is missing. The protocol is text in strict JSON.
+    """
+    fields = database.config_fields()
+    for run in database:
+        about = {
+            "run": run.id,
+            "status": run.status.state,
+            **{f"config.{name}": run.config.get(name) for name in fields},
+        }
+        if not run.measures:
+            yield about | dict.fromkeys([*(f"measure.{name}" for name in _METADATA), *_RESULT])
+        for metadata, result in run.measures.items():
+            measure = {f"measure.{name}": getattr(metadata, name) for name in _METADATA}
+            measure["measure.protocol"] = dumps(dict(metadata.protocol))
+            yield about | measure | {name: result[name] for name in _RESULT}
+
+
+def to_csv(database: ResultsDatabase) -> str:
+    """Return the rows as CSV; unknown numbers are empty, and no cell can be taken for a formula."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    for i, row in enumerate(rows(database)):
+        if i == 0:
+            writer.writerow(map(csv_text, row))
+        writer.writerow(map(_csv_cell, row.values()))
+    return file.getvalue()
+
+
+def to_json(database: ResultsDatabase) -> str:
+    """Return strict JSON: an object per run with its config, plugins, status and results."""
+    runs = [
+        {
+            "run": run.id,
+            "status": attrs.asdict(run.status),
+            "config": dict(run.config),
+            "plugins": dict(run.plugins),
+            "results": [
+                {"metadata": {**attrs.asdict(metadata), "protocol": dict(metadata.protocol)}, "result": dict(result)}
+                for metadata, result in run.measures.items()
+            ],
+        }
+        for run in database
+    ]
+    return dumps({"schema": EXPORT_SCHEMA, "runs": runs}, indent=1) + "\n"
+
+
+def to_pandas(database: ResultsDatabase) -> Any:
+    """Return the rows as a pandas DataFrame; ImportError with the remedy where pandas is missing."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ImportError("to_pandas needs pandas, which is not installed; try: pip install pandas") from None
+    return pd.DataFrame(list(rows(database)))
+
+
+def to_polars(database: ResultsDatabase) -> Any:
+    """Return the rows as a polars DataFrame; ImportError with the remedy where polars is missing."""
+    try:
+        import polars as pl
+    except ImportError:
+        raise ImportError("to_polars needs polars, which is not installed; try: pip install polars") from None
+    return pl.DataFrame(list(rows(database)), infer_schema_length=None)
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, float):
+        return "" if value != value else encode_float(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    return csv_text(spell(value))
