@@ -5,40 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from core.config.config import ModelConfig
+from core.diffusion.conditioning import Conditioning
 from core.diffusion.configs import MLPConfig
 from core.diffusion.model import Denoiser
-
-
-class Conditioning(nn.Module):
-    """Embeds the noise level, and the class where there are classes, in one vector per image.
-
-    The frequencies cover c_noise = ln(sigma) / 4 over EDM's whole range of noise levels, -1.6 to 1.1, with periods
-    from 25 down to 0.4.
-    """
-
-    frequencies: Tensor
-
-    def __init__(self, size: int, n_classes: int) -> None:
-        super().__init__()
-        self.register_buffer("frequencies", torch.logspace(math.log10(0.25), math.log10(16), size // 4))
-        self.hidden = nn.Linear(2 * (size // 4), size)
-        self.out = nn.Linear(size, size)
-        self.classes = nn.Embedding(n_classes, size) if n_classes else None
-
-    def forward(self, c_noise: Tensor, labels: Tensor | None) -> Tensor:
-        """Return shape ``(N, size)``."""
-        angles = c_noise[:, None] * self.frequencies
-        embedded: Tensor = self.out(functional.silu(self.hidden(torch.cat([angles.sin(), angles.cos()], 1))))
-        if self.classes is not None:
-            if labels is None:
-                raise ValueError("this denoiser is class-conditional and needs labels, got None")
-            embedded = embedded + self.classes(labels)
-        return functional.silu(embedded)
 
 
 class Layer(nn.Module):
