@@ -116,6 +116,17 @@ class ModelConfig:
     rho: float = option(
         7.0, rule=rules.number(above=0), help="Spacing of the sampler's levels; larger spends more steps at small ones."
     )
+    sampler: str = option(
+        "heun",
+        rule=rules.choice("heun", "euler", "stochastic"),
+        help="Sampler: EDM's algorithm 1, Euler's, or algorithm 2.",
+    )
+    s_churn: float = option(
+        40.0, rule=rules.number(0), help="Noise added anew by the stochastic sampler (EDM, table 5)."
+    )
+    s_min: float = option(0.05, rule=rules.number(0), help="Smallest noise level at which it is added.")
+    s_max: float = option(50.0, rule=rules.number(0), help="Largest noise level at which it is added.")
+    s_noise: float = option(1.003, rule=rules.number(above=0), help="Its standard deviation.")
     n_steps: int = option(18, rule=rules.integer(2), help="Steps of the sampler.")
     n_samples: int = option(500, rule=rules.integer(0), help="Images to sample when evaluating.")
     checkpoint_every_epochs: int = option(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -20,8 +22,21 @@ SAMPLES_PER_BATCH = 250
 
 
 @torch.no_grad()
+def euler_sampler(denoise: Denoise, noise: Tensor, sigmas: NDArray[np.float64]) -> Tensor:
+    """Solve the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma by Euler's first-order method.
+
+    N steps cost N calls of the denoiser. Arguments and result as for ``heun_sampler``.
+    """
+    levels = sigmas.tolist()
+    x: Tensor = noise * levels[0]
+    for sigma, next_sigma in itertools.pairwise(levels):
+        x = x + (next_sigma - sigma) * (x - denoise(x, sigma)) / sigma
+    return x
+
+
+@torch.no_grad()
 def heun_sampler(denoise: Denoise, noise: Tensor, sigmas: NDArray[np.float64]) -> Tensor:
-    """Solve the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma by Heun's second-order method.
+    """Solve the probability-flow ODE by Heun's second-order method.
 
     N steps cost ``2 N - 1`` calls of the denoiser: the last one, to sigma = 0, is Euler's.
 
@@ -38,13 +53,51 @@ def heun_sampler(denoise: Denoise, noise: Tensor, sigmas: NDArray[np.float64]) -
     levels = sigmas.tolist()
     x: Tensor = noise * levels[0]
     for sigma, next_sigma in itertools.pairwise(levels):
-        step = next_sigma - sigma
-        slope = (x - denoise(x, sigma)) / sigma
-        if next_sigma > 0:
-            euler = x + step * slope
-            slope = (slope + (euler - denoise(euler, next_sigma)) / next_sigma) / 2
-        x = x + step * slope
+        x = _heun_step(denoise, x, sigma, next_sigma)
     return x
+
+
+@torch.no_grad()
+def stochastic_sampler(
+    denoise: Denoise,
+    draw: Callable[[], Tensor],
+    sigmas: NDArray[np.float64],
+    *,
+    s_churn: float = 40.0,
+    s_min: float = 0.05,
+    s_max: float = 50.0,
+    s_noise: float = 1.003,
+) -> Tensor:
+    """Add a little noise before each of Heun's steps, which corrects what earlier steps got wrong.
+
+    Args:
+        denoise: As for ``heun_sampler``.
+        draw: Returns the samples' next standard normal noise, float64, each time of the same shape.
+        sigmas: As for ``heun_sampler``.
+        s_churn: How much noise; 0 gives ``heun_sampler``.
+        s_min: Smallest noise level at which it is added.
+        s_max: Largest noise level at which it is added.
+        s_noise: Its standard deviation, slightly above 1 to make up for what denoisers remove too much.
+
+    Source: arXiv:2206.00364, algorithm 2; the defaults are those of table 5 for ImageNet-64.
+    """
+    levels = sigmas.tolist()
+    most = min(s_churn / (len(levels) - 1), math.sqrt(2) - 1)
+    x: Tensor = draw() * levels[0]
+    for sigma, next_sigma in itertools.pairwise(levels):
+        raised = sigma * (1 + (most if s_min <= sigma <= s_max else 0.0))
+        x = x + math.sqrt(raised**2 - sigma**2) * s_noise * draw()
+        x = _heun_step(denoise, x, raised, next_sigma)
+    return x
+
+
+def _heun_step(denoise: Denoise, x: Tensor, sigma: float, next_sigma: float) -> Tensor:
+    step = next_sigma - sigma
+    slope = (x - denoise(x, sigma)) / sigma
+    if next_sigma > 0:
+        euler = x + step * slope
+        slope = (slope + (euler - denoise(euler, next_sigma)) / next_sigma) / 2
+    return x + step * slope
 
 
 def bind(denoiser: Denoiser, labels: Tensor | None) -> Denoise:
@@ -78,16 +131,34 @@ def sample_labels(indices: range, n_classes: int) -> Tensor | None:
     return torch.tensor(indices) % n_classes if n_classes else None
 
 
+def sample(denoise: Denoise, draw: Callable[[], Tensor], config: ModelConfig) -> Tensor:
+    """Sample by the config's sampler, in its number of steps, from noise that ``draw`` returns."""
+    sigmas = edm_sigmas(config.n_steps, config.sigma_min, config.sigma_max, config.rho)
+    if config.sampler == "stochastic":
+        return stochastic_sampler(denoise, draw, sigmas, **churn(config))
+    sampler = {"heun": heun_sampler, "euler": euler_sampler}[config.sampler]
+    return sampler(denoise, draw(), sigmas)
+
+
+def churn(config: ModelConfig) -> dict[str, float]:
+    """Return the settings of the config's sampler that make its results its own; none unless it is stochastic."""
+    names = ("s_churn", "s_min", "s_max", "s_noise") if config.sampler == "stochastic" else ()
+    return {name: getattr(config, name) for name in names}
+
+
 def generate(denoiser: Denoiser, config: ModelConfig, n_samples: int, device: torch.device) -> Iterator[Samples]:
     """Yield samples in batches, so that memory does not grow with their number.
 
     Sample i depends on ``config.seed`` and on i alone: its noise to the bit, its values as far as the device's kernels
     give the same bits in batches of other sizes.
     """
-    sigmas = edm_sigmas(config.n_steps, config.sigma_min, config.sigma_max, config.rho)
     for start in range(0, n_samples, SAMPLES_PER_BATCH):
         indices = range(start, min(start + SAMPLES_PER_BATCH, n_samples))
         labels = sample_labels(indices, denoiser.n_classes)
-        noise = SampleNoise(config.seed, Purpose.SAMPLING, indices).draw(denoiser.data_shape).to(device)
         denoise = bind(denoiser, None if labels is None else labels.to(device))
-        yield Samples(indices, heun_sampler(denoise, noise, sigmas).float().cpu(), labels)
+        draw = functools.partial(_draw, SampleNoise(config.seed, Purpose.SAMPLING, indices), denoiser, device)
+        yield Samples(indices, sample(denoise, draw, config).float().cpu(), labels)
+
+
+def _draw(noise: SampleNoise, denoiser: Denoiser, device: torch.device) -> Tensor:
+    return noise.draw(denoiser.data_shape).to(device)

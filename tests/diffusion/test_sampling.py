@@ -11,7 +11,7 @@ from torch import Tensor
 from core.config.config import ModelConfig
 from core.diffusion import sampling
 from core.diffusion.model import Denoiser, edm_sigmas
-from core.diffusion.sampling import generate, heun_sampler, sample_labels
+from core.diffusion.sampling import euler_sampler, generate, heun_sampler, sample_labels, stochastic_sampler
 
 SIGMA_DATA = 0.5
 CONFIG = ModelConfig(data_shape=(3,), n_classes=2, sigma_data=SIGMA_DATA, n_steps=18, seed=5)
@@ -59,11 +59,58 @@ def test_heun_calls_the_denoiser_twice_a_step_but_once_in_the_last() -> None:
     assert out.item() == pytest.approx(0, abs=1e-12)  # towards data at 0 the ODE is a straight line
 
 
-def test_samples_do_not_depend_on_how_they_are_batched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_euler_error_falls_with_the_number_of_steps() -> None:
+    noise = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    errors = [
+        (euler_sampler(gaussian_denoiser, noise, edm_sigmas(n, 0.002, 80.0)) - exact_solution(noise, 80.0)).abs().max()
+        for n in (100, 200, 400)
+    ]
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.1)
+    assert errors[1] / errors[2] == pytest.approx(2, rel=0.1)
+
+
+def test_stochastic_sampling_keeps_the_distribution_and_forgets_where_it_began() -> None:
+    sigmas, n = edm_sigmas(200, 0.002, 80.0), 20_000
+    generator = torch.Generator().manual_seed(0)
+    drawn: list[Tensor] = []
+
+    def draw() -> Tensor:
+        drawn.append(torch.randn(n, generator=generator, dtype=torch.float64))
+        return drawn[-1]
+
+    samples = stochastic_sampler(gaussian_denoiser, draw, sigmas, s_noise=1.0)
+    assert samples.std().item() == pytest.approx(SIGMA_DATA, abs=4 * SIGMA_DATA / math.sqrt(2 * n) + 2e-3)
+    start = torch.stack([drawn[0], samples])
+    assert abs(torch.corrcoef(start)[0, 1].item()) < 0.5
+    assert len(drawn) == 201
+
+
+def test_stochastic_sampling_without_churn_is_heuns() -> None:
+    noise, sigmas = torch.linspace(-2, 2, 9, dtype=torch.float64), edm_sigmas(10, 0.002, 80.0)
+    unchurned = stochastic_sampler(gaussian_denoiser, lambda: noise, sigmas, s_churn=0.0)
+    assert torch.equal(unchurned, heun_sampler(gaussian_denoiser, noise, sigmas))
+
+
+def test_noise_is_added_between_its_bounds_only() -> None:
+    levels: list[float] = []
+
+    def recording(x: Tensor, sigma: float) -> Tensor:
+        levels.append(sigma)
+        return x
+
+    sigmas = np.array([8.0, 4.0, 2.0, 0.0])
+    stochastic_sampler(recording, lambda: torch.zeros(1), sigmas, s_churn=0.3, s_min=3.0, s_max=5.0)
+    assert levels == pytest.approx([8.0, 4.0, 4.0 * 1.1, 2.0, 2.0])  # gamma = 0.3 / 3 at sigma = 4 alone
+
+
+@pytest.mark.parametrize("sampler", ["heun", "euler", "stochastic"])
+def test_samples_do_not_depend_on_how_they_are_batched(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = attrs.evolve(CONFIG, sampler=sampler)
+
     def draw(n_samples: int, batch: int) -> Tensor:
         monkeypatch.setattr(sampling, "SAMPLES_PER_BATCH", batch)
         return torch.cat(
-            [samples.images for samples in generate(Gaussian(CONFIG), CONFIG, n_samples, torch.device("cpu"))]
+            [samples.images for samples in generate(Gaussian(config), config, n_samples, torch.device("cpu"))]
         )
 
     all_at_once = draw(11, 100)

@@ -16,7 +16,7 @@ from core.diffusion.data import HELD_OUT, TRAIN, Batches, ImageData, load_data
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.frechet import N_GROUPS, FrechetReference, GroupedMoments
 from core.diffusion.pictures import can_be_shown, n_columns, save_grid
-from core.diffusion.sampling import generate
+from core.diffusion.sampling import churn, generate
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar
 
 GRID_ROWS = 10
@@ -79,7 +79,7 @@ class SamplingEvaluator(RunEvaluator):
             n_steps=self.config.n_steps,
             n_samples=n_samples,
             unit=UNIT,
-            protocol={**self._protocol(n_samples, n_reference), "sampler": "heun"},
+            protocol={**self._protocol(n_samples, n_reference), "sampler": self.config.sampler, **churn(self.config)},
             higher_is_better=False,
         )
 
