@@ -1,4 +1,4 @@
-"""Data sets: scikit-learn's digits, the split into training and held-out images, and what a data set must offer."""
+"""What a data set must offer, its split into training and held-out images, and its batches."""
 
 from __future__ import annotations
 
@@ -62,20 +62,6 @@ def split_indices(labels: NDArray[Any], split: str, split_seed: int) -> NDArray[
         members = random.permutation(np.flatnonzero(labels == label))
         held_out[members[: round(HELD_OUT_SHARE * len(members))]] = True
     return np.flatnonzero(held_out if split == HELD_OUT else ~held_out)
-
-
-def digits(config: ModelConfig, split: str) -> InMemory:
-    """Return scikit-learn's 1,797 handwritten digits, 8×8 with grey values 0 to 16, that come with the package.
-
-    Source: Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository
-    (the test part).
-    """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    chosen = split_indices(bunch.target, split, config.split_seed)
-    images = torch.from_numpy(bunch.images[chosen] / 8 - 1).float().unsqueeze(1)
-    return InMemory(images, torch.from_numpy(bunch.target[chosen]).long(), n_classes=10)
 
 
 def load_data(config: ModelConfig, split: str) -> ImageData:

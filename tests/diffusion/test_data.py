@@ -12,7 +12,8 @@ from torch.utils.data import Dataset
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion import data
-from core.diffusion.data import HELD_OUT, TRAIN, Batches, InMemory, digits, load_data, split_indices, standard_deviation
+from core.diffusion.data import HELD_OUT, TRAIN, Batches, InMemory, load_data, split_indices, standard_deviation
+from core.diffusion.datasets import digits
 
 CPU = torch.device("cpu")
 

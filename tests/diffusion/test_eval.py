@@ -15,7 +15,8 @@ from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.checkpoints import CheckpointError, load_denoiser
-from core.diffusion.data import HELD_OUT, TRAIN, digits
+from core.diffusion.data import HELD_OUT, TRAIN
+from core.diffusion.datasets import digits
 from core.diffusion.eval import Evaluator
 from core.diffusion.evaluators import denoising
 from core.diffusion.evaluators.base import RunEvaluator
