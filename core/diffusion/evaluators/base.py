@@ -77,6 +77,11 @@ class RunEvaluator:
         """Return the run's model with the weights asked for; CheckpointError where there is none that can be used."""
         return load_denoiser(self.run_path, self.config, self.device(), self.settings.weights)
 
+    def data_name(self) -> str:
+        """Return what a protocol says of the data: the data set's name and, of the user's own data, the directory's."""
+        directory = self.config.data_dir
+        return self.config.dataset if directory is None else f"{self.config.dataset} {Path(directory).name}"
+
     def metadata(self, name: str, **fields: Any) -> ResultMetadata:
         """Return a result's metadata; the raw weights' results get a name of their own."""
         return ResultMetadata(name if self.settings.weights == EMA_WEIGHTS else f"{name}/raw", **fields)

@@ -51,7 +51,7 @@ class DenoisingEvaluator(RunEvaluator):
 
     def _metadata(self, name: str, sigma: float | str, n_images: int) -> ResultMetadata:
         protocol = {
-            "dataset": self.config.dataset,
+            "dataset": self.data_name(),
             "split": HELD_OUT,
             "split_seed": self.config.split_seed,
             "n_images": n_images,

@@ -93,7 +93,7 @@ class SamplingEvaluator(RunEvaluator):
 
     def _protocol(self, n_samples: int, n_reference: int) -> dict[str, Scalar]:
         return {
-            "dataset": self.config.dataset,
+            "dataset": self.data_name(),
             "split_seed": self.config.split_seed,
             "features": "pixels" if can_be_shown(self.config.data_shape or ()) else "values",
             "n_samples": n_samples,
