@@ -25,7 +25,7 @@ class MLPConfig(ModelConfig):
 class UNetConfig(ModelConfig):
     """Hyperparameters of ``unet``; for 28×28 images the multipliers 1,2,2 halve them twice."""
 
-    channels: int = option(32, rule=rules.integer(4), help="Channels at full resolution.")
+    channels: int = option(16, rule=rules.integer(4), help="Channels at full resolution.")
     channel_multipliers: tuple[int, ...] = option(
         (1, 2), rule=rules.integers(1), help="Channels at each resolution, as multiples; each further one halves it."
     )
