@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.errors import ConfigError, nearest, unknown_name
-from core.utils.results import ResultMetadata
+from core.utils.results import ResultMetadata, ResultRecord
 from core.utils.runs import RUN_ID, resolve_run
 from results.conditions import parse_condition
 from results.labels import measure_labels
@@ -122,6 +122,16 @@ class ResultsDatabase:
         if name in self._config_fields or name in {"id", "status", *VERSIONS}:
             return True
         return any(name in {metadata.name, label} for metadata, label in measure_labels(self.metadata()).items())
+
+    def records(self, **metadata: Any) -> Iterator[tuple[Run, ResultRecord]]:
+        """Yield the runs' results whose metadata equal the fields given, such as ``name="loss"`` or ``n_steps=18``.
+
+        Raises:
+            ConfigError: A field that ResultMetadata does not have.
+        """
+        for run in self:
+            for record in run.results.filter(**metadata):
+                yield run, record
 
     def config_fields(self) -> list[str]:
         """Return the names of all fields that any run's config has, in their order."""

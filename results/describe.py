@@ -21,7 +21,7 @@ def describe_run(run: Run, *, every_record: bool = False, packages: bool = False
     environment = {name: value for name, value in run.environment.items() if name not in NOT_SHOWN}
     sections.append(_section("Environment", environment))
     if packages:
-        sections.append(_section("Packages", run.environment.get("packages", {})))
+        sections.append(_section("Packages", run.packages))
     sections.append(_every_record(run) if every_record else f"Results\n{_indented(str(run.results))}")
     return "\n\n".join(sections)
 
@@ -32,7 +32,7 @@ def describe_difference(a: Run, b: Run) -> str:
         ("Config", a.config, b.config),
         ("Plugins", _flat(a.plugins), _flat(b.plugins)),
         ("Environment", _without(a.environment), _without(b.environment)),
-        ("Packages", a.environment.get("packages", {}), b.environment.get("packages", {})),
+        ("Packages", a.packages, b.packages),
     ]
     return "\n\n".join(f"{title}\n{_indented(_difference_table(one, other, a, b))}" for title, one, other in parts)
 
@@ -77,7 +77,7 @@ def _difference_table(one: Mapping[str, Any], other: Mapping[str, Any], a: Run, 
     if not one and not other:
         return NOTHING
     rows = differences(one, other)
-    return _table(("", a.id, b.id), rows) if rows else SAME
+    return _table(("", printable(a.id), printable(b.id)), rows) if rows else SAME
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -104,4 +104,4 @@ def _without(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
+    return "\n".join(f"  {printable(line)}".rstrip() for line in text.split("\n"))

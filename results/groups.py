@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from core.utils.results import ResultMetadata
-from results.labels import differing, printable
+from results.labels import differing, printable, spell
 from results.run import Run
 from results.run_files import without_garbage_collection
 from results.statistics import Summary, summarise
@@ -64,7 +64,7 @@ class Group:
     @cached_property
     def replicates(self) -> dict[Any, Run]:
         """The finished runs by seed; of two with one seed, which repeat each other, the newer."""
-        return {run.config.get(SEED): run for run in self.runs if run.status.state == "finished"}
+        return {seed_of(run): run for run in self.runs if run.status.state == "finished"}
 
     @property
     def n_repeated(self) -> int:
@@ -111,6 +111,12 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     members = list(by_config.values())
     labels = differing([described(runs[0]) for runs in members])
     return [Group(runs, printable(label)) for runs, label in zip(members, labels, strict=True)]
+
+
+def seed_of(run: Run) -> int | str | None:
+    """Return a run's seed, None where it has none; what is no number or text is spelt."""
+    seed = run.config.get(SEED)
+    return seed if seed is None or isinstance(seed, int | str) else spell(seed)
 
 
 def described(run: Run) -> dict[str, Any]:

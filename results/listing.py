@@ -20,7 +20,7 @@ NOTHING = "-"
 def list_runs(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], fields: Sequence[str]) -> str:
     """Return a table of the runs: id, config fields, status, and the measures as mean ± error within the run."""
     with without_garbage_collection():
-        columns = [("run", [run.id for run in database])]
+        columns = [("run", [printable(run.id) for run in database])]
         columns += [(name, [field_text(run, name) for run in database]) for name in fields]
         columns.append(("status", [str(run.status) for run in database]))
         for metadata, label in measures.items():

@@ -21,6 +21,7 @@ from attrs import frozen
 
 from core.utils.results import RESULT_SCHEMA, ResultMetadata
 from core.utils.strict_json import decode_float
+from results.labels import printable
 
 Measures = dict[ResultMetadata, Mapping[str, Any]]  # the fields of a ScalarResult: mean, error, n, n_nan, n_inf
 
@@ -49,7 +50,7 @@ class Fault:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return printable(f"{self.path}: {self.reason}")
 
 
 def read_file(path: str) -> bytes:

@@ -64,9 +64,17 @@ def run_state(saved: Mapping[str, Any] | None, now: datetime | None = None) -> R
         why = why_dead(saved, now or datetime.now(UTC))
         if why:
             state, reason = "dead", why
-    return RunState(
-        state, reason, saved.get("step"), saved.get("n_steps_total"), saved.get("started_at"), saved.get("finished_at")
-    )
+    step, n_steps_total = (_number(saved.get(name)) for name in ("step", "n_steps_total"))
+    started_at, finished_at = (_text(saved.get(name)) for name in ("started_at", "finished_at"))
+    return RunState(state, _text(reason), step, n_steps_total, started_at, finished_at)
+
+
+def _number(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def why_dead(saved: Mapping[str, Any], now: datetime) -> str | None:

@@ -155,6 +155,17 @@ def test_counting_what_was_measured(make_run: MakeRun, experiments: Path) -> Non
     assert ResultsDatabase(experiments).metadata() == {LOSS: 2, ACCURACY: 1}
 
 
+def test_results_are_filtered_by_their_metadata(make_run: MakeRun, experiments: Path) -> None:
+    make_run({LOSS: 0.25, ACCURACY: 0.5}, seed=0)
+    make_run({LOSS: 0.75}, seed=1)
+    database = ResultsDatabase(experiments)
+    found = [(run.config["seed"], record.result.mean) for run, record in database.records(name="loss")]
+    assert found == [(0, 0.25), (1, 0.75)]
+    assert [record.metadata for _, record in database.records(higher_is_better=True)] == [ACCURACY]
+    with pytest.raises(ConfigError, match=r"'nam'. Did you mean 'name'\?"):
+        list(database.records(nam="loss"))
+
+
 def test_a_run_is_found_by_prefix_path_and_latest(make_run: MakeRun, experiments: Path) -> None:
     first, second = make_run(), make_run()
     database = ResultsDatabase(experiments)

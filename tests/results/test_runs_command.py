@@ -1,8 +1,6 @@
 """``python -m core runs`` as a user meets it."""
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,6 @@ from made_runs import ACCURACY, LOSS, Invoke, MakeRun, log, set_status
 
 from core.utils.environment import save_environment
 from core.utils.results import ResultMetadata, ScalarResult
-
-ROOT = Path(__file__).parents[2]
 
 
 def rows(out: str) -> list[list[str]]:
@@ -208,17 +204,3 @@ def test_diff_names_what_differs_in_config_and_environment(make_run: MakeRun, in
     assert ["device", "cpu", "cuda"] in lines
     assert "n_epochs" not in out
     assert "(no difference)" in out.partition("Packages")[2]
-
-
-def test_runs_and_its_help_import_neither_torch_nor_scipy(make_run: MakeRun, experiments: Path) -> None:
-    make_run({LOSS: 0.5})
-    code = (
-        "import sys; from results.commands.runs import runs\n"
-        "runs(sys.argv[1:], standalone_mode=False)\n"
-        "print({'torch', 'scipy', 'matplotlib', 'numpy', 'cattrs', 'rich', 'pandas'} & set(sys.modules))"
-    )
-    for arguments in (["--help"], ["list", "--experiments-dir", str(experiments)]):
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
-        )
-        assert done.stdout.splitlines()[-1] == "set()"
