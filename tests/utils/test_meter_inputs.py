@@ -62,6 +62,18 @@ def test_a_scalar_is_taken_at_its_exact_value(new, value, exact, n) -> None:
 
 @ENGINES
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
+def test_scalars_that_are_not_finite_are_counted_as_such(new, dtype) -> None:
+    meter = new(nan_policy="omit")
+    for value in (dtype("inf"), dtype("-inf"), dtype("nan"), -dtype("nan"), np.array(dtype("inf"))):
+        meter.update(x=value, n=2)
+    assert (meter.count("x"), meter.n_samples("x"), meter.nan_count("x")) == (3, 6, 2)
+    assert (meter.min("x"), meter.max("x"), meter.result("x").n_inf) == (-math.inf, math.inf, 3)
+    meter.update(y=torch.tensor(math.inf, dtype=torch.bfloat16))
+    assert meter.mean("y") == math.inf
+
+
+@ENGINES
+@pytest.mark.parametrize("dtype", FLOAT_DTYPES)
 @pytest.mark.parametrize("size", [0, 1, 7, 3000])
 def test_float_arrays_are_taken_at_their_exact_values(new, dtype, size) -> None:
     values = np.resize(np.array(FLOATS, dtype), size)

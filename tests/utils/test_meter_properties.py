@@ -85,6 +85,18 @@ def test_mean_and_error_agree_with_numpy(new, values) -> None:
     assert (meter.min("x"), meter.max("x")) == (np.min(values), np.max(values))
 
 
+@ENGINES
+@pytest.mark.parametrize("power", range(8))
+def test_significands_full_of_ones_fill_no_piece_of_a_sum(new, power) -> None:
+    value = math.ldexp(2**53 - 1, power)
+    meter = new()
+    meter.update(x=np.full(20_000, value), y=np.full(20_000, -value))
+    state = meter.state_dict()["measures"]
+    s1, s2 = 20_000 * int(value) << 1074, 20_000 * int(value) ** 2 << 2148
+    assert [int(state["x"]["s1"], 16), int(state["x"]["s2"], 16)] == [s1, s2]
+    assert [int(state["y"]["s1"], 16), int(state["y"]["s2"], 16)] == [-s1, s2]
+
+
 def random_array(rng: np.random.Generator) -> np.ndarray:
     """Return an array of a random kind, range and size."""
     size = int(rng.choice([1, 3, 8, 17, 100, 1025, 9000]))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from meter_reference import ENGINES, check, exact_mean, exact_variance, is_root, same, to_double
 
+from core.utils import python_engine
 from core.utils.meters import Meter
 from core.utils.results import ScalarResult
 
@@ -170,6 +171,8 @@ def test_raise_refuses_a_nan_and_changes_nothing(new, bad) -> None:
     before = meter.state_dict()
     with pytest.raises(ValueError, match=r"loss.*NaN.*raise"):
         meter.update(other=5.0, loss=bad)
+    with pytest.raises(ValueError, match=r"loss.*NaN.*raise"):
+        meter.update(loss=bad)
     assert meter.state_dict() == before
     meter.update(loss=math.inf)
     assert meter.count("loss") == 2
@@ -425,6 +428,22 @@ def test_two_threads_that_read_at_once_do_not_count_twice() -> None:
     engine = meter._engine
     engine._lock = Overtaken(engine._lock, engine._settle)
     assert meter.count("x") == 1
+
+
+def test_what_another_thread_adds_while_floats_are_summed_is_kept(monkeypatch) -> None:
+    meter = Meter(engine="python")
+    sum_floats = python_engine._measure_floats
+
+    def interrupted(values):
+        monkeypatch.setattr(python_engine, "_measure_floats", sum_floats)
+        meter.update(x=2.0)
+        return sum_floats(values)
+
+    meter.update(x=0.0)
+    meter.update(x=1.0)
+    monkeypatch.setattr(python_engine, "_measure_floats", interrupted)
+    assert meter.count("x") == 2  # what came meanwhile waits for the next reading
+    check(meter, "x", [0.0, 1.0, 2.0])
 
 
 @ENGINES
