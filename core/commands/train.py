@@ -73,6 +73,8 @@ def _spell(resolved: Resolved, config: ModelConfig) -> str:
 
 def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> None:
     from core.commands.progress import reporting
+    from core.diffusion.model import Denoiser
+    from core.diffusion.placeholder import placeholder_notice
     from core.diffusion.train import train_diffusion_model
     from core.utils import engines
     from core.utils.signals import StopSignals
@@ -86,7 +88,7 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
     click.echo(f"Run {run_path}")
     click.echo(engines.describe())
     with StopSignals() as signals, reporting() as progress:
-        train_diffusion_model(
+        model = train_diffusion_model(
             config,
             run_path,
             device=resolved.global_config.device,
@@ -94,4 +96,6 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
             stop=signals.requested,
             progress=progress,
         )
+    if not isinstance(model, Denoiser):
+        click.echo(placeholder_notice(config.model))
     click.echo(f"Done. Evaluate it with: pyml-eval {run_path}")

@@ -1,0 +1,100 @@
+/// The bits of floating-point numbers. Integer work throughout, so that no flush-to-zero mode, rounding mode or
+/// compiler flag can change what is read here.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace pyml {
+
+constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+constexpr int kSmallestExponent = -1074;  ///< every finite double is a multiple of 2^-1074
+
+template <class To, class From>
+To bit_cast(const From& from) noexcept {
+    static_assert(sizeof(To) == sizeof(From));
+    To to;
+    std::memcpy(&to, &from, sizeof to);
+    return to;
+}
+
+inline std::uint64_t bits_of(double x) noexcept { return bit_cast<std::uint64_t>(x); }
+
+/// A finite double as (-1)^negative * significand * 2^(shift - 1074).
+struct Decoded {
+    std::uint64_t significand;  ///< below 2^53
+    unsigned shift;             ///< 0 to 2045
+    bool negative;
+};
+
+constexpr unsigned kNonFinite = 0x7ff;  ///< exponent field of infinities and NaN
+
+inline unsigned exponent_field(double x) noexcept { return static_cast<unsigned>(bits_of(x) >> 52) & kNonFinite; }
+inline bool is_finite(double x) noexcept { return exponent_field(x) != kNonFinite; }
+inline bool is_nan(double x) noexcept { return (bits_of(x) & ~kSignBit) > std::uint64_t{kNonFinite} << 52; }
+
+/// Precondition: x is finite.
+inline Decoded decode(double x) noexcept {
+    const unsigned field = exponent_field(x);
+    const unsigned normal = field != 0;  // subnormals lack the implicit bit and share the exponent of field 1
+    const std::uint64_t fraction = bits_of(x) & ((std::uint64_t{1} << 52) - 1);
+    return {fraction | (std::uint64_t{normal} << 52), field - normal, (bits_of(x) & kSignBit) != 0};
+}
+
+/// 2^exponent. Precondition: it is a normal double, -1022 <= exponent <= 1023.
+inline double power_of_two(int exponent) noexcept {
+    return bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
+}
+
+/// An integer that orders as the doubles do (-0 just below +0), for every double but NaN. No branch: signs are random.
+inline std::int64_t order_key(double x) noexcept {
+    const std::uint64_t all_if_negative = 0 - (bits_of(x) >> 63);
+    return bit_cast<std::int64_t>(bits_of(x) ^ (all_if_negative >> 1));
+}
+
+/// The double whose order_key() is given; a zero comes back as +0.
+inline double from_order_key(std::int64_t key) noexcept {
+    if (key == -1) return 0.0;
+    return bit_cast<double>(key < 0 ? key ^ INT64_MAX : key);
+}
+
+/// Elements of arrays that C++17 has no type for; layouts are those of NumPy and PyTorch.
+struct Float16 {
+    std::uint16_t bits;  ///< IEEE 754 binary16
+};
+struct BFloat16 {
+    std::uint16_t bits;  ///< the upper half of a binary32
+};
+struct Bool {
+    std::uint8_t byte;  ///< any byte but 0 is true
+};
+
+/// A float's exact value as a double. A subnormal is rebuilt from its integer: under denormals-are-zero, or on a
+/// processor that flushes, the plain conversion would read it as 0.
+inline double widen(float x) noexcept {
+    const auto bits = bit_cast<std::uint32_t>(x);
+    if ((bits & 0x7f800000) != 0) return static_cast<double>(x);
+    const double magnitude = static_cast<double>(static_cast<std::int32_t>(bits & 0x7fffff)) * power_of_two(-149);
+    return bits >> 31 ? -magnitude : magnitude;
+}
+
+inline std::uint8_t plain(Bool x) noexcept { return x.byte != 0; }
+
+/// The float with the same value: every bfloat16 is one.
+inline float plain(BFloat16 x) noexcept { return bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16); }
+
+/// The float with the same value: every binary16 is one, and none is a subnormal float. Masks, no branch: so a loop of
+/// it becomes vector code.
+inline float plain(Float16 x) noexcept {
+    const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000) << 16;
+    const std::uint32_t rest = x.bits & 0x7fff;
+    const std::uint32_t rebias = (127U - 15U) << (rest >= 0x7c00);  // twice: the exponent field of infinity and NaN
+    const std::uint32_t normal = (rest << 13) + (rebias << 23);
+    const float tiny = static_cast<float>(static_cast<std::int32_t>(rest)) * 0x1p-24F;
+    const std::uint32_t is_tiny = 0U - (rest < 0x400);  // subnormal as a binary16, or zero
+    return bit_cast<float>(sign | (bit_cast<std::uint32_t>(tiny) & is_tiny) | (normal & ~is_tiny));
+}
+
+inline double widen(double x) noexcept { return x; }
+
+}  // namespace pyml

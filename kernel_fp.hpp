@@ -1,0 +1,153 @@
+// The floating-point kernel. block_sum.hpp includes it once per level (so: no include guard), inside the level's
+// namespace, after the types and operations that differ: Doubles, Floats; load, load_half (as Doubles), multiply_add.
+// multiply_add never rounds here, so that fused or not it gives the same bits.
+
+typedef std::uint64_t Integers __attribute__((vector_size(sizeof(Doubles))));
+
+constexpr std::size_t kLanes = sizeof(Doubles) / sizeof(double);
+
+/// A lane adds up this many products of 23-bit pieces, 2^46 each, within the 53 bits of a double.
+constexpr std::size_t kBlockSize = 128 * kLanes;
+
+/// Sums of floats are all integers, with room for more. From memory, longer blocks are a quarter faster.
+constexpr std::size_t kFloatBlockSize = 4096;
+
+inline Integers bits(Doubles x) noexcept { return reinterpret_cast<Integers>(x); }
+
+/// 1.5 * 2^(exponent + 52), put together from bits: as a product it would occupy a register throughout the loop, and
+/// the spill takes a third of the speed.
+inline double rounder(int exponent) noexcept {
+    return bit_cast<double>(static_cast<std::uint64_t>(exponent + 52 + 1023) << 52 | std::uint64_t{1} << 51);
+}
+
+/// Rounds x to multiples of 2^unit, where |x| <= 2^(unit+51): x + rounder_ lies between two powers of two that leave
+/// no bit below 2^unit. Its bits, read as an integer, count the multiples, and a sum of integers cannot round.
+struct RoundingSum {
+    int unit;
+    Doubles rounder_;
+    Integers bits_;
+
+    explicit RoundingSum(int exponent) noexcept : unit(exponent), rounder_(rounder(exponent) - Doubles{}), bits_{} {}
+
+    Doubles round(Doubles x) noexcept { return add(x + rounder_); }
+    Doubles round_square(Doubles x) noexcept { return add(multiply_add(x, x, rounder_)); }
+
+    Doubles add(Doubles rounded) noexcept {
+        bits_ += bits(rounded);
+        return rounded - rounder_;
+    }
+
+    /// The sum of what size roundings returned.
+    [[nodiscard]] Partial total(std::size_t size) const noexcept {
+        std::uint64_t sum = 0 - size * bits_of(rounder(unit));  // modulo 2^64, as bits_ is
+        for (std::size_t i = 0; i < kLanes; ++i) sum += bits_[i];
+        return {static_cast<std::int64_t>(sum), unit};
+    }
+};
+
+/// The lanes' sum in units of 2^exponent, counted 2^doublings times. Precondition: every lane is an integer of at
+/// most 53 bits in these units.
+inline Partial total(Doubles lanes, int exponent, int doublings = 0) noexcept {
+    Partial partial{0, exponent + doublings};
+    const Doubles counts = lanes * power_of_two(-exponent);
+    for (std::size_t i = 0; i < kLanes; ++i) partial.sum += static_cast<std::int64_t>(counts[i]);
+    return partial;
+}
+
+/// The extremes of a block of T.
+template <class T>
+struct Extremes {
+    using Vector = decltype(load(static_cast<const T*>(nullptr)));
+
+    Vector min, max;
+
+    Extremes() noexcept : min(__builtin_inff() - Vector{}), max(-min) {}
+
+    void see(Vector x) noexcept {
+        min = x < min ? x : min;  // NaN changes neither
+        max = x > max ? x : max;
+    }
+
+    /// Stores them, and says whether all of the block lay in the window. An infinity or NaN leaves NaN over; a zero of
+    /// either sign is nothing.
+    bool finish(Integers left_over, int top, BlockSums& sums) const noexcept {
+        std::uint64_t any = 0;
+        for (std::size_t i = 0; i < kLanes; ++i) any |= left_over[i] & ~kSignBit;
+        sums.min = static_cast<double>(min[0]);
+        sums.max = static_cast<double>(max[0]);
+        for (std::size_t i = 1; i < sizeof(Vector) / sizeof(T); ++i) {
+            if (static_cast<double>(min[i]) < sums.min) sums.min = static_cast<double>(min[i]);
+            if (static_cast<double>(max[i]) > sums.max) sums.max = static_cast<double>(max[i]);
+        }
+        const double bound = power_of_two(top);
+        return any == 0 && -bound <= sums.min && sums.max <= bound;
+    }
+};
+
+/// x = a + b + c, signed pieces of at most 23 bits: a window of 71 bits. Rounding x to a and to a + b side by side is
+/// faster than one after the other.
+inline bool sum_block(const double* data, std::size_t size, int top, BlockSums& sums) noexcept {
+    const int a_unit = top - 23, b_unit = top - 47, c_unit = top - 71;
+    const Doubles to_a = rounder(a_unit) - Doubles{};
+    RoundingSum upper_sum{b_unit}, c_sum{c_unit};
+    Doubles aa{}, ab{}, ac{}, bb{}, bc{}, cc{};
+    Integers left_over{};
+    Extremes<double> extremes;
+    for (std::size_t i = 0; i < size; i += kLanes) {
+        prefetch_beyond(data + i);
+        const Doubles x = load(data + i);
+        extremes.see(x);
+        const Doubles a = (x + to_a) - to_a;
+        aa = multiply_add(a, a, aa);
+        const Doubles upper = upper_sum.round(x);
+        const Doubles b = upper - a;
+        ab = multiply_add(a, b, ab);
+        bb = multiply_add(b, b, bb);
+        const Doubles rest = x - upper;
+        const Doubles c = c_sum.round(rest);
+        ac = multiply_add(a, c, ac);
+        bc = multiply_add(b, c, bc);
+        cc = multiply_add(c, c, cc);
+        left_over |= bits(rest - c);
+    }
+    if (!extremes.finish(left_over, top, sums)) return false;
+    sums.values = {upper_sum.total(size), c_sum.total(size)};
+    sums.squares = {total(aa, a_unit + a_unit), total(ab, a_unit + b_unit, 1), total(ac, a_unit + c_unit, 1),
+                    total(bb, b_unit + b_unit), total(bc, b_unit + c_unit, 1), total(cc, c_unit + c_unit)};
+    return true;
+}
+
+/// The square of a float is a double: x² = high + low, pieces of 46 bits. If x² is a multiple of 4^e, then x is one
+/// of 2^e: what is left over of x² tells for both, and x is rounded only to be counted.
+inline bool sum_block(const float* data, std::size_t size, int top, BlockSums& sums) noexcept {
+    RoundingSum x_sum{top - 46}, high_sum{2 * top - 46}, low_sum{2 * top - 92};
+    Integers left_over{};
+    Extremes<float> extremes;
+    for (std::size_t i = 0; i < size; i += 2 * kLanes) {
+        prefetch_beyond(data + i);
+        extremes.see(load(data + i));
+        for (std::size_t half = i; half < i + 2 * kLanes; half += kLanes) {
+            const Doubles x = load_half(data + half);
+            x_sum.round(x);
+            const Doubles rest = multiply_add(x, x, -high_sum.round_square(x));
+            left_over |= bits(rest - low_sum.round(rest));
+        }
+    }
+    if (!extremes.finish(left_over, top, sums)) return false;
+    sums.values = {x_sum.total(size)};
+    sums.squares = {high_sum.total(size), low_sum.total(size)};
+    return true;
+}
+
+template <class T>
+double largest_magnitude(const T* data, std::size_t size) noexcept {
+    Extremes<T> extremes;
+    for (std::size_t i = 0; i < size; i += sizeof extremes.max / sizeof(T)) extremes.see(load(data + i));
+    BlockSums sums;
+    extremes.finish(Integers{}, 0, sums);
+    return sums.max > -sums.min ? sums.max : -sums.min;
+}
+
+/// Windows in which all constants, and all products of pieces, are normal doubles.
+constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -440, 500, sum_block, largest_magnitude<double>};
+constexpr Kernels<float> kFloatKernels{2 * kLanes, kFloatBlockSize, -149, 129, sum_block, largest_magnitude<float>};

@@ -1,0 +1,169 @@
+/// What a meter holds of one measure: exact sums, counts and extremes, in constant memory.
+///
+/// An observation is a value x that is the mean of w samples. Nothing here is rounded; read-outs are computed from
+/// the state, as integers, by the one Python function that both engines share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "block_sum.hpp"
+#include "exact_sum.hpp"
+#include "float_bits.hpp"
+#include "simd.hpp"
+#include "wide_int.hpp"
+
+namespace pyml {
+
+class Measure {
+public:
+    /// Adds one observation of one sample. NaN and infinities are counted apart.
+    void add(double x) noexcept {
+        if (!is_finite(x)) return add_non_finite(x, 1);
+
+        const Decoded d = decode(x);
+        values_.add(d.significand, d.shift, d.negative);
+        squares_.add_square(d.significand, 2 * d.shift);
+    }
+
+    /// Adds one observation that is the mean of weight samples. Precondition: weight >= 1.
+    void add_weighted(double x, std::uint64_t weight) noexcept {
+        if (!is_finite(x)) return add_non_finite(x, weight);
+        count(weight, order_key(x));
+        const Decoded d = decode(x);
+        add_product(d.significand, d.shift, d.negative, weight);
+    }
+
+    /// Adds an integer at its exact value, beyond 2^53 too. Its place among min and max is that of the nearest double.
+    void add_weighted(std::int64_t x, std::uint64_t weight) noexcept {
+        const auto bits = static_cast<std::uint64_t>(x);
+        add_weighted_integer(x < 0 ? 0 - bits : bits, x < 0, static_cast<double>(x), weight);
+    }
+    void add_weighted(std::uint64_t x, std::uint64_t weight) noexcept {
+        add_weighted_integer(x, false, static_cast<double>(x), weight);
+    }
+
+    /// Adds one observation per element, in native byte order. T: double, float, Float16, BFloat16, Bool or an
+    /// integer of 8 to 64 bits. Precondition: the processor has the level.
+    template <class T>
+    void add_array(const T* data, std::size_t size, Level level) noexcept;
+
+    /// Adds what other holds; associative and commutative, and Measure{} is the identity.
+    void merge(const Measure& other) noexcept {
+        values_.merge(other.values_);
+        squares_.merge(other.squares_);
+        n_observations_.add(other.n_observations_);
+        n_more_samples_.add(other.n_more_samples_);
+        n_nan_.add(other.n_nan_);
+        n_posinf_.add(other.n_posinf_);
+        n_neginf_.add(other.n_neginf_);
+        if (other.min_key_ < min_key_) min_key_ = other.min_key_;
+        if (other.max_key_ > max_key_) max_key_ = other.max_key_;
+    }
+
+    [[nodiscard]] UInt128 n_samples() const noexcept {
+        UInt128 n = n_observations_;
+        n.add(n_more_samples_);
+        return n;
+    }
+    [[nodiscard]] UInt128 n_nan() const noexcept { return n_nan_; }
+
+    /// Everything, in a form that does not depend on the order in which it came.
+    struct State {
+        std::array<std::uint8_t, ValueSum::kBytes> s1{};    ///< Σ w·x, two's complement, in units of 2^-1074
+        std::array<std::uint8_t, SquareSum::kBytes> s2{};   ///< Σ w·x², in units of 2^-2148
+        UInt128 k;                                          ///< observations, infinities included, NaN excluded
+        UInt128 n;                                          ///< their samples, Σ w
+        UInt128 nan, posinf, neginf;                        ///< observations that were not finite
+        double min = 0, max = 0;                            ///< over all but NaN; meaningless if k is 0
+    };
+
+    [[nodiscard]] State state() const noexcept {
+        return {values_.to_bytes(), squares_.to_bytes(), n_observations_, n_samples(), n_nan_, n_posinf_, n_neginf_,
+                from_order_key(min_key_), from_order_key(max_key_)};
+    }
+
+    /// Preconditions: a state that some sequence of updates could have made; min and max are not NaN unless k is 0.
+    [[nodiscard]] static Measure from_state(const State& state) noexcept {
+        Measure measure;
+        measure.values_ = ValueSum::from_bytes(state.s1);
+        measure.squares_ = SquareSum::from_bytes(state.s2);
+        measure.n_observations_ = state.k;
+        measure.n_more_samples_ = state.n;
+        measure.n_more_samples_.subtract(state.k);
+        measure.n_nan_ = state.nan;
+        measure.n_posinf_ = state.posinf;
+        measure.n_neginf_ = state.neginf;
+        if (state.k != UInt128{}) {
+            measure.min_key_ = order_key(state.min);
+            measure.max_key_ = order_key(state.max);
+        }
+        return measure;
+    }
+
+private:
+    template <class T>
+    friend class BlockAdder;
+
+    void include(std::int64_t key) noexcept {
+        if (key < min_key_) min_key_ = key;
+        if (key > max_key_) max_key_ = key;
+    }
+
+    /// Adds what a kernel has made of size values.
+    void add_block(const BlockSums& sums, std::size_t size) noexcept {
+        n_observations_.add(size);
+        include(order_key(sums.min));
+        include(order_key(sums.max));
+        for (const Partial& partial : sums.values) add_partial(values_, partial);
+        for (const Partial& partial : sums.squares) add_partial(squares_, partial);
+    }
+
+    template <class Sum>
+    static void add_partial(Sum& sum, const Partial& partial) noexcept {
+        if (partial.sum == 0) return;
+        const bool negative = partial.sum < 0;
+        const auto bits = static_cast<std::uint64_t>(partial.sum);
+        sum.add(limbs(negative ? 0 - bits : bits), static_cast<unsigned>(partial.exponent - Sum::kUnit), negative);
+    }
+
+    void count(std::uint64_t weight, std::int64_t key) noexcept {
+        n_observations_.add(1);
+        if (weight != 1) n_more_samples_.add(weight - 1);
+        include(key);
+    }
+
+    void add_non_finite(double x, std::uint64_t weight) noexcept {
+        if (is_nan(x)) return n_nan_.add(1);
+        count(weight, order_key(x));
+        (x > 0 ? n_posinf_ : n_neginf_).add(1);
+    }
+
+    void add_weighted_integer(std::uint64_t magnitude, bool negative, double nearest, std::uint64_t weight) noexcept {
+        count(weight, order_key(nearest));
+        add_product(magnitude, -kSmallestExponent, negative, weight);
+    }
+
+    /// Adds weight * x and weight * x^2 for x = ±magnitude * 2^(shift - 1074).
+    void add_product(std::uint64_t magnitude, unsigned shift, bool negative, std::uint64_t weight) noexcept {
+        values_.add(limbs(multiply(magnitude, weight)), shift, negative);
+        squares_.add(multiply(multiply(magnitude, magnitude), weight), 2 * shift, false);
+    }
+
+    template <class Integer>
+    void add_integers(const Integer* data, std::size_t size) noexcept;
+
+    ValueSum values_;
+    SquareSum squares_;
+    UInt128 n_observations_;
+    UInt128 n_more_samples_;  // Σ (w - 1): nothing to do for most observations
+    UInt128 n_nan_, n_posinf_, n_neginf_;
+    std::int64_t min_key_ = INT64_MAX;  // order_key() of the extremes; of nothing, the keys of NaN
+    std::int64_t max_key_ = INT64_MIN;
+};
+
+static_assert(sizeof(Measure) <= 4096, "a measure takes at most 4 KiB");
+
+}  // namespace pyml
+
+#include "measure_array.hpp"  // add_array

@@ -1,0 +1,160 @@
+/// Measure::add_array: arrays of any element type, by blocks where the processor has vector instructions for it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+#include <utility>
+
+#include "block_sum.hpp"
+#include "measure.hpp"
+
+namespace pyml {
+
+#if PYML_X86_KERNELS
+
+/// Adds an array of double or float to a measure: blocks that lie in the current window by the level's kernel, the
+/// others value by value.
+template <class T>
+class BlockAdder {
+public:
+    static constexpr std::size_t kSmallest = 16;  ///< of arrays; below it, value by value is as fast
+
+    BlockAdder(Measure& measure, const Kernels<T>& kernels) noexcept : measure_(measure), kernels_(kernels) {}
+
+    void add(const T* data, std::size_t size) noexcept {
+        const std::size_t in_vectors = size / kernels_.lanes * kernels_.lanes;
+        top_ = top_above(data, std::min(in_vectors, kUnitSize));
+        for (std::size_t i = 0; i < in_vectors; i += kernels_.block_size) {
+            const std::size_t block_size = std::min(in_vectors - i, kernels_.block_size);
+            if (!add_if_inside(data + i, block_size)) add_in_units(data + i, block_size);
+        }
+        deposit();
+        add_one_by_one(data + in_vectors, size - in_vectors);
+    }
+
+private:
+    static constexpr std::size_t kUnitSize = 128;  ///< a multiple of every level's lanes
+    static constexpr int kMargin = 1;              ///< room at a window's top for somewhat larger values to come
+    static constexpr std::size_t kPatience = 64;   ///< values in spoilt units, besides a quarter, that are put up with
+
+    /// A few outliers or NaN spoil a few units; a block whose values are all far apart is not worth many tries.
+    void add_in_units(const T* data, std::size_t size) noexcept {
+        std::size_t spoilt = 0;
+        for (std::size_t i = 0; i < size; i += kUnitSize) {
+            const std::size_t unit_size = std::min(size - i, kUnitSize);
+            if (spoilt <= kPatience + i / 4) {
+                if (add_if_inside(data + i, unit_size) || add_in_own_window(data + i, unit_size)) continue;
+                spoilt += unit_size;
+            }
+            add_one_by_one(data + i, unit_size);
+        }
+    }
+
+    /// Moves the window to where this unit lies in it, if there is such a place.
+    bool add_in_own_window(const T* data, std::size_t size) noexcept {
+        deposit();
+        const int old_top = std::exchange(top_, top_above(data, size));
+        if (top_ != old_top && add_if_inside(data, size)) return true;
+        top_ = old_top;
+        return false;
+    }
+
+    /// The top of a window around these values, as near as the kernel can.
+    int top_above(const T* data, std::size_t size) const noexcept {
+        const double largest = kernels_.largest_magnitude(data, size);
+        const int above = static_cast<int>(exponent_field(largest)) - 1022;  // largest < 2^above
+        return std::clamp(above + kMargin, kernels_.min_top, kernels_.max_top);
+    }
+
+    bool add_if_inside(const T* data, std::size_t size) noexcept {
+        BlockSums sums;
+        if (!kernels_.sum_block(data, size, top_, sums)) return false;
+        if (n_blocks_ == BlockSums::kMaxBlocks) deposit();
+        if (n_blocks_ == 0) {
+            sums_ = sums;
+        } else {
+            sums_.merge(sums);
+        }
+        ++n_blocks_;
+        n_values_ += size;
+        return true;
+    }
+
+    void deposit() noexcept {
+        if (n_blocks_ != 0) measure_.add_block(sums_, n_values_);
+        n_blocks_ = 0;
+        n_values_ = 0;
+    }
+
+    void add_one_by_one(const T* data, std::size_t size) noexcept {
+        for (std::size_t i = 0; i < size; ++i) measure_.add(widen(data[i]));
+    }
+
+    Measure& measure_;
+    const Kernels<T>& kernels_;
+    int top_ = 0;                 ///< of the current window
+    BlockSums sums_{};            ///< of blocks in it, not in the measure yet
+    int n_blocks_ = 0;            ///< their number
+    std::size_t n_values_ = 0;    ///< and size
+};
+
+#endif
+
+/// Sums of integers that any number of 64-bit elements cannot overflow. Negative numbers are summed up modulo 2^64
+/// and put right by their count.
+template <class Integer>
+void Measure::add_integers(const Integer* data, std::size_t size) noexcept {
+    using Wide = std::conditional_t<std::is_signed_v<Integer>, std::int64_t, std::uint64_t>;
+    if (size == 0) return;
+    Integer min = data[0], max = data[0];
+    UInt128 sum, square_low, square_high;
+    std::uint64_t n_negative = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+        const Integer x = data[i];
+        min = std::min(min, x);
+        max = std::max(max, x);
+        const auto bits = static_cast<std::uint64_t>(static_cast<Wide>(x));
+        const std::uint64_t magnitude = x < 0 ? 0 - bits : bits;
+        const UInt128 square = multiply(magnitude, magnitude);
+        sum.add(bits);
+        n_negative += x < 0;
+        square_low.add(square.low);
+        square_high.add(square.high);
+    }
+    n_observations_.add(size);
+    include(order_key(static_cast<double>(min)));
+    include(order_key(static_cast<double>(max)));
+    constexpr unsigned kOne = -ValueSum::kUnit, kSquareOne = -SquareSum::kUnit;
+    values_.add(limbs(sum), kOne, false);
+    values_.add(limbs(n_negative), kOne + 64, true);
+    squares_.add(limbs(square_low), kSquareOne, false);
+    squares_.add(limbs(square_high), kSquareOne + 64, false);
+}
+
+template <class T>
+void Measure::add_array(const T* data, std::size_t size, Level level) noexcept {
+    if constexpr (std::is_integral_v<T>) {
+        add_integers(data, size);
+    } else if constexpr (std::is_same_v<T, double> || std::is_same_v<T, float>) {
+#if PYML_X86_KERNELS
+        if (level != Level::scalar && size >= BlockAdder<T>::kSmallest) {
+            const DefaultFloatingPointMode mode;
+            return BlockAdder<T>(*this, kernels<T>(level)).add(data, size);
+        }
+#endif
+        for (std::size_t i = 0; i < size; ++i) add(widen(data[i]));
+    } else {  // small types: through a buffer of a type that is summed up above
+        using Buffer = std::conditional_t<std::is_same_v<T, Bool>, std::uint8_t, float>;
+        std::array<Buffer, 1024> buffer;
+        while (size != 0) {
+            const std::size_t n = std::min(size, buffer.size());
+            std::transform(data, data + n, buffer.begin(), [](T x) { return plain(x); });
+            add_array(buffer.data(), n, level);
+            data += n;
+            size -= n;
+        }
+    }
+}
+
+}  // namespace pyml
