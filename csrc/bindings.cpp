@@ -210,11 +210,11 @@ public:
 private:
     struct Entry {
         py::str name;  ///< interned
-        std::unique_ptr<Measure> measure;
+        std::shared_ptr<Measure> measure;  ///< shared with a merge under way, should another thread clear the engine
     };
     struct Named {
         py::str name;
-        const Measure* measure;
+        std::shared_ptr<const Measure> measure;
     };
     struct Addition {
         Measure* measure;
@@ -326,16 +326,13 @@ void Engine::add(const py::object& measures, const py::object& n, const py::dict
     const py::object taken = intake_.attr("take")(measures, n, values, self.attr("update"));
     if (taken.is_none()) return;  // on their way from a device
     const auto [plain_values, weight] = taken.cast<std::pair<py::dict, std::uint64_t>>();
-    std::vector<Measure> sums;
-    std::vector<Named> named;
-    sums.reserve(plain_values.size());
+    std::vector<Named> sums;
     for (const auto& [name, value] : plain_values) {
-        sums.push_back(sum_apart(value, weight));
-        named.push_back({py::reinterpret_borrow<py::str>(name), &sums.back()});
-        const UInt128 n_nan = sums.back().n_nan();
-        if (refuses_nan_ && n_nan != UInt128{}) raise_from_intake("nan_refused", name, to_int(n_nan));
+        auto sum = std::make_shared<const Measure>(sum_apart(value, weight));
+        if (refuses_nan_ && sum->n_nan() != UInt128{}) raise_from_intake("nan_refused", name, to_int(sum->n_nan()));
+        sums.push_back({py::reinterpret_borrow<py::str>(name), std::move(sum)});
     }
-    merge_all(named);
+    merge_all(sums);
 }
 
 /// Adds to each measure, or to none.
@@ -361,7 +358,7 @@ Measure& Engine::find_or_make(const py::str& name) {
     PyUnicode_InternInPlace(&interned);
     auto key = py::reinterpret_steal<py::str>(interned);
     positions_[key] = py::int_(entries_.size());
-    entries_.push_back({std::move(key), std::make_unique<Measure>()});
+    entries_.push_back({std::move(key), std::make_shared<Measure>()});
     return *entries_.back().measure;
 }
 
@@ -380,25 +377,23 @@ py::tuple Engine::fields(const py::str& name) const {
 
 py::dict Engine::all_fields() const {
     py::dict fields;
-    for (const Entry& entry : entries_) fields[entry.name] = to_fields(*entry.measure);
+    for (const Entry& entry : std::vector<Entry>(entries_)) fields[entry.name] = to_fields(*entry.measure);
     return fields;
 }
 
 void Engine::add_fields(const py::dict& measures) {
-    std::vector<Measure> sums;
-    std::vector<Named> named;
-    sums.reserve(measures.size());
+    std::vector<Named> sums;
     for (const auto& [name, fields] : measures) {
-        sums.push_back(from_fields(py::reinterpret_borrow<py::tuple>(fields)));
-        named.push_back({py::reinterpret_borrow<py::str>(name), &sums.back()});
+        auto sum = std::make_shared<const Measure>(from_fields(py::reinterpret_borrow<py::tuple>(fields)));
+        sums.push_back({py::reinterpret_borrow<py::str>(name), std::move(sum)});
     }
-    merge_all(named);
+    merge_all(sums);
 }
 
 void Engine::merge(const Engine& other) {
-    std::vector<Named> named;
-    for (const Entry& entry : other.entries_) named.push_back({entry.name, entry.measure.get()});
-    merge_all(named);
+    std::vector<Named> sums;
+    for (const Entry& entry : other.entries_) sums.push_back({entry.name, entry.measure});
+    merge_all(sums);
 }
 
 void Engine::clear() {
