@@ -27,8 +27,8 @@ public:
         std::int64_t* digit = &digits_[shift / 32];
         shift %= 32;
         const Sign sign{negative};
-        digit[0] += sign.of((significand << shift) & kDigitMask);
-        digit[1] += sign.of(significand >> (32 - shift));
+        add_to(digit[0], sign.of((significand << shift) & kDigitMask));
+        add_to(digit[1], sign.of(significand >> (32 - shift)));
     }
 
     /// Adds significand^2 * 2^(shift + kUnit). Precondition: significand < 2^53.
@@ -38,10 +38,10 @@ public:
         shift %= 32;
         const UInt128 square = multiply(significand, significand);  // below 2^106
         const std::uint64_t middle = square.low >> (32 - shift);
-        digit[0] += static_cast<std::int64_t>((square.low << shift) & kDigitMask);
-        digit[1] += static_cast<std::int64_t>(middle & kDigitMask);
-        digit[2] += static_cast<std::int64_t>((middle >> 32) | ((square.high << shift) & kDigitMask));
-        digit[3] += static_cast<std::int64_t>(square.high >> (32 - shift));
+        add_to(digit[0], static_cast<std::int64_t>((square.low << shift) & kDigitMask));
+        add_to(digit[1], static_cast<std::int64_t>(middle & kDigitMask));
+        add_to(digit[2], static_cast<std::int64_t>((middle >> 32) | ((square.high << shift) & kDigitMask)));
+        add_to(digit[3], static_cast<std::int64_t>(square.high >> (32 - shift)));
     }
 
     /// Adds ±value * 2^(shift + kUnit) for an integer that ends at least a digit below the row's end.
@@ -53,8 +53,8 @@ public:
         const Sign sign{negative};
         for (std::size_t i = 0; i < kLimbs; ++i) {
             const std::uint64_t shifted = static_cast<std::uint64_t>(value[i]) << shift;
-            digit[i] += sign.of(shifted & kDigitMask);
-            digit[i + 1] += sign.of(shifted >> 32);
+            add_to(digit[i], sign.of(shifted & kDigitMask));
+            add_to(digit[i + 1], sign.of(shifted >> 32));
         }
     }
 
@@ -104,6 +104,15 @@ private:
             return (static_cast<std::int64_t>(magnitude) ^ mask) - mask;
         }
     };
+
+    static void add_to(std::int64_t& digit, std::int64_t value) noexcept {
+        digit += value;
+#ifdef __GNUC__
+        // Else GCC adds to two digits in one vector operation, whose load waits for the stores of the last addition
+        // when that met other digits: 8 ns an addition instead of 5.
+        asm("" : "+m"(digit));
+#endif
+    }
 
     void begin_addition() noexcept {
         if (pending_ == kMaxPending) settle_carries();

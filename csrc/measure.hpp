@@ -53,7 +53,7 @@ public:
         values_.merge(other.values_);
         squares_.merge(other.squares_);
         n_observations_.add(other.n_observations_);
-        n_samples_.add(other.n_samples_);
+        n_more_samples_.add(other.n_more_samples_);
         n_nan_.add(other.n_nan_);
         n_posinf_.add(other.n_posinf_);
         n_neginf_.add(other.n_neginf_);
@@ -61,7 +61,11 @@ public:
         if (other.max_key_ > max_key_) max_key_ = other.max_key_;
     }
 
-    [[nodiscard]] UInt128 n_samples() const noexcept { return n_samples_; }
+    [[nodiscard]] UInt128 n_samples() const noexcept {
+        UInt128 n = n_observations_;
+        n.add(n_more_samples_);
+        return n;
+    }
     [[nodiscard]] UInt128 n_nan() const noexcept { return n_nan_; }
 
     /// Everything, in a form that does not depend on the order in which it came.
@@ -75,7 +79,7 @@ public:
     };
 
     [[nodiscard]] State state() const noexcept {
-        return {values_.to_bytes(), squares_.to_bytes(), n_observations_, n_samples_, n_nan_, n_posinf_, n_neginf_,
+        return {values_.to_bytes(), squares_.to_bytes(), n_observations_, n_samples(), n_nan_, n_posinf_, n_neginf_,
                 from_order_key(min_key_), from_order_key(max_key_)};
     }
 
@@ -85,7 +89,8 @@ public:
         measure.values_ = ValueSum::from_bytes(state.s1);
         measure.squares_ = SquareSum::from_bytes(state.s2);
         measure.n_observations_ = state.k;
-        measure.n_samples_ = state.n;
+        measure.n_more_samples_ = state.n;
+        measure.n_more_samples_.subtract(state.k);
         measure.n_nan_ = state.nan;
         measure.n_posinf_ = state.posinf;
         measure.n_neginf_ = state.neginf;
@@ -108,7 +113,6 @@ private:
     /// Adds what a kernel has made of size values.
     void add_block(const BlockSums& sums, std::size_t size) noexcept {
         n_observations_.add(size);
-        n_samples_.add(size);
         include(order_key(sums.min));
         include(order_key(sums.max));
         for (const Partial& partial : sums.values) add_partial(values_, partial);
@@ -125,7 +129,7 @@ private:
 
     void count(std::uint64_t weight, std::int64_t key) noexcept {
         n_observations_.add(1);
-        n_samples_.add(weight);
+        if (weight != 1) n_more_samples_.add(weight - 1);
         include(key);
     }
 
@@ -151,7 +155,9 @@ private:
 
     ValueSum values_;
     SquareSum squares_;
-    UInt128 n_observations_, n_samples_, n_nan_, n_posinf_, n_neginf_;
+    UInt128 n_observations_;
+    UInt128 n_more_samples_;  // Σ (w - 1): nothing to do for most observations
+    UInt128 n_nan_, n_posinf_, n_neginf_;
     std::int64_t min_key_ = INT64_MAX;  // order_key() of the extremes; of nothing, the keys of NaN
     std::int64_t max_key_ = INT64_MIN;
 };

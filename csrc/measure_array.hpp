@@ -123,7 +123,6 @@ void Measure::add_integers(const Integer* data, std::size_t size) noexcept {
         square_high.add(square.high);
     }
     n_observations_.add(size);
-    n_samples_.add(size);
     include(order_key(static_cast<double>(min)));
     include(order_key(static_cast<double>(max)));
     constexpr unsigned kOne = -ValueSum::kUnit, kSquareOne = -SquareSum::kUnit;

@@ -19,6 +19,10 @@ struct UInt128 {
         add(value.low);
         high += value.high;
     }
+    void subtract(UInt128 value) noexcept {
+        high -= value.high + (low < value.low);
+        low -= value.low;
+    }
     friend bool operator==(UInt128 a, UInt128 b) noexcept { return a.low == b.low && a.high == b.high; }
     friend bool operator!=(UInt128 a, UInt128 b) noexcept { return !(a == b); }
 };
