@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "measure.hpp"
+#include "queued_measure.hpp"
 #include "simd.hpp"
 
 namespace py = pybind11;
@@ -210,21 +211,21 @@ public:
 private:
     struct Entry {
         py::str name;  ///< interned
-        std::shared_ptr<Measure> measure;  ///< shared with a merge under way, should another thread clear the engine
+        std::shared_ptr<QueuedMeasure> measure;  ///< shared with a merge under way, should another thread clear the engine
     };
     struct Named {
         py::str name;
         std::shared_ptr<const Measure> measure;
     };
     struct Addition {
-        Measure* measure;
+        QueuedMeasure* measure;
         Plain plain;
     };
     static constexpr std::size_t kMostPlain = 16;  ///< values that the short way takes
 
     bool prepare(PyObject* name, PyObject* value, Addition& addition, std::size_t position);
-    Measure* find(PyObject* name, std::size_t position) const noexcept;
-    Measure& find_or_make(const py::str& name);
+    QueuedMeasure* find(PyObject* name, std::size_t position) const noexcept;
+    QueuedMeasure& find_or_make(const py::str& name);
     Measure sum_apart(const py::handle& value, std::uint64_t weight) const;
     void merge_all(const std::vector<Named>& sums);
     py::object intake_;
@@ -235,7 +236,7 @@ private:
 };
 
 /// Names in a call are interned: the same name is the same object, and mostly in the same place.
-Measure* Engine::find(PyObject* name, std::size_t position) const noexcept {
+QueuedMeasure* Engine::find(PyObject* name, std::size_t position) const noexcept {
     if (position < entries_.size() && entries_[position].name.ptr() == name) return entries_[position].measure.get();
     constexpr std::size_t kFew = 8;
     for (std::size_t i = 0; i < std::min(kFew, entries_.size()); ++i) {
@@ -294,11 +295,11 @@ bool Engine::add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObject* ke
     for (std::size_t i = 0; i < size; ++i) {
         const auto& [measure, plain] = additions[i];
         if (plain.add_array != nullptr) {
-            plain.add_array(*measure, plain.data, plain.size, level_);
+            plain.add_array(measure->settled(), plain.data, plain.size, level_);
         } else if (weight == 1) {
             measure->add(plain.number);
         } else {
-            measure->add_weighted(plain.number, weight);
+            measure->settled().add_weighted(plain.number, weight);
         }
     }
     return true;
@@ -339,9 +340,9 @@ void Engine::add(const py::object& measures, const py::object& n, const py::dict
 void Engine::merge_all(const std::vector<Named>& sums) {
     for (const auto& [name, sum] : sums) {
         UInt128 n_samples = sum->n_samples(), n_nan = sum->n_nan();
-        if (const Measure* here = find(name.ptr(), 0)) {
-            n_samples.add(here->n_samples());
-            n_nan.add(here->n_nan());
+        if (QueuedMeasure* here = find(name.ptr(), 0)) {
+            n_samples.add(here->settled().n_samples());
+            n_nan.add(here->settled().n_nan());
         } else {
             intake_.attr("check_name")(name);
         }
@@ -349,16 +350,16 @@ void Engine::merge_all(const std::vector<Named>& sums) {
             raise_from_intake("check_capacity", name, to_int(n_samples), to_int(n_nan));
         }
     }
-    for (const auto& [name, sum] : sums) find_or_make(name).merge(*sum);
+    for (const auto& [name, sum] : sums) find_or_make(name).settled().merge(*sum);
 }
 
-Measure& Engine::find_or_make(const py::str& name) {
-    if (Measure* here = find(name.ptr(), 0)) return *here;
+QueuedMeasure& Engine::find_or_make(const py::str& name) {
+    if (QueuedMeasure* here = find(name.ptr(), 0)) return *here;
     PyObject* interned = py::str(name).release().ptr();
     PyUnicode_InternInPlace(&interned);
     auto key = py::reinterpret_steal<py::str>(interned);
     positions_[key] = py::int_(entries_.size());
-    entries_.push_back({std::move(key), std::make_shared<Measure>()});
+    entries_.push_back({std::move(key), std::make_shared<QueuedMeasure>(level_)});
     return *entries_.back().measure;
 }
 
@@ -370,14 +371,14 @@ py::list Engine::names() const {
 
 py::tuple Engine::fields(const py::str& name) const {
     const py::str exact_name(static_cast<py::handle>(name));  // where a subclass came
-    const Measure* measure = find(exact_name.ptr(), 0);
+    QueuedMeasure* measure = find(exact_name.ptr(), 0);
     if (measure == nullptr) raise_from_intake("unknown_measure", name, names());
-    return to_fields(*measure);
+    return to_fields(measure->settled());
 }
 
 py::dict Engine::all_fields() const {
     py::dict fields;
-    for (const Entry& entry : std::vector<Entry>(entries_)) fields[entry.name] = to_fields(*entry.measure);
+    for (const Entry& entry : std::vector<Entry>(entries_)) fields[entry.name] = to_fields(entry.measure->settled());
     return fields;
 }
 
@@ -392,7 +393,9 @@ void Engine::add_fields(const py::dict& measures) {
 
 void Engine::merge(const Engine& other) {
     std::vector<Named> sums;
-    for (const Entry& entry : other.entries_) sums.push_back({entry.name, entry.measure});
+    for (const Entry& entry : other.entries_) {
+        sums.push_back({entry.name, std::shared_ptr<const Measure>(entry.measure, &entry.measure->settled())});
+    }
     merge_all(sums);
 }
 
