@@ -1,6 +1,7 @@
 """Evaluating a run: what is measured, logged, drawn and refused."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from core.diffusion.checkpoints import CheckpointError, load_denoiser
 from core.diffusion.data import HELD_OUT, TRAIN
 from core.diffusion.datasets import digits
 from core.diffusion.eval import Evaluator
-from core.diffusion.evaluators import denoising
+from core.diffusion.evaluators import denoising, nearest
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.denoising import LEVELS, DenoisingEvaluator
+from core.diffusion.evaluators.nearest import NearestEvaluator
 from core.diffusion.evaluators.sampling import SamplingEvaluator
 from core.diffusion.noise import Purpose, SampleNoise
-from core.diffusion.sampling import generate
+from core.diffusion.sampling import Samples, generate
 from core.diffusion.train import train_diffusion_model
 from core.utils.result_log import read_result_log
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
@@ -234,3 +236,27 @@ def test_a_foreign_evaluator_needs_no_base_class(
 def test_the_base_class_says_what_to_define(run_path: Path, trained_config: ModelConfig) -> None:
     with pytest.raises(NotImplementedError, match="RunEvaluator must define evaluate"):
         RunEvaluator(trained_config, run_path).evaluate()
+
+
+def test_nearest_distances_are_those_of_a_search_by_hand(run_path: Path, trained_config: ModelConfig) -> None:
+    results = by_name(NearestEvaluator(trained_config, run_path).evaluate())
+    train, held_out = (digits(trained_config, split).tensors[0].flatten(1).double() for split in (TRAIN, HELD_OUT))
+    samples = next(generate(load_denoiser(run_path, trained_config, CPU), trained_config, 60, CPU)).images
+    for name, images in (
+        ("nearest_distance", samples.clamp(-1, 1).flatten(1)),
+        ("nearest_distance/held_out", held_out),
+    ):
+        expected = [math.sqrt(min((train - image.double()).square().mean(1).tolist())) for image in images]
+        assert results[name].mean == pytest.approx(np.mean(expected), rel=1e-6)
+        assert results[name].error == pytest.approx(np.std(expected, ddof=1) / math.sqrt(len(expected)), rel=1e-6)
+        assert results[name].n == len(expected)
+
+
+def test_samples_that_are_training_images_have_distance_0(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = digits(trained_config, TRAIN).tensors[0][:60]
+    monkeypatch.setattr(nearest, "generate", lambda *_: iter([Samples(range(60), copies, None)]))
+    results = by_name(NearestEvaluator(trained_config, run_path).evaluate())
+    assert results["nearest_distance"].mean == pytest.approx(0, abs=1e-6)
+    assert results["nearest_distance/held_out"].mean > 0.1

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from core.config.config import ModelConfig
@@ -14,6 +12,7 @@ from core.config.errors import ConfigError
 from core.diffusion.checkpoints import EMA_WEIGHTS
 from core.diffusion.data import HELD_OUT, TRAIN, Batches, ImageData, load_data
 from core.diffusion.evaluators.base import RunEvaluator
+from core.diffusion.evaluators.features import feature_space, features
 from core.diffusion.frechet import N_GROUPS, FrechetReference, GroupedMoments
 from core.diffusion.pictures import can_be_shown, n_columns, save_grid
 from core.diffusion.sampling import churn, generate
@@ -64,7 +63,7 @@ class SamplingEvaluator(RunEvaluator):
         columns, moments = n_columns(denoiser.n_classes), GroupedMoments()
         shown: list[Tensor] = []
         for batch in generate(denoiser, self.config, n_samples, self.device()):
-            moments.add(batch.indices, _features(batch.images))
+            moments.add(batch.indices, features(batch.images).numpy())
             shown.append(batch.images[: max(0, GRID_ROWS * columns - batch.indices.start)])
             self.settings.progress(batch.indices.stop, n_samples, f"sampling in {self.config.n_steps} steps")
         if can_be_shown(denoiser.data_shape):
@@ -95,19 +94,12 @@ class SamplingEvaluator(RunEvaluator):
         return {
             "dataset": self.data_name(),
             "split_seed": self.config.split_seed,
-            "features": "pixels" if can_be_shown(self.config.data_shape or ()) else "values",
+            "features": feature_space(self.config.data_shape),
             "n_samples": n_samples,
             "n_reference": n_reference,
             "reference": HELD_OUT,
             "error": f"{N_GROUPS}-group jackknife, reference fixed",
         }
-
-
-def _features(images: Tensor) -> NDArray[np.float64]:
-    """Return the values of images, clipped to the range that pictures have; of other data, as they are."""
-    in_range = images.clamp(-1, 1) if can_be_shown(tuple(images.shape[1:])) else images
-    features: NDArray[np.float64] = in_range.flatten(1).double().numpy()
-    return features
 
 
 def _moments(data: ImageData, at_most: int) -> GroupedMoments:
@@ -116,5 +108,5 @@ def _moments(data: ImageData, at_most: int) -> GroupedMoments:
     n = min(len(data), at_most)
     chosen = torch.arange(n) * len(data) // n
     for places in torch.split(torch.arange(n), IMAGES_PER_BATCH):
-        moments.add(places.tolist(), _features(batches.take(chosen[places])[0]))
+        moments.add(places.tolist(), features(batches.take(chosen[places])[0]).numpy())
     return moments
