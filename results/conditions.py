@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from core.config.errors import ConfigError, nearest
-from results.run_state import STATES
+from core.utils.run_state import STATES
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.config.load import CONFIG_SCHEMA
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
+from core.utils.run_state import RunState, run_state
 from core.utils.runs import STATUS_SCHEMA
 from results.run_files import Fault, Measures, read_measures, read_object
-from results.run_state import RunState, run_state
 
 if TYPE_CHECKING:
     from core.utils.result_log import ResultLog

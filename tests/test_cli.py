@@ -13,7 +13,8 @@ import pytest
 from core.cli import group, run
 from core.commands.eval import evaluate
 from core.commands.train import train
-from core.utils.runs import run_ids
+from core.utils.files import read_json_lines
+from core.utils.runs import now, run_ids
 
 COMMANDS = {"train": train, "eval": evaluate, "core": group}
 Invoke = Callable[..., tuple[int, str, str]]
@@ -111,6 +112,7 @@ def test_help_offers_the_fields_of_the_chosen_model(invoke: Invoke) -> None:
         ("train", ["--seed", "x"], "--seed: got 'x' (str); accepted: an integer, at least 0"),
         ("train", ["--config", "none.toml"], "none.toml: cannot be read as a config file"),
         ("train", ["--resume", "2026"], "no run '2026'"),
+        ("train", ["--device", "tpu"], "device: got 'tpu'; accepted: auto, cpu, cuda"),
         ("eval", ["nothing"], "no run 'nothing'"),
         ("eval", ["latest"], "holds no run yet. Try: pyml-train"),
         ("eval", ["latest", "--evaluator", "denoise"], "unknown evaluator 'denoise'. Did you mean 'denoising'?"),
@@ -164,6 +166,34 @@ def test_a_run_that_failed_is_refused_with_its_reason_and_left_as_it_was(invoke:
     assert code in {1, 2}
     assert status["reason"] in err
     assert tree(experiments) == before
+
+
+def test_a_run_that_still_runs_is_not_resumed(invoke: Invoke, experiments: Path) -> None:
+    invoke("train")
+    (run_id,) = run_ids(experiments)
+    path = experiments / run_id / "status.json"
+    status = {**json.loads(path.read_text()), "state": "running", "pid": os.getpid(), "heartbeat_at": now()}
+    path.write_text(json.dumps(status))
+    before = tree(experiments)
+    code, _, err = invoke("train", "--resume", "latest")
+    assert code == 2
+    assert "is still running; stop it first" in err
+    assert tree(experiments) == before
+
+
+def test_a_run_resumes_with_more_epochs_and_with_nothing_else_changed(invoke: Invoke, experiments: Path) -> None:
+    tiny = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "1000"]
+    assert invoke("train", *tiny)[0] == 0
+    code, _, err = invoke("train", "--resume", "latest", "--batch-size", "5")
+    assert code == 2
+    assert "batch_size cannot change in a run that goes on" in err
+    assert invoke("train", "--resume", "latest", "--n-epochs", "2")[0] == 0
+    (run_id,) = run_ids(experiments)
+    assert json.loads((experiments / run_id / "config.json").read_text())["config"]["n_epochs"] == 2
+    epochs = [
+        json.loads(line)["epoch"] for line in (experiments / run_id / "metrics.jsonl").read_text().split("\n") if line
+    ]
+    assert epochs == [1, 2]
 
 
 def test_a_truncated_results_file_costs_its_torn_line_only(invoke: Invoke, experiments: Path) -> None:

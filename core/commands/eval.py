@@ -53,7 +53,7 @@ def evaluate(
     status = run_status(run_path)
     if status.state != "finished":
         reason = f": {status.reason}" if status.reason else ""
-        click.echo(f"Note: the run's training is {status.state or 'of unknown state'}{reason}.", err=True)
+        click.echo(f"Note: the training of this run is {status.state}{reason}.", err=True)
     if not evaluators and not plugins.in_the_box(plugins.EVALUATORS):
         raise ConfigError("no evaluator is registered: is pyml-core installed? Try: pip install -e .")
 

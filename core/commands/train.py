@@ -45,9 +45,11 @@ def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
     """Return the saved config of the run to continue, with what the command line may change, and its directory."""
     import attrs
 
-    from core.utils.runs import resolve_run
+    from core.utils.runs import resolve_run, run_status
 
     run_path = resolve_run(resume, resolved.global_config.experiments_dir)
+    if run_status(run_path).state == "running":
+        raise ConfigError(f"--resume: run {run_path} is still running; stop it first (Ctrl-C leaves a checkpoint).")
     refused = sorted(set(resolved.given) - MAY_CHANGE_ON_RESUME)
     if refused:
         raise ConfigError(
@@ -73,6 +75,7 @@ def _spell(resolved: Resolved, config: ModelConfig) -> str:
 
 def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> None:
     from core.commands.progress import reporting
+    from core.diffusion.devices import choose_device
     from core.diffusion.model import Denoiser
     from core.diffusion.placeholder import placeholder_notice
     from core.diffusion.train import train_diffusion_model
@@ -80,6 +83,7 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
     from core.utils.signals import StopSignals
     from core.utils.utils import create_experiment_subdir, generate_run_id
 
+    choose_device(resolved.global_config.device)
     plugins.load(plugins.MODELS, config.model)  # before the directory is made: a broken plugin leaves no empty run
     plugins.load(plugins.DATASETS, config.dataset)
     resume = run_path

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from core import plugins
 from core.config.config import ModelConfig
+from core.diffusion.checkpoints import load_checkpoint
 from core.diffusion.curve import log_epoch, wall_time_until
 from core.diffusion.data import TRAIN, Batches, ImageData, load_data, standard_deviation
 from core.diffusion.devices import choose_device
@@ -61,12 +62,14 @@ def train_diffusion_model(
         CheckpointError: There is no checkpoint to resume from, or it does not fit.
         TrainingDivergedError: The loss is no longer finite; the last good checkpoint is kept.
     """
-    run_path = Path(run_path)
+    run_path, config, place = Path(run_path), plugins.with_own_fields(config), choose_device(device)
+    model_class = plugins.load(plugins.MODELS, config.model)
+    plugins.load(plugins.DATASETS, config.dataset)
+    if resume is not None and issubclass(model_class, Denoiser):
+        load_checkpoint(Path(resume), config)  # before anything is touched: what cannot go on stays as it was
     with RunStatus(run_path) as status:
-        place = choose_device(device)
-        config = plugins.with_own_fields(config)
-        model_class = plugins.load(plugins.MODELS, config.model)
         save_environment(run_path, device=torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu")
+        _save_config(config, run_path)
 
         def report(step: int, n_steps_total: int, words: str) -> None:
             status.progress(step, n_steps_total)
@@ -90,7 +93,6 @@ def train_diffusion_model(
 
 def _pass_through(config: ModelConfig, model_class: type[nn.Module], run_path: Path, report: Progress) -> nn.Module:
     """Do with a model that is not trained what there is to do, and say so."""
-    _save_config(config, run_path)
     with Timer("training") as training:
         model = model_class(config).eval()
         record = dummy_record(model, config.model, "train")

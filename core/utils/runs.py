@@ -13,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from attrs import frozen
-
 from core.config.errors import ConfigError, nearest
 from core.utils.files import write_json
+from core.utils.run_state import RunState, run_state
 from core.utils.signals import RunInterrupted
 
 STATUS_SCHEMA = "pyml.status/1"
@@ -96,21 +95,13 @@ def how_it_ended(error: BaseException | None) -> tuple[State, str | None]:
     return "failed", f"{type(error).__name__}: {error}"
 
 
-@frozen
-class SavedStatus:
-    """A run's status.json as read; ``state`` is None where there is none that can be read."""
-
-    state: State | None
-    reason: str | None
-
-
-def run_status(run_path: Path) -> SavedStatus:
-    """Read how a run ended, or that it still runs."""
+def run_status(run_path: Path) -> RunState:
+    """Read how a run ended, or that it still runs: a run that was killed says "running" and is found dead."""
     try:
         content = json.loads((run_path / "status.json").read_bytes())
-        return SavedStatus(content["state"], content.get("reason"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return SavedStatus(None, None)
+    except (OSError, ValueError):
+        content = None
+    return run_state(content if isinstance(content, dict) else None)
 
 
 def run_ids(experiments_dir: Path) -> list[str]:

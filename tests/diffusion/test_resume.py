@@ -85,7 +85,7 @@ def test_a_killed_run_resumed_to_2000_steps_equals_2000_straight(
     command = [sys.executable, "-c", program, str(tmp_path), json.dumps(attrs.asdict(CONFIG))]
     killed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert run_status(tmp_path).state == "running"  # nobody was left to say otherwise; the heartbeat has stopped
+    assert run_status(tmp_path).state == "dead"  # nobody was left to say so; status.json still says running
     assert torch.load(checkpoint_path(tmp_path), weights_only=True)["step"] == checkpoint_step
     train_diffusion_model(CONFIG, tmp_path, device="cpu", resume=tmp_path)
     assert_same_run(tmp_path, straight_run)

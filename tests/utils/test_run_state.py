@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from results.run_state import run_state
+from core.utils.run_state import run_state
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
