@@ -13,7 +13,6 @@ import pytest
 from core.cli import group, run
 from core.commands.eval import evaluate
 from core.commands.train import train
-from core.utils.files import read_json_lines
 from core.utils.runs import now, run_ids
 
 COMMANDS = {"train": train, "eval": evaluate, "core": group}
