@@ -6,12 +6,14 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import NoReturn, TextIO
 
 import click
 
 from core import plugins
 from core.config.errors import ConfigError, unknown_name
+from core.utils.output import say
 from core.utils.signals import RunInterrupted
 
 DEBUG = "--debug"
@@ -65,6 +67,9 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
     An error is one clear message; its traceback shows only with ``--debug``.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without a "±" shows "?": better than no result
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _say_warning
@@ -76,8 +81,11 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
         if DEBUG in given:
             raise
         sys.exit(report(error))
+    except RunInterrupted as stopped:
+        say(f"Stopped: {stopped}.", err=True)
+        sys.exit(stopped.exit_code)
     except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
+        say("Interrupted.", err=True)
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -102,9 +110,6 @@ def report(error: Exception) -> int:
     if isinstance(error, click.exceptions.Abort):
         click.echo("Interrupted.", err=True)
         return 130
-    if isinstance(error, RunInterrupted):
-        click.echo(f"Stopped: {error}.", err=True)
-        return error.exit_code
     if isinstance(error, ConfigError):
         for fault in error.faults:
             click.echo(f"Error: {fault}", err=True)

@@ -50,7 +50,7 @@ class Plugin(NamedTuple):
         """
         try:
             return self.entry_point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{KIND[self.group]} {self.name!r} of {self.distribution} {self.version} cannot be imported from "
                 f"{self.entry_point.value}: {type(error).__name__}: {error}"

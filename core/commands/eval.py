@@ -9,6 +9,7 @@ import click
 
 from core import plugins
 from core.config.errors import ConfigError
+from core.utils.output import say
 
 if TYPE_CHECKING:
     from core.utils.results import ResultCollection
@@ -53,7 +54,7 @@ def evaluate(
     status = run_status(run_path)
     if status.state != "finished":
         reason = f": {status.reason}" if status.reason else ""
-        click.echo(f"Note: the training of this run is {status.state}{reason}.", err=True)
+        say(f"Note: the training of this run is {status.state}{reason}.", err=True)
     if not evaluators and not plugins.in_the_box(plugins.EVALUATORS):
         raise ConfigError("no evaluator is registered: is pyml-core installed? Try: pip install -e .")
 
@@ -61,7 +62,7 @@ def evaluate(
     from core.diffusion.eval import Evaluator
     from core.utils.signals import StopSignals
 
-    click.echo(f"Evaluating {run_path}")
+    say(f"Evaluating {run_path}")
     with StopSignals(deferred=False), reporting() as progress:
         evaluator = Evaluator(
             config,
@@ -79,4 +80,4 @@ def evaluate(
 
 
 def _summarise(results: ResultCollection, run_path: Path) -> None:
-    click.echo(f"\n{results}\n\nSaved in {run_path / 'results.jsonl'}")
+    say(f"\n{results}\n\nSaved in {run_path / 'results.jsonl'}")

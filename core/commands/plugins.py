@@ -62,10 +62,19 @@ def _states(group: str) -> Iterator[tuple[registry.Plugin, str]]:
         except registry.PluginError as error:
             yield (
                 plugin,
-                "" if isinstance(error.__cause__, TorchNeededError) else f"BROKEN: {_one_line(error.__cause__)}",
+                "" if _needs_torch(error) else f"BROKEN: {_one_line(error.__cause__)}",
             )
         else:
             yield plugin, ""
+
+
+def _needs_torch(error: BaseException | None) -> bool:
+    """Say whether an import ended for want of torch, also where the plugin raised an error of its own for it."""
+    while error is not None:
+        if isinstance(error, TorchNeededError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _one_line(error: BaseException | None) -> str:

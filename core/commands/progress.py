@@ -7,9 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import click
-
 from core.utils.formatting import format_duration
+from core.utils.output import say
 
 Progress = Callable[[int, int, str], None]
 
@@ -41,7 +40,8 @@ def _bar() -> Iterator[Progress]:
             nonlocal last_s
             if time.monotonic() - last_s > 0.1 or step == n_steps_total:  # a bar's update costs 10 µs, a step 1 ms
                 last_s = time.monotonic()
-                bar.update(task, completed=step, total=n_steps_total, description=text)
+                with contextlib.suppress(OSError):  # the terminal is gone; the work is not
+                    bar.update(task, completed=step, total=n_steps_total, description=text)
 
         yield show
 
@@ -55,6 +55,6 @@ def _lines() -> Progress:
         if step != n_steps_total and now_s - last_s < LINE_EVERY_S:
             return
         last_s = now_s
-        click.echo(f"{step:,}/{n_steps_total:,}  {text}  ({format_duration(now_s - start_s)})", err=True)
+        say(f"{step:,}/{n_steps_total:,}  {text}  ({format_duration(now_s - start_s)})", err=True)
 
     return show

@@ -10,6 +10,7 @@ import click
 from core import plugins
 from core.commands.config_command import ConfigCommand, Resolved
 from core.config.errors import ConfigError
+from core.utils.output import say
 
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
@@ -36,7 +37,7 @@ def train(ctx: click.Context, /, resume: str | None, dry_run: bool, **_fields: A
     plugins.find(plugins.MODELS, config.model)
     plugins.find(plugins.DATASETS, config.dataset)
     if dry_run:
-        click.echo(_spell(resolved, config))
+        say(_spell(resolved, config))
         return
     _train(config, resolved, run_path)
 
@@ -89,8 +90,8 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
     resume = run_path
     if run_path is None:
         run_path = create_experiment_subdir(resolved.global_config, generate_run_id())
-    click.echo(f"Run {run_path}")
-    click.echo(engines.describe())
+    say(f"Run {run_path}")
+    say(engines.describe())
     with StopSignals() as signals, reporting() as progress:
         model = train_diffusion_model(
             config,
@@ -101,5 +102,5 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
             progress=progress,
         )
     if not isinstance(model, Denoiser):
-        click.echo(placeholder_notice(config.model))
-    click.echo(f"Done. Evaluate it with: pyml-eval {run_path}")
+        say(placeholder_notice(config.model))
+    say(f"Done. Evaluate it with: pyml-eval {run_path}")

@@ -20,10 +20,14 @@ ENVIRONMENT_SCHEMA = "pyml.environment/1"
 def describe_environment(**more: Any) -> dict[str, Any]:
     """Return environment.json's content; ``more`` adds what only the caller knows, such as the device.
 
-    The commit is that of the repository the process was started in: the user's own code, as a rule.
+    The commit is that of the repository the process was started in: the user's own code, as a rule. Dirty means that a
+    tracked file differs from it; files that git does not track, such as the runs themselves, do not count.
     """
-    packages = {dist.name: dist.version for dist in importlib.metadata.distributions() if dist.name}
-    commit = _git("rev-parse", "HEAD")
+    packages: dict[str, str] = {}
+    for dist in importlib.metadata.distributions():
+        if dist.name:
+            packages.setdefault(dist.name, dist.version)  # the first on the path is the one that is imported
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
     return {
         "schema": ENVIRONMENT_SCHEMA,
         "python": platform.python_version(),
@@ -34,7 +38,7 @@ def describe_environment(**more: Any) -> dict[str, Any]:
         "n_cpus": os.cpu_count(),
         "working_directory": str(Path.cwd()),
         "git_commit": commit,
-        "git_dirty": bool(_git("status", "--porcelain")) if commit else None,
+        "git_dirty": None if commit is None or changes is None else bool(changes),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         **more,
     }

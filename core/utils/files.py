@@ -43,7 +43,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace the file whole with strict, indented JSON."""
-    write_atomic(path, (strict_json.dumps(value, indent=2) + "\n").encode())
+    write_atomic(path, (strict_json.dumps(value, indent=2) + "\n").encode("utf-8", "backslashreplace"))
 
 
 def sync_directory(path: Path) -> None:
@@ -66,7 +66,7 @@ def append_json_line(path: Path, value: Any) -> None:
     Raises:
         OSError: The record could not be written whole; readers will skip what was written of it.
     """
-    line = b"\n" + strict_json.dumps(value).encode() + b"\n"
+    line = b"\n" + strict_json.dumps(value).encode("utf-8", "backslashreplace") + b"\n"
     is_new = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:

@@ -55,6 +55,7 @@ def _unit_of(seconds: float) -> tuple[float, str]:
     if not math.isfinite(seconds) or seconds == 0:
         return 1.0, "s"
     for scale, unit in units:
-        if abs(seconds) >= scale * (2 if scale > 1 else 1):  # "90 s" reads better than "1.5 min"
+        least = 2 * scale if scale > 1 else 0.9995 * scale  # "90 s" reads better than "1.5 min", "1 s" than "1e+03 ms"
+        if abs(seconds) >= least:
             return scale, unit
     return units[-1]

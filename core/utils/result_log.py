@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 
 from attrs import frozen
 
-from core.utils.files import append_json_line, read_json_lines, sync_directory
+from core.utils.files import append_json_line, read_json_lines, write_json
 from core.utils.results import RESULT_SCHEMA, ResultCollection, ResultMetadata, ResultRecord
-from core.utils.strict_json import dumps
 
 EVALUATION_SCHEMA = "pyml.evaluation/1"
 TRAINING = "train"
+CLAIM = re.compile(r"eval-(\d+)\.json")
 
 
 def start_evaluation(run_path: Path, asked_for: Mapping[str, Any]) -> str:
@@ -25,17 +26,17 @@ def start_evaluation(run_path: Path, asked_for: Mapping[str, Any]) -> str:
     """
     directory = run_path / "evaluations"
     directory.mkdir(exist_ok=True)
-    ordinal = 1 + max((int(path.stem.removeprefix("eval-")) for path in directory.glob("eval-[0-9]*.json")), default=0)
-    content = {"schema": EVALUATION_SCHEMA, **asked_for}
+    claimed = [int(match[1]) for path in directory.iterdir() if (match := CLAIM.fullmatch(path.name))]
+    ordinal = 1 + max(claimed, default=0)
     while True:
+        path = directory / f"eval-{ordinal:04d}.json"
         try:
-            with (directory / f"eval-{ordinal:04d}.json").open("x", encoding="utf-8") as file:
-                file.write(dumps(content, indent=2) + "\n")
+            path.touch(exist_ok=False)
         except FileExistsError:
             ordinal += 1
         else:
-            sync_directory(directory)
-            return f"eval-{ordinal:04d}"
+            write_json(path, {"schema": EVALUATION_SCHEMA, **asked_for})
+            return path.stem
 
 
 def finish_evaluation(run_path: Path, evaluation: str, n_records: int) -> None:
@@ -92,7 +93,7 @@ def read_result_log(run_path: Path) -> ResultLog:
     path = run_path / "results.jsonl"
     rows, line_faults = read_json_lines(path)
     faults = [str(fault) for fault in line_faults]
-    finished = {row.get("evaluation") for row in rows if row.get("schema") == EVALUATION_SCHEMA}
+    finished = {str(row.get("evaluation")) for row in rows if row.get("schema") == EVALUATION_SCHEMA}
     entries = []
     for row in rows:
         if row.get("schema") == EVALUATION_SCHEMA:
@@ -101,6 +102,9 @@ def read_result_log(run_path: Path) -> ResultLog:
             faults.append(f"{path}: a line of schema {row.get('schema')!r}, not {RESULT_SCHEMA!r}; the line is skipped")
             continue
         evaluation = row.get("evaluation")
+        if evaluation is not None and not isinstance(evaluation, str):
+            faults.append(f"{path}: evaluation: got {evaluation!r}; accepted: a string or null; the line is skipped")
+            continue
         try:
             record = structure(row, ResultRecord)
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from attrs import field, frozen
 
 from core.utils.files import append_json_line
 from core.utils.formatting import format_duration, format_mean_error
+from core.utils.output import say
 
 RESULT_SCHEMA = "pyml.result/1"
 
@@ -37,6 +39,17 @@ def _protocol(value: object) -> tuple[tuple[str, Scalar], ...]:
     return tuple(sorted(pairs))
 
 
+def _count(value: Any) -> int:
+    """Take an integer of any kind, NumPy's too, from 0 up."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 0:
+        raise TypeError(f"got {value!r} ({type(value).__name__}); accepted: an integer from 0 up")
+    return operator.index(value)
+
+
+def _count_or_none(value: Any) -> int | None:
+    return None if value is None else _count(value)
+
+
 @frozen
 class ResultMetadata:
     """What a number is about. Frozen and hashable: a dict key.
@@ -54,11 +67,13 @@ class ResultMetadata:
     """
 
     name: str = field(validator=attrs.validators.instance_of(str))
-    n_steps: int | None = None
-    n_samples: int | None = None
-    unit: str = "sample"
+    n_steps: int | None = field(default=None, converter=_count_or_none)
+    n_samples: int | None = field(default=None, converter=_count_or_none)
+    unit: str = field(default="sample", validator=attrs.validators.instance_of(str))
     protocol: tuple[tuple[str, Scalar], ...] = field(default=(), converter=_protocol)
-    higher_is_better: bool | None = None
+    higher_is_better: bool | None = field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(bool))
+    )
 
     def is_comparable_with(self, other: ResultMetadata) -> bool:
         """Say whether a difference between results of the two would mean anything."""
@@ -103,9 +118,9 @@ class ScalarResult:
 
     mean: float = field(converter=_real, eq=_bits)
     error: float = field(default=math.nan, converter=_real, eq=_bits)
-    n: int | None = None
-    n_nan: int = 0
-    n_inf: int = 0
+    n: int | None = field(default=None, converter=_count_or_none)
+    n_nan: int = field(default=0, converter=_count)
+    n_inf: int = field(default=0, converter=_count)
 
     @error.validator
     def _not_negative(self, _attribute: object, value: float) -> None:
@@ -232,7 +247,7 @@ def _check_fields(names: Iterable[str]) -> None:
 
 
 def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True, evaluation: str | None = None) -> None:
-    """Print a record and append it to the run's results.jsonl; when this returns, no crash can lose it.
+    """Append a record to the run's results.jsonl and print it; when it is printed, no crash can lose it.
 
     Args:
         record: The result to log.
@@ -241,11 +256,13 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
         evaluation: Id of the evaluation that made it; None for a record that is complete by itself.
 
     Raises:
-        OSError: The record could not be saved; it has been printed.
+        OSError: The record could not be saved; it has been printed all the same.
     """
     from core.utils.serialise import unstructure
 
-    print(record, flush=True)
-    if save:
-        row = {"schema": RESULT_SCHEMA, "evaluation": evaluation, **unstructure(record)}
-        append_json_line(Path(run_path) / "results.jsonl", row)
+    try:
+        if save:
+            row = {"schema": RESULT_SCHEMA, "evaluation": evaluation, **unstructure(record)}
+            append_json_line(Path(run_path) / "results.jsonl", row)
+    finally:
+        say(str(record))

@@ -71,7 +71,11 @@ class RunStatus:
         self._thread.join()
         state, reason = how_it_ended(error)
         self._fields.update(state=state, reason=reason, finished_at=now())
-        self._write()
+        try:
+            self._write()
+        except OSError:
+            if error is None:  # else what ended the run is the thing to report
+                raise
 
     def _write(self) -> None:
         with self._lock:
@@ -111,6 +115,8 @@ def run_ids(experiments_dir: Path) -> list[str]:
             return sorted(entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir())
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise ConfigError(f"experiments directory {experiments_dir} cannot be read ({error.strerror}).") from None
 
 
 def resolve_run(spec: str, experiments_dir: Path) -> Path:
@@ -124,8 +130,9 @@ def resolve_run(spec: str, experiments_dir: Path) -> Path:
         if not ids:
             raise ConfigError(f"{experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
         return experiments_dir / ids[-1]
-    if (Path(spec) / "config.json").is_file() or (Path(spec) / "status.json").is_file():
-        return Path(spec)
+    with contextlib.suppress(OSError):  # a name too long for a path is no path
+        if (Path(spec) / "config.json").is_file() or (Path(spec) / "status.json").is_file():
+            return Path(spec)
     matches = [run_id for run_id in ids if run_id.startswith(spec)] if spec else []
     if spec in matches or len(matches) == 1:
         return experiments_dir / (spec if spec in matches else matches[0])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
 
-class RunInterrupted(Exception):  # noqa: N818 - no error: someone asked for it
-    """A run was asked to stop and has left its directory in order.
+class RunInterrupted(BaseException):
+    """A run was asked to stop. Like KeyboardInterrupt it is no Exception, which other code might take for its own.
 
     Attributes:
         exit_code: 130 for Ctrl-C, 143 for SIGTERM: what the shell would report for the signal.
@@ -56,3 +57,4 @@ class StopSignals:
         self._received = RunInterrupted(f"interrupted by {name}", 128 + number)
         if not (self._deferred and is_first):
             raise self._received
+        os.write(2, f"\n{name}: stopping after this step, with a checkpoint; once more to stop at once.\n".encode())

@@ -42,10 +42,10 @@ def create_experiment_subdir(global_config: GlobalConfig, run_id: str) -> Path:
     run_path = global_config.experiments_dir / run_id
     try:
         global_config.experiments_dir.mkdir(parents=True, exist_ok=True)
+        if run_path.exists():
+            raise ConfigError(f"{run_path} exists already; give a new run id, or another --experiments-dir.")
         run_path.mkdir()
         sync_directory(global_config.experiments_dir)
-    except FileExistsError:
-        raise ConfigError(f"{run_path} exists already; give a new run id, or another --experiments-dir.") from None
     except OSError as error:
         raise ConfigError(
             f"experiments directory {global_config.experiments_dir} cannot be written ({error.strerror or error}). "

@@ -50,6 +50,8 @@ def test_no_value_prints_longer_than_a_line(exponent: int) -> None:
         (2.5e-5, "25 µs"),
         (0.03, "30 ms"),
         (1.0, "1 s"),
+        (0.9996, "1 s"),
+        (0.99949, "999 ms"),
         (90.0, "90 s"),
         (150.0, "2.5 min"),
         (9000.0, "2.5 h"),

@@ -156,9 +156,13 @@ def test_the_commit_and_whether_it_was_changed_are_those_of_the_working_director
     monkeypatch.chdir(tmp_path)
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
     subprocess.run(["git", "init", "-q"], check=True)
-    subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    clean = describe_environment()
     (tmp_path / "file").write_text("x")
+    subprocess.run(["git", "add", "file"], check=True)
+    subprocess.run(["git", *identity, "commit", "-q", "-m", "x"], check=True)
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "run").write_text("not tracked")
+    clean = describe_environment()
+    (tmp_path / "file").write_text("y")
     assert re.fullmatch("[0-9a-f]{40}", clean["git_commit"])
     assert clean["git_dirty"] is False
     assert describe_environment()["git_dirty"] is True
