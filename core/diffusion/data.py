@@ -48,12 +48,14 @@ class InMemory(TensorDataset):
             memory.
         labels: int64, shape ``(n,)``.
         n_classes: Number of classes; 0 for data without labels.
+        n_levels: How many values a pixel can take, evenly from -1 to 1; 0 if it is not quantised. Of uint8 it is 256.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, n_classes: int) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, n_classes: int, n_levels: int = 0) -> None:
         super().__init__(images, labels)
         self.data_shape = tuple(images.shape[1:])
         self.n_classes = n_classes
+        self.n_levels = 256 if images.dtype == torch.uint8 else n_levels
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         images, labels = self.tensors

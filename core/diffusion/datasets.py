@@ -21,7 +21,7 @@ def digits(config: ModelConfig, split: str) -> InMemory:
     bunch = load_digits()
     chosen = split_indices(bunch.target, split, config.split_seed)
     images = torch.from_numpy(bunch.images[chosen] / 8 - 1).float().unsqueeze(1)
-    return InMemory(images, torch.from_numpy(bunch.target[chosen]).long(), n_classes=10)
+    return InMemory(images, torch.from_numpy(bunch.target[chosen]).long(), n_classes=10, n_levels=17)
 
 
 def mnist5k(config: ModelConfig, split: str) -> InMemory:

@@ -77,9 +77,21 @@ def eight_gaussians() -> Mixture:
     return Mixture(0.8 * torch.stack([angles.cos(), angles.sin()], 1), torch.full((8,), 0.1))
 
 
-def gaussians(config: ModelConfig, split: str) -> InMemory:
+class MixturePoints(InMemory):
+    """Points of a mixture, whose true density a model's can be compared with."""
+
+    def __init__(self, points: NDArray[np.float64], mixture: Mixture) -> None:
+        super().__init__(torch.from_numpy(points).float(), torch.zeros(len(points), dtype=torch.int64), n_classes=0)
+        self.mixture = mixture
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return ln p(x) in nats, float64, shape ``(n,)``."""
+        return self.mixture.log_density(x)
+
+
+def gaussians(config: ModelConfig, split: str) -> MixturePoints:
     """Return 8,000 training or 2,000 held-out points of ``eight_gaussians``, drawn by ``split_seed``; no classes."""
     check_split(split)
-    points = eight_gaussians().draw(N_TRAIN + N_HELD_OUT, np.random.RandomState(config.split_seed))
-    chosen = points[N_TRAIN:] if split == HELD_OUT else points[:N_TRAIN]
-    return InMemory(torch.from_numpy(chosen).float(), torch.zeros(len(chosen), dtype=torch.int64), n_classes=0)
+    mixture = eight_gaussians()
+    points = mixture.draw(N_TRAIN + N_HELD_OUT, np.random.RandomState(config.split_seed))
+    return MixturePoints(points[N_TRAIN:] if split == HELD_OUT else points[:N_TRAIN], mixture)

@@ -15,6 +15,8 @@ class Purpose(IntEnum):
 
     SAMPLING = 0
     DENOISING = 1
+    DEQUANTISATION = 2
+    PROBES = 3
 
 
 class SampleNoise:
