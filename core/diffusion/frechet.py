@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from attrs import frozen
@@ -77,21 +76,20 @@ class FrechetReference:
 
 
 class GroupedMoments:
-    """Moments of a stream of features in groups, vector i in group i mod 20, for a jackknife over the groups.
+    """Moments of a stream of features in at most 20 groups, for a jackknife over the groups.
 
-    Memory does not grow with the number of vectors, and the groups do not depend on how they are batched.
+    Memory does not grow with the number of vectors. The groups must be alike: repetitions of how all were drawn.
     """
 
     def __init__(self) -> None:
         self._groups: list[Moments | None] = [None] * N_GROUPS
 
-    def add(self, indices: Sequence[int], features: Array) -> None:
-        """Add features of shape ``(n, d)``, float64, of the vectors with these indices."""
-        places = np.asarray(indices) % N_GROUPS
-        for place in np.unique(places):
-            more = Moments.of(features[places == place])
-            before = self._groups[place]
-            self._groups[place] = more if before is None else before + more
+    def add(self, groups: NDArray[np.int64], features: Array) -> None:
+        """Add features of shape ``(n, d)``, float64, each to the group of its number, 0 to 19."""
+        for group in np.unique(groups):
+            more = Moments.of(features[groups == group])
+            before = self._groups[group]
+            self._groups[group] = more if before is None else before + more
 
     @property
     def n(self) -> int:

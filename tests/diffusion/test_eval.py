@@ -260,3 +260,12 @@ def test_samples_that_are_training_images_have_distance_0(
     results = by_name(NearestEvaluator(trained_config, run_path).evaluate())
     assert results["nearest_distance"].mean == pytest.approx(0, abs=1e-6)
     assert results["nearest_distance/held_out"].mean > 0.1
+
+
+def test_the_jackknife_error_is_about_the_spread_over_seeds(run_path: Path, trained_config: ModelConfig) -> None:
+    results = []
+    for seed in range(12):
+        config = attrs.evolve(trained_config, seed=seed, n_samples=400)
+        results.append(SamplingEvaluator(config, run_path).evaluate()[0].result)
+    spread = np.std([result.mean for result in results], ddof=1)
+    assert np.mean([result.error for result in results]) == pytest.approx(spread, rel=0.6)

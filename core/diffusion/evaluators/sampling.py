@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.config.config import ModelConfig
@@ -63,7 +65,7 @@ class SamplingEvaluator(RunEvaluator):
         columns, moments = n_columns(denoiser.n_classes), GroupedMoments()
         shown: list[Tensor] = []
         for batch in generate(denoiser, self.config, n_samples, self.device()):
-            moments.add(batch.indices, features(batch.images).numpy())
+            moments.add(_groups(batch.indices, denoiser.n_classes), features(batch.images).numpy())
             shown.append(batch.images[: max(0, GRID_ROWS * columns - batch.indices.start)])
             self.settings.progress(batch.indices.stop, n_samples, f"sampling in {self.config.n_steps} steps")
         if can_be_shown(denoiser.data_shape):
@@ -102,11 +104,18 @@ class SamplingEvaluator(RunEvaluator):
         }
 
 
+def _groups(indices: range, n_classes: int) -> NDArray[np.int64]:
+    """Return samples' groups: each takes whole rounds of classes, so that all groups are alike, as reruns would be."""
+    groups: NDArray[np.int64] = np.asarray(indices) // max(1, n_classes) % N_GROUPS
+    return groups
+
+
 def _moments(data: ImageData, at_most: int) -> GroupedMoments:
     """Return the moments of a data set, or of ``at_most`` of its images, evenly spaced."""
     batches, moments = Batches(data, torch.device("cpu")), GroupedMoments()
     n = min(len(data), at_most)
     chosen = torch.arange(n) * len(data) // n
+    groups = np.random.RandomState(0).permutation(n) % N_GROUPS  # data may be sorted by anything
     for places in torch.split(torch.arange(n), IMAGES_PER_BATCH):
-        moments.add(places.tolist(), features(batches.take(chosen[places])[0]).numpy())
+        moments.add(groups[places], features(batches.take(chosen[places])[0]).numpy())
     return moments
