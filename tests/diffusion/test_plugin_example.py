@@ -1,0 +1,65 @@
+"""The example plugin, installed for real and used from the command line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the example installed by pip, from a copy: building leaves files beside the source."""
+    place = tmp_path_factory.mktemp("plugin")
+    source = shutil.copytree(ROOT / "examples/plugin", place / "source")
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "install", *options, "--target", str(place / "site"), str(source)]
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place / "site"
+
+
+def command(site: Path, *arguments: str) -> str:
+    paths = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "core", *arguments], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_its_parts_are_listed_with_their_package(site: Path) -> None:
+    lines = [line.split() for line in command(site, "plugins", "--check").splitlines()]
+    for name in ("convnet", "shapes", "label_agreement"):
+        assert [name, "pyml-shapes", "1.0.0"] in lines
+
+
+def test_its_own_options_appear_in_the_help(site: Path) -> None:
+    text = command(site, "train", "--model", "convnet", "--help")
+    assert "--width" in text
+    assert "Channels of the hidden layers." in text
+
+
+def test_it_trains_and_is_evaluated_by_its_own_and_by_the_box(site: Path, tmp_path: Path) -> None:
+    where = ["--experiments-dir", str(tmp_path), "--device", "cpu"]
+    sizes = ["--width", "16", "--n-epochs", "10", "--n-samples", "60", "--n-steps", "8"]
+    command(site, "train", "--model", "convnet", "--dataset", "shapes", *sizes, *where)
+    evaluators = [part for name in ("label_agreement", "denoising", "sampling") for part in ("--evaluator", name)]
+    out = command(site, "eval", "latest", *evaluators, *where)
+    for name in ("label_agreement", "denoising_loss", "frechet_distance"):
+        assert name in out
+    (run_path,) = tmp_path.iterdir()
+    saved = json.loads((run_path / "config.json").read_text())
+    assert saved["config"]["width"] == 16
+    assert saved["config"]["data_shape"] == [1, 8, 8]
+    assert saved["plugins"]["model"] == {"name": "convnet", "distribution": "pyml-shapes", "version": "1.0.0"}
+
+
+def test_the_readme_is_about_a_model_of_40_lines() -> None:
+    assert len((ROOT / "examples/plugin/pyml_shapes/model.py").read_text().splitlines()) <= 40
