@@ -27,7 +27,7 @@ public:
         top_ = top_above(data, std::min(in_vectors, kUnitSize));
         for (std::size_t i = 0; i < in_vectors; i += kernels_.block_size) {
             const std::size_t block_size = std::min(in_vectors - i, kernels_.block_size);
-            if (!add_if_inside(data + i, block_size)) add_in_units(data + i, block_size);
+            if (scattered_ || !add_if_inside(data + i, block_size)) add_in_units(data + i, block_size);
         }
         deposit();
         add_one_by_one(data + in_vectors, size - in_vectors);
@@ -36,19 +36,21 @@ public:
 private:
     static constexpr std::size_t kUnitSize = 128;  ///< a multiple of every level's lanes
     static constexpr int kMargin = 1;              ///< room at a window's top for somewhat larger values to come
-    static constexpr std::size_t kPatience = 64;   ///< values in spoilt units, besides a quarter, that are put up with
 
-    /// A few outliers or NaN spoil a few units; a block whose values are all far apart is not worth many tries.
+    /// A few outliers or NaN spoil a few units. Where more than a quarter is spoilt, values lie too far apart for blocks:
+    /// the rest goes value by value, and so does the next block, unless its first units are better.
     void add_in_units(const T* data, std::size_t size) noexcept {
+        const std::size_t put_up_with = scattered_ ? 0 : size / 4;
         std::size_t spoilt = 0;
         for (std::size_t i = 0; i < size; i += kUnitSize) {
             const std::size_t unit_size = std::min(size - i, kUnitSize);
-            if (spoilt <= kPatience + i / 4) {
+            if (spoilt <= put_up_with) {
                 if (add_if_inside(data + i, unit_size) || add_in_own_window(data + i, unit_size)) continue;
                 spoilt += unit_size;
             }
             add_one_by_one(data + i, unit_size);
         }
+        scattered_ = spoilt > put_up_with;
     }
 
     /// Moves the window to where this unit lies in it, if there is such a place.
@@ -94,6 +96,7 @@ private:
     Measure& measure_;
     const Kernels<T>& kernels_;
     int top_ = 0;                 ///< of the current window
+    bool scattered_ = false;      ///< whether the last block was given up
     BlockSums sums_{};            ///< of blocks in it, not in the measure yet
     int n_blocks_ = 0;            ///< their number
     std::size_t n_values_ = 0;    ///< and size
