@@ -1,0 +1,29 @@
+"""The floor of the benchmarks, built from floor.cpp for the processor at hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+
+SOURCE = Path(__file__).with_name("floor.cpp")
+LIBRARY = SOURCE.parents[1] / "build" / "benchmarks" / f"floor_native{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
+def build() -> ModuleType:
+    """Compile floor.cpp unless that has been done, and import it: ``Floor().update(**values)``, ``read(array)``."""
+    if not LIBRARY.exists() or LIBRARY.stat().st_mtime < SOURCE.stat().st_mtime:
+        LIBRARY.parent.mkdir(parents=True, exist_ok=True)
+        compiler = os.environ.get("CXX", "g++")
+        include = sysconfig.get_path("include")
+        flags = ["-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", f"-I{include}"]
+        subprocess.run([compiler, *flags, str(SOURCE), "-o", str(LIBRARY)], check=True)
+    spec = importlib.util.spec_from_file_location("floor_native", LIBRARY)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

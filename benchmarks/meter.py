@@ -1,0 +1,127 @@
+"""The meter beside its floor and its peers, interleaved in one run.
+
+Usage: python benchmarks/meter.py [--rounds N] [--only TITLE] [--quick] [--out DIRECTORY]
+
+Prints a table and writes meter.json and meter.png. docs/benchmarks.md explains what is timed and shows a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import floor
+import numpy as np
+import peers
+import report
+from report import Bound, Result, Work
+from timing import Candidate, seconds_per_call
+
+from core import _meter
+from core.utils.meters import Meter
+
+LEVELS = tuple(_meter.simd_levels())  # of this processor, the best first
+ENGINES = (LEVELS[0], "python")
+
+
+def new_meter(engine: str) -> Meter:
+    """Return a meter on the Python engine, or on the C++ engine at a SIMD level."""
+    os.environ["PYML_SIMD"] = LEVELS[0] if engine == "python" else engine
+    return Meter(engine="python" if engine == "python" else "c++")
+
+
+def name_of(engine: str) -> str:
+    return "pyml, Python" if engine == "python" else f"pyml, C++ {engine}"
+
+
+def ours(statement: str, engines: tuple[str, ...], **names: object) -> Iterator[Candidate]:
+    for engine in engines:
+        yield Candidate(name_of(engine), statement, {"meter": new_meter(engine), **names})
+
+
+def call(title: str, statement: str, bound: Bound, **names: object) -> Work:
+    """A call with floats, beside an empty method with the same keywords."""
+    empty = Candidate(report.FLOOR, statement, {"meter": floor.build().Floor(), **names})
+    theirs = peers.one_float(0.3) if len(names) == 1 else ()
+    return Work(title, 1, (empty, *ours(statement, ENGINES, **names), *theirs), {name_of(LEVELS[0]): bound})
+
+
+def array(title: str, x: peers.Array, bounds: dict[str, Bound]) -> Work:
+    """An update with an array, beside a plain read of it."""
+    read = Candidate(report.FLOOR, "read(x)", {"read": floor.build().read, "x": x})
+    engines = (*LEVELS, "python") if x.size <= 1 << 20 else LEVELS  # millions take the Python engine seconds
+    candidates = (read, *ours("meter.update(loss=x)", engines, x=x), *peers.array(x))
+    return Work(title, x.size, candidates, {name_of(level): bound for level, bound in bounds.items()})
+
+
+def read_out() -> Work:
+    candidates = tuple(ours("meter.mean('loss'); meter.error('loss')", ENGINES))
+    for candidate in candidates:
+        candidate.names["meter"].update(loss=np.random.default_rng(1).normal(size=1000))
+    bounds = {name_of(LEVELS[0]): Bound(12e-6)}
+    return Work("mean() and error() together", 1, (*candidates, *peers.read_out()), bounds)
+
+
+def merge(count: int) -> Work:
+    statement = "total = Meter(engine=engine)\nfor meter in meters: total.merge(meter)"
+    candidates = []
+    for engine in ENGINES:
+        meters = [new_meter(engine) for _ in range(count)]
+        for i, meter in enumerate(meters):
+            meter.update(loss=[0.25 + i, 0.5, 1.0])
+        names = {"Meter": Meter, "engine": meters[0].engine, "meters": meters}
+        candidates.append(Candidate(name_of(engine), statement, names))
+    bounds = {name_of(LEVELS[0]): Bound(40e-6)}
+    return Work(f"merge of {count} meters of one measure", 1, (*candidates, *peers.merge(count)), bounds)
+
+
+def works(millions: int) -> Iterator[Work]:
+    """Yield what is timed, one after the other: the arrays are large."""
+    random = np.random.default_rng(0)
+    of_floor = report.FLOOR
+    yield call("update(loss=x), one float", "meter.update(loss=x)", Bound(2.0, of=of_floor), x=0.3)
+    four = dict(zip("abcd", (0.3, 1.7, 0.25, 12.0), strict=True))
+    yield call("four floats in one call", "meter.update(a=a, b=b, c=c, d=d)", Bound(2.5, of=of_floor), **four)
+    normal = random.normal(size=millions << 20)
+    by_level = {
+        "avx512": Bound(1.4, 1.15, of_floor),
+        "avx2": Bound(1.8, of=of_floor),
+        "baseline": Bound(5.0, of=of_floor),
+    }
+    yield array(f"float64 array of {millions} million", normal, by_level)
+    yield array("float64 array of 1 million", normal[: 1 << 20].copy(), {"avx512": Bound(2.2, 1.4, of_floor)})
+    yield array("float64 array of 1,024", normal[:1024].copy(), {LEVELS[0]: Bound(800e-9, 450e-9)})
+    by_level = {"avx512": Bound(1.6, 1.25, of_floor), "avx2": Bound(2.0, of=of_floor)}
+    yield array(f"float32 array of {millions} million", normal.astype(np.float32), by_level)
+    wide = random.normal(size=1 << 20) * 10.0 ** random.uniform(-150, 150, size=1 << 20)
+    bound = Bound(15e-9 * wide.size, 6e-9 * wide.size)
+    yield array("float64 spread over 1e-150..1e150, 1 million", wide, {LEVELS[0]: bound})
+    yield read_out()
+    yield merge(64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11, help="rounds of each work (11)")
+    parser.add_argument("--only", default="", help="just the works with this in their title")
+    parser.add_argument("--quick", action="store_true", help="1 million for 16, and 3 rounds: does it run?")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="where to write")
+    options = parser.parse_args()
+    results = []
+    for work in works(1 if options.quick else 16):
+        if options.only not in work.title:
+            continue
+        seconds = seconds_per_call(work.candidates, 3 if options.quick else options.rounds)
+        results.append(Result(work.title, work.size, seconds, work.bounds))
+        print(report.table(results[-1]), flush=True)
+    print(report.verdicts(results))
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "meter.json").write_text(report.as_json(results))
+    report.plot(results, options.out / "meter.png")
+    print(f"written: {options.out / 'meter.json'}, {options.out / 'meter.png'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""The benchmark's results as a table, as JSON and as a plot."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from timing import Candidate
+
+FLOOR = "floor"
+PACKAGES = ("numpy", "torch", "torchmetrics", "torcheval", "river", "boost-histogram", "xsum")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a candidate may take: seconds a call, or a multiple of another candidate's."""
+
+    limit: float
+    stretch: float | None = None
+    of: str | None = None
+
+    def taken(self, name: str, seconds: dict[str, float]) -> float:
+        """Return what a candidate took, in the bound's terms."""
+        return seconds[name] / (seconds[self.of] if self.of else 1)
+
+    def verdict(self, name: str, seconds: dict[str, float]) -> str:
+        """Say whether a candidate stays within the bound."""
+        taken = self.taken(name, seconds)
+        if self.stretch is not None and taken <= self.stretch:
+            return "meets the stretch"
+        return "meets" if taken <= self.limit else "MISSES"
+
+    def text(self, amount: float | None) -> str:
+        """Write an amount in the bound's terms."""
+        if amount is None:
+            return ""
+        return f"{amount:.3g}× {self.of}" if self.of else duration(amount)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something to time, done by several candidates to ``size`` values."""
+
+    title: str
+    size: int
+    candidates: Sequence[Candidate] = field(repr=False)
+    bounds: dict[str, Bound]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The median seconds a call of each candidate."""
+
+    title: str
+    size: int
+    seconds: dict[str, float]
+    bounds: dict[str, Bound]
+
+
+def duration(seconds: float) -> str:
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def table(result: Result) -> str:
+    """Return the result as a Markdown table, the way docs/benchmarks.md shows it."""
+    lines = [f"\n### {result.title}\n", "| | a call | a value | of the floor |", "|---|---|---|---|"]
+    floor = result.seconds.get(FLOOR)
+    for name, seconds in result.seconds.items():
+        each = f"{seconds / result.size * 1e9:.3f} ns" if result.size > 1 else ""
+        ratio = f"{seconds / floor:.2f}×" if floor else ""
+        lines.append(f"| {name} | {duration(seconds)} | {each} | {ratio} |")
+    return "\n".join(lines)
+
+
+def verdicts(results: Sequence[Result]) -> str:
+    """Return a Markdown table of the bounds: what was asked for, what was taken."""
+    lines = ["\n### Bounds\n", "| work | by | at most | stretch | taken | verdict |", "|---|---|---|---|---|---|"]
+    for result in results:
+        for name, bound in result.bounds.items():
+            if name not in result.seconds:
+                continue  # a level that this processor lacks
+            taken = bound.text(bound.taken(name, result.seconds))
+            verdict = bound.verdict(name, result.seconds)
+            cells = (result.title, name, bound.text(bound.limit), bound.text(bound.stretch), taken, verdict)
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, str]:
+    """Return what the numbers depend on."""
+    processor = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        processor = models[0] if models else processor
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"processor": processor, "python": platform.python_version(), **versions}
+
+
+def as_json(results: Sequence[Result]) -> str:
+    rows = [
+        {
+            "work": result.title,
+            "values": result.size,
+            "seconds_per_call": result.seconds,
+            "verdicts": {
+                name: bound.verdict(name, result.seconds)
+                for name, bound in result.bounds.items()
+                if name in result.seconds
+            },
+        }
+        for result in results
+    ]
+    return json.dumps({"machine": machine(), "results": rows}, indent=1) + "\n"
+
+
+def plot(results: Sequence[Result], path: Path) -> None:
+    """Draw one panel per work: a bar per candidate, logarithmic, ours in colour."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    columns = 3
+    rows = -(-len(results) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(6.2 * columns, 3.1 * rows), layout="constrained")
+    for axis in axes.flat[len(results) :]:
+        axis.axis("off")
+    for axis, result in zip(axes.flat, results, strict=False):
+        names = list(result.seconds)[::-1]
+        times = [result.seconds[name] for name in names]
+        colours = ["C0" if name.startswith("pyml") else "0.2" if name == FLOOR else "0.7" for name in names]
+        bars = axis.barh(names, times, color=colours)
+        axis.bar_label(bars, [duration(time) for time in times], padding=3, fontsize=8)
+        axis.set_xscale("log")
+        axis.set_xlim(min(times) / 3, max(times) * 8)
+        axis.set_title(result.title, fontsize=10)
+        axis.set_xlabel("seconds a call")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
