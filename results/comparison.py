@@ -53,6 +53,11 @@ class Comparison:
         return self.p_adjusted < 1 - self.level
 
     @property
+    def is_identical(self) -> bool:
+        """Whether there is no difference at all in any replicate."""
+        return self.test.error == 0 and self.test.difference == 0
+
+    @property
     def winner(self) -> str | None:
         """Return "A" or "B": the better one, or the higher one where no direction is good; None if it is open."""
         if not self.is_resolved:
@@ -63,7 +68,7 @@ class Comparison:
     @property
     def answer(self) -> str:
         """Return "A is better", "B is higher", "no difference at all", or "cannot tell"."""
-        if self.test.error == 0 and self.test.difference == 0:
+        if self.is_identical:
             return "no difference at all"
         if self.winner is None:
             return CANNOT_TELL
@@ -126,7 +131,8 @@ def compare_groups(
             made.append(Comparison(groups[0], other, pair.of_a, pair.label, *over, test, level, note=pair.note))
     if not made:
         raise ConfigError(*refused or ["nothing to compare: the groups have no measure in common."])
-    adjusted = holm([comparison.test.p_value for comparison in made])
+    # what is equal in every run, such as a floor that no model can change, was never open: Holm need not pay for it
+    adjusted = holm([math.nan if one.is_identical else one.test.p_value for one in made])
     return [attrs.evolve(one, p_adjusted=p) for one, p in zip(made, adjusted, strict=True)], refused
 
 

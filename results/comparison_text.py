@@ -149,7 +149,8 @@ def _count(n: float) -> str:
 def legend(comparisons: Sequence[Comparison]) -> str:
     """Say what the numbers mean."""
     level = f"{100 * comparisons[0].level:g}%"
-    text = f"± and [ ] are Student's t intervals ({level}, over runs), each for itself. effect: Hedges' g*."
+    text = f"± over runs, and [ ] over the test's replicates: {level} Student's t intervals, each for itself. "
+    text += "effect: Hedges' g*."
     if len(comparisons) > 1:
         text += f" Answers hold at {level} for all {len(comparisons)} comparisons together (Holm)."
     return text

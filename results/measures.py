@@ -18,7 +18,8 @@ def choose_measures(
     Args:
         counts: Every measure, with the number of runs that have it.
         patterns: Names or labels, in which * stands for anything; none chooses the main measures: not the times, those
-            of most runs first, those with a good direction before those without.
+            of most runs first, whole measures before their parts (loss before loss/sigma_1), those with a good
+            direction before those without.
         most: How many main measures at most; None for all.
 
     Raises:
@@ -38,5 +39,5 @@ def choose_measures(
             chosen.update(found)
         return chosen
     results = [metadata for metadata in labels if not is_time(metadata)]
-    results.sort(key=lambda metadata: (-counts[metadata], metadata.higher_is_better is None))
+    results.sort(key=lambda m: (-counts[m], "/" in m.name, m.higher_is_better is None))
     return {metadata: labels[metadata] for metadata in results[:most]}

@@ -202,12 +202,12 @@ def sort_groups(groups: Sequence[Group], by: str, measures: Mapping[ResultMetada
 
 
 def over_runs_text(over: OverRuns, error: str = "ci") -> str:
-    """Return mean ± error over runs. Of a single run the error is unknown; its own error cuts the digits."""
+    """Return mean ± error over runs; where that is unknown (one run) or 0, the error within a run cuts the digits."""
     summary = over.summary
-    if summary.n == 1 and math.isfinite(summary.mean):
+    if math.isfinite(summary.mean) and (summary.n == 1 or summary.error == 0):
         decimals = decimals_of(over.within_error)
         mean = format_value(summary.mean) if decimals is None else f"{summary.mean:.{decimals}f}"
-        return f"{mean} ± unknown"
+        return f"{mean} ± {'unknown' if summary.n == 1 else '0'}"
     return mean_error(summary.mean, summary.half_width if error == "ci" else summary.error)
 
 

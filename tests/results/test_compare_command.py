@@ -26,7 +26,7 @@ def test_compare_says_who_is_better_how_it_was_tested_and_what_cannot_be_told(in
     assert "B is better" in table[0]
     assert "no difference at all" in table[1]
     assert "loss, accuracy: paired over seeds, 4 pairs." in out
-    assert "Student's t intervals (95%, over runs)" in out
+    assert "95% Student's t intervals, each for itself" in out
     assert "for all 2 comparisons together (Holm)" in out
 
 

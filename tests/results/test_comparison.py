@@ -252,6 +252,16 @@ def test_many_comparisons_are_corrected(make_run: MakeRun, experiments: Path) ->
     assert [one.p_adjusted for one in comparisons] == pytest.approx(list(wanted))
 
 
+def test_what_is_equal_in_every_run_costs_the_others_nothing(make_run: MakeRun, experiments: Path) -> None:
+    floor = ResultMetadata("floor", higher_is_better=False)
+    for model, values in (("mlp", A), ("unet", B)):
+        for seed, value in values.items():
+            make_run({LOSS: value, floor: 1.5}, model=model, seed=seed)
+    loss, equal = compare_groups(groups(experiments, "model=mlp", "model=unet"))[0]
+    assert loss.p_adjusted == loss.test.p_value
+    assert (equal.answer, math.isnan(equal.p_adjusted)) == ("no difference at all", True)
+
+
 def test_results_of_different_protocols_are_refused(make_run: MakeRun, experiments: Path) -> None:
     for model, split in (("mlp", "train"), ("unet", "held_out")):
         about = ResultMetadata("loss", protocol={"split": split, "n": 5})

@@ -46,6 +46,14 @@ def test_three_measures_show_and_the_rest_is_counted(make_run: MakeRun, invoke: 
     assert cells(invoke("runs", "--metric", "*")[1])[0][-5:] == ["m0", "m1", "m2", "m3", "m4"]
 
 
+def test_whole_measures_come_before_their_parts_and_those_with_a_direction_first(
+    make_run: MakeRun, invoke: Invoke
+) -> None:
+    names = ["loss/small", "size", "loss/large", "frechet"]
+    make_run({ResultMetadata(name, higher_is_better=None if name == "size" else False): 0.5 for name in names})
+    assert cells(invoke("runs")[1])[0][-3:] == ["frechet", "size", "loss/small"]
+
+
 def test_results_of_different_protocols_never_share_a_column(make_run: MakeRun, invoke: Invoke) -> None:
     make_run({ResultMetadata("loss", protocol={"split": "train"}): 0.25})
     make_run({ResultMetadata("loss", protocol={"split": "held_out"}): 0.5})

@@ -66,6 +66,12 @@ def test_one_seed_is_an_unknown_error_and_its_own_error_cuts_the_digits(make_run
     assert cells(table(experiments)) == [["mlp", "1", "0.123 ± unknown", "0.012"]]
 
 
+def test_runs_that_do_not_vary_have_an_error_of_0_and_few_digits(make_run: MakeRun, experiments: Path) -> None:
+    for seed in range(3):
+        make_run({LOSS: ScalarResult(1.5680761119115658, 0.25, 20)}, seed=seed)
+    assert cells(table(experiments, within=False)) == [["mlp", "3", "1.57 ± 0"]]
+
+
 def test_missing_failed_and_not_finite_are_said(make_run: MakeRun, experiments: Path) -> None:
     make_run({LOSS: 0.5, ACCURACY: 0.5}, learning_rate=0.1)
     make_run(learning_rate=0.2)
