@@ -87,6 +87,7 @@ def group_curves(group: Group, names: Sequence[str], axis: str = "step", level: 
 
 
 def curve_names(groups: Sequence[Group]) -> list[str]:
-    """Return the names of the measures that the curves of any group's first run hold."""
+    """Return the names of the measures that the curves of any group's first run hold: the loss, wholes, parts."""
     first = [next(iter(group.replicates.values()), None) for group in groups]
-    return list(dict.fromkeys(name for run in first if run for point in read_curve(run)[:1] for name in point.means))
+    names = dict.fromkeys(name for run in first if run for point in read_curve(run)[:1] for name in point.means)
+    return sorted(names, key=lambda name: (name != "loss", "/" in name))

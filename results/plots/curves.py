@@ -44,7 +44,7 @@ def plot_curves(
             if name in found:
                 _draw(panel, found[name], group.label or "all runs", style["color"], style["linestyle"])
         panel.set_xlabel({"step": "training step", "epoch": "epoch"}[axis])
-        panel.set_ylabel(plain(f"{name}, mean within the epoch"))
+        panel.set_ylabel(f"{plain(name)}\nmean within the epoch")
         if log:
             from matplotlib.ticker import LogFormatter
 

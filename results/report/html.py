@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 from attrs import frozen
@@ -37,7 +38,8 @@ def element(tag: str, *content: str | Html, **attributes: str) -> Html:
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: Collection[int] = ()) -> Html:
     """Return a table; on a narrow screen each row of many columns becomes a card, with the columns' names in it."""
     heads = [
-        element("th", name, scope="col", class_="number" if i in numbers else "words") for i, name in enumerate(header)
+        element("th", *_breakable(name), scope="col", class_="number" if i in numbers else "words")
+        for i, name in enumerate(header)
     ]
     body = []
     for row in rows:
@@ -53,6 +55,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: Collec
     kind = "cards" if len(header) > 2 else "pairs"
     whole = element("table", element("thead", element("tr", *heads)), element("tbody", *body), class_=kind)
     return element("div", whole, class_="wide")
+
+
+def _breakable(name: str) -> list[str | Html]:
+    """Let a long name break behind its slashes and underscores."""
+    pieces = re.split(r"(?<=[/_])", name)
+    return [part for piece in pieces for part in (piece, Html("<wbr>"))][:-1]
 
 
 def picture(content: bytes, kind: str, alternative: str, caption: str = "", *, class_: str = "plot") -> Html:

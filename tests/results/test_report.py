@@ -12,7 +12,7 @@ from PIL import Image
 from core.utils.environment import save_environment
 from core.utils.results import ResultMetadata, ScalarResult
 
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "br", "wbr"}
 NASTY = "<script>alert(1)</script> \"'&lt; onload=x"
 
 

@@ -62,3 +62,10 @@ def test_a_run_without_a_curve_has_none(make_run: MakeRun, experiments: Path) ->
     (group,) = group_runs(ResultsDatabase(experiments))
     assert group_curves(group, ["loss"]) == {}
     assert curve_names([group]) == []
+
+
+def test_the_loss_comes_first_and_parts_come_last(make_run: MakeRun, experiments: Path) -> None:
+    measures = {name: {"mean": 1.0} for name in ("grad_norm", "loss/small", "loss", "x")}
+    line = {"schema": "pyml.metrics/1", "step": 1, "epoch": 1, "measures": measures}
+    append_json_line(make_run() / "metrics.jsonl", line)
+    assert curve_names(group_runs(ResultsDatabase(experiments))) == ["loss", "grad_norm", "x", "loss/small"]
