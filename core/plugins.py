@@ -49,12 +49,18 @@ class Plugin(NamedTuple):
             PluginError: Its import failed, with whatever it raised.
         """
         try:
-            return self.entry_point.load()
+            loaded = self.entry_point.load()
         except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{KIND[self.group]} {self.name!r} of {self.distribution} {self.version} cannot be imported from "
                 f"{self.entry_point.value}: {type(error).__name__}: {error}"
             ) from error
+        if self.group in {MODELS, CONFIGS, EVALUATORS} and not isinstance(loaded, type):
+            raise PluginError(
+                f"{KIND[self.group]} {self.name!r} of {self.distribution} {self.version}: {self.entry_point.value} is "
+                f"{loaded!r}; accepted: a class."
+            )
+        return loaded
 
 
 @functools.cache
@@ -110,18 +116,26 @@ def config_class(model: str) -> type[ModelConfig]:
         ConfigError: There is no such model.
         PluginError: Its config class cannot be imported, or is not one.
     """
+    import attrs
+
     from core.config.config import ModelConfig
 
     find(MODELS, model)
     if model not in names(CONFIGS):
         return ModelConfig
     plugin = find(CONFIGS, model)
-    cls = plugin.load()
-    if not (isinstance(cls, type) and issubclass(cls, ModelConfig)):
+    cls: type[ModelConfig] = plugin.load()
+    if not issubclass(cls, ModelConfig):
         raise PluginError(
             f"config {model!r} of {plugin.distribution}: got {cls!r}; accepted: a subclass of ModelConfig."
         )
-    reserved = sorted(RESERVED & set(vars(cls).get("__annotations__", {})))
+    own = set(vars(cls).get("__annotations__", {}))
+    if own - {field.name for field in attrs.fields(cls)}:
+        raise PluginError(
+            f"config {model!r} of {plugin.distribution}: its fields {', '.join(sorted(own))} are no attrs fields; "
+            "decorate the class with @attrs.frozen(kw_only=True)."
+        )
+    reserved = sorted(RESERVED & own)
     if reserved:
         raise PluginError(
             f"config {model!r} of {plugin.distribution}: {', '.join(reserved)}: the command line has an option of "

@@ -9,6 +9,7 @@ import pytest
 
 from core import plugins
 from core.config import ConfigError, ModelConfig
+from core.utils.signals import RunInterrupted
 
 Install = Callable[..., Path]
 
@@ -66,6 +67,19 @@ def test_a_plugin_that_raises_on_import_names_its_distribution_and_the_reason(in
         plugins.load(plugins.MODELS, "exploding")
 
 
+def test_a_plugin_that_exits_on_import_is_a_broken_plugin(install: Install) -> None:
+    install("bad-one", "[pyml.models]\nleaving = bad_one_module:Model\n", "raise SystemExit('goodbye')")
+    with pytest.raises(plugins.PluginError, match=r"bad-one 2.0 .*SystemExit: goodbye"):
+        plugins.load(plugins.MODELS, "leaving")
+
+
+def test_a_signal_during_an_import_is_no_broken_plugin(install: Install) -> None:
+    source = "from core.utils.signals import RunInterrupted\nraise RunInterrupted('interrupted by SIGTERM', 143)"
+    install("slow-one", "[pyml.models]\nslow = slow_one_module:Model\n", source)
+    with pytest.raises(RunInterrupted, match="SIGTERM"):
+        plugins.load(plugins.MODELS, "slow")
+
+
 def test_a_module_without_the_promised_name_is_a_broken_plugin(install: Install) -> None:
     install("bad-one", "[pyml.models]\nhollow = bad_one_module:Model\n")
     with pytest.raises(plugins.PluginError, match=r"bad-one 2.0 .*AttributeError"):
@@ -101,7 +115,12 @@ def test_a_models_own_config_class_serves_it(install: Install) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("Mine = 3", "got 3; accepted: a subclass of ModelConfig"),
+        ("Mine = 3", "odd_one_module:Mine is 3; accepted: a class"),
+        ("class Mine: pass", "accepted: a subclass of ModelConfig"),
+        (
+            "from core.config import ModelConfig\nclass Mine(ModelConfig):\n    depth: int = 3\n",
+            "its fields depth are no attrs fields; decorate the class",
+        ),
         (
             "from attrs import frozen\nfrom core.config import ModelConfig, option, rules\n"
             "@frozen(kw_only=True)\nclass Mine(ModelConfig):\n"

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from core import plugins
 from core.config.config import GlobalConfig, ModelConfig
+from core.config.errors import ConfigError
 from core.config.load import Layer, build_config, read_config_file, read_saved_config
 from core.config.options import options_of
 
@@ -24,7 +25,7 @@ class Resolved:
 
     config: ModelConfig
     global_config: GlobalConfig
-    given: Mapping[str, str]
+    given: Mapping[str, Any]
 
 
 class ConfigCommand(click.Command):
@@ -37,6 +38,7 @@ class ConfigCommand(click.Command):
     RESOLVED = "pyml.resolved"
     _CLASS = "pyml.config_class"
     _FILE = "pyml.config_file"
+    _FAULTS = "pyml.faults"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Choose the config class, parse with its options, and resolve the layers, reporting all faults at once."""
@@ -52,14 +54,19 @@ class ConfigCommand(click.Command):
         return [*own[:-1], *options_of(cls), *options_of(GlobalConfig), own[-1]]
 
     def _choose_class(self, ctx: click.Context, args: Sequence[str]) -> type[ModelConfig]:
-        path, resume = _peek(args, "--config"), _peek(args, "--resume")
+        path, resume, named = _peek(args, "--config"), _peek(args, "--resume"), _peek(args, "--model")
         layers = read_config_file(Path(path)) if path else (Layer("", {}), Layer("", {}))
         ctx.meta[self._FILE] = layers
-        default = ModelConfig().model
-        model = _peek(args, "--model") or layers[0].values.get("model", default)
-        if resume and not _peek(args, "--model"):
+        model = named or layers[0].values.get("model", ModelConfig().model)
+        if resume and not named:
             model = self._model_of(resume, args, layers[1]) or model
-        return plugins.config_class(model) if isinstance(model, str) else ModelConfig
+        try:
+            return plugins.config_class(model) if isinstance(model, str) else ModelConfig
+        except ConfigError as error:
+            if {"-h", "--help"} & set(args):
+                raise
+            ctx.meta[self._FAULTS] = [f"{'--model' if named else f'{path}: model'}: {fault}" for fault in error.faults]
+            return ModelConfig  # its fields are every model's: their faults are told together with this one
 
     @staticmethod
     def _model_of(resume: str, args: Sequence[str], file: Layer) -> str | None:
@@ -73,21 +80,27 @@ class ConfigCommand(click.Command):
     def _resolve(self, ctx: click.Context) -> Resolved:
         cls: type[ModelConfig] = ctx.meta[self._CLASS]
         file, file_everywhere = ctx.meta[self._FILE]
-        given = _given(ctx, cls)
-        config, faults = _collect(cls, file, Layer("command line", given, is_text=True))
-        everywhere, more = _collect(
-            GlobalConfig, file_everywhere, Layer("command line", _given(ctx, GlobalConfig), is_text=True)
-        )
-        if config is None or everywhere is None:
-            from core.config.errors import ConfigError
+        line, line_everywhere = (Layer("command line", _given(ctx, each), is_text=True) for each in (cls, GlobalConfig))
+        config, faults = _collect(cls, file, line)
+        everywhere, more = _collect(GlobalConfig, file_everywhere, line_everywhere)
+        every = [*ctx.meta.get(self._FAULTS, []), *faults, *more, *_dataset_faults(file, line)]
+        if every:
+            raise ConfigError(*every)
+        return Resolved(config, everywhere, {**file.values, **line.values})
 
-            raise ConfigError(*faults, *more)
-        return Resolved(config, everywhere, {**{name: str(file.values[name]) for name in file.values}, **given})
+
+def _dataset_faults(*layers: Layer) -> list[str]:
+    """Return what is wrong with the data set's name, if anything."""
+    naming = [layer for layer in layers if isinstance(layer.values.get("dataset"), str)]
+    try:
+        if naming:
+            plugins.find(plugins.DATASETS, naming[-1].values["dataset"])
+    except ConfigError as error:
+        return [f"{naming[-1].where('dataset')}: {fault}" for fault in error.faults]
+    return []
 
 
 def _collect(cls: type[Any], *layers: Layer) -> tuple[Any, tuple[str, ...]]:
-    from core.config.errors import ConfigError
-
     try:
         return build_config(cls, *layers), ()
     except ConfigError as error:

@@ -62,7 +62,7 @@ def _states(group: str) -> Iterator[tuple[registry.Plugin, str]]:
         except registry.PluginError as error:
             yield (
                 plugin,
-                "" if _needs_torch(error) else f"BROKEN: {_one_line(error.__cause__)}",
+                "" if _needs_torch(error) else f"BROKEN: {_one_line(error.__cause__ or error)}",
             )
         else:
             yield plugin, ""

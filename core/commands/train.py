@@ -50,16 +50,20 @@ def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
 
     run_path = resolve_run(resume, resolved.global_config.experiments_dir)
     if run_status(run_path).state == "running":
-        raise ConfigError(f"--resume: run {run_path} is still running; stop it first (Ctrl-C leaves a checkpoint).")
-    refused = sorted(set(resolved.given) - MAY_CHANGE_ON_RESUME)
+        raise ConfigError(
+            f"--resume: run {run_path} is still running; stop it first (Ctrl-C leaves a checkpoint). "
+            "One that was killed on another host counts as running for two minutes more."
+        )
+    saved = plugins.saved_config(run_path)
+    differing = {name for name in resolved.given if getattr(resolved.config, name) != getattr(saved, name)}
+    refused = sorted(differing - MAY_CHANGE_ON_RESUME)
     if refused:
         raise ConfigError(
             f"--resume: {', '.join(refused)} cannot change in a run that goes on. Accepted beside --resume: "
             f"{', '.join(sorted(MAY_CHANGE_ON_RESUME))}. For other values start a new run: "
             f"pyml-train --config {run_path / 'config.json'} ..."
         )
-    changes = {name: getattr(resolved.config, name) for name in resolved.given}
-    return attrs.evolve(plugins.saved_config(run_path), **changes), run_path
+    return attrs.evolve(saved, **{name: getattr(resolved.config, name) for name in differing}), run_path
 
 
 def _spell(resolved: Resolved, config: ModelConfig) -> str:
@@ -87,11 +91,11 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
     choose_device(resolved.global_config.device)
     plugins.load(plugins.MODELS, config.model)  # before the directory is made: a broken plugin leaves no empty run
     plugins.load(plugins.DATASETS, config.dataset)
-    resume = run_path
+    engine, resume = engines.describe(), run_path
     if run_path is None:
         run_path = create_experiment_subdir(resolved.global_config, generate_run_id())
     say(f"Run {run_path}")
-    say(engines.describe())
+    say(engine)
     with StopSignals() as signals, reporting() as progress:
         model = train_diffusion_model(
             config,

@@ -167,7 +167,7 @@ class GlobalConfig:
         rule=rules.path(),
         help="Directory that holds the runs.  [environment: PYML_EXPERIMENTS_DIR; default: ./experiments]",
     )
-    device: str = option("auto", rule=rules.text(), help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one.")
+    device: str = option("auto", rule=rules.device(), help="auto, cpu, cuda or cuda:N; auto takes a GPU if any.")
 
     def __attrs_post_init__(self) -> None:
         faults = check_fields(self)

@@ -46,19 +46,19 @@ def read_config_file(path: Path) -> tuple[Layer, Layer]:
         ConfigError: The file is missing, unreadable, not TOML or JSON, or not a table.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a config file: {error}.") from None
     if path.suffix not in {".toml", ".json"}:
         raise ConfigError(f"{path}: got a file named {path.suffix or 'without suffix'}; accepted: .toml or .json.")
     try:
         table = tomllib.loads(content) if path.suffix == ".toml" else json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid {path.suffix[1:].upper()}: {error}.") from None
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: got a {type(table).__name__}; accepted: a table of fields.")
     if table.get("schema") == CONFIG_SCHEMA:
-        table = _asked_for(table.get("config"), path)
+        table = _asked_for(table, path)
     everywhere = table.pop(GLOBAL_TABLE, {})
     if not isinstance(everywhere, dict):
         raise ConfigError(f"{path}: {GLOBAL_TABLE}: got a {type(everywhere).__name__}; accepted: a table of fields.")
@@ -104,16 +104,20 @@ def read_saved_config(path: Path) -> SavedConfig:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as a run's config: {error}.") from None
-    if not isinstance(content, dict) or content.get("schema") != CONFIG_SCHEMA or "config" not in content:
-        raise ConfigError(f"{path}: not a run's config; accepted: JSON with the schema {CONFIG_SCHEMA!r}.")
-    return SavedConfig(path, dict(content["config"]))
+    is_ours = isinstance(content, dict) and content.get("schema") == CONFIG_SCHEMA
+    config = content.get("config") if is_ours else None
+    if not isinstance(config, dict) or not isinstance(config.get("model"), str):
+        raise ConfigError(f"{path}: not a run's config; accepted: JSON of schema {CONFIG_SCHEMA!r} naming a model.")
+    return SavedConfig(path, config)
 
 
-def _asked_for(saved: object, path: Path) -> dict[str, Any]:
-    """Return a saved run's fields without those that its trainer filled in from the data."""
+def _asked_for(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a saved run's fields without those that its trainer found in the data."""
+    saved, found = content.get("config"), content.get("found_in_data")
     if not isinstance(saved, dict):
         raise ConfigError(f"{path}: config: got a {type(saved).__name__}; accepted: a table of fields.")
-    return {name: value for name, value in saved.items() if name not in {"data_shape", "n_classes"}}
+    left_out = {"data_shape", "n_classes", *(found if isinstance(found, list) else [])}
+    return {name: value for name, value in saved.items() if name not in left_out}
 
 
 def build_config(cls: type[Config], *layers: Layer) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +101,17 @@ def text() -> Rule:
     return Rule("a non-empty text", "TEXT", check, str)
 
 
+def device() -> Rule:
+    """Accept the name of a device; whether it is there is seen when it is used."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            raise ValueError
+        return value
+
+    return Rule("auto, cpu, cuda or cuda:N", "DEVICE", check, str)
+
+
 def choice(*names: str) -> Rule:
     """Accept one of the names."""
 
@@ -134,7 +146,10 @@ def path() -> Rule:
     def check(value: object) -> Path:
         if not isinstance(value, str | Path) or not str(value).strip():
             raise ValueError
-        return Path(value).expanduser()
+        try:
+            return Path(value).expanduser()
+        except RuntimeError:  # ~nobody
+            raise ValueError from None
 
     return Rule("a path", "PATH", check, str)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import zipfile
@@ -42,8 +43,10 @@ def save_checkpoint(run_path: Path, state: dict[str, Any]) -> None:
     """
     path = checkpoint_path(run_path)
     path.parent.mkdir(exist_ok=True)
+    buffer = io.BytesIO()  # torch.save hides a full disk behind an error of its own
+    torch.save({"schema": CHECKPOINT_SCHEMA, **state}, buffer)
     with replacing(path) as file:
-        torch.save({"schema": CHECKPOINT_SCHEMA, **state}, file)
+        file.write(buffer.getbuffer())
 
 
 def load_checkpoint(run_path: Path, config: ModelConfig) -> dict[str, Any]:

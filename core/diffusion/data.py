@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from core.config.config import ModelConfig
+from core.diffusion.random_state import seeded
 from core.plugins import DATASETS, load
 from core.utils.meters import Meter
 
@@ -95,7 +96,8 @@ def load_data(config: ModelConfig, split: str) -> ImageData:
         PluginError: It cannot be imported.
         ValueError: It is empty, or not what a data set must be.
     """
-    data = load(DATASETS, config.dataset)(config, split)
+    with seeded(config.split_seed, torch.device("cpu")):  # for data sets that draw from the global generators
+        data = load(DATASETS, config.dataset)(config, split)
     where = f"data set {config.dataset!r}, split {split!r}"
     if not isinstance(data, ImageData):
         raise ValueError(f"{where}: got a {type(data).__name__}; it needs data_shape, n_classes and a length")

@@ -51,11 +51,12 @@ class Evaluator:
         device: str = "auto",
         progress: Callable[[int, int, str], None] | None = None,
     ) -> None:
+        choose_device(device)  # before anything is written
         self.run_path = Path(run_path)
         given = {"n_samples": n_samples, "seed": seed}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self.config = as_trained(attrs.evolve(plugins.with_own_fields(config), **changes), self.run_path)
-        self.n_steps = tuple(n_steps) or (config.n_steps,)
+        self.n_steps = tuple(dict.fromkeys(n_steps)) or (config.n_steps,)
         self.settings = Settings(device=device, weights=weights)
         if progress is not None:
             self.settings = attrs.evolve(self.settings, progress=progress)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -17,6 +18,7 @@ from core.diffusion.checkpoints import load_checkpoint
 from core.diffusion.curve import log_epoch, wall_time_until
 from core.diffusion.data import TRAIN, Batches, ImageData, load_data, standard_deviation
 from core.diffusion.devices import choose_device
+from core.diffusion.evaluators.base import as_trained
 from core.diffusion.model import Denoiser, denoising_losses, draw_sigmas
 from core.diffusion.pictures import save_sample_grid
 from core.diffusion.placeholder import dummy_record, placeholder_notice
@@ -25,7 +27,7 @@ from core.diffusion.state import TrainingState
 from core.utils.environment import save_environment
 from core.utils.result_log import TRAINING
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
-from core.utils.runs import RunStatus
+from core.utils.runs import RunStatus, run_status
 from core.utils.utils import Timer, save_config_to_json
 
 Progress = Callable[[int, int, str], None]
@@ -66,7 +68,12 @@ def train_diffusion_model(
     model_class = plugins.load(plugins.MODELS, config.model)
     plugins.load(plugins.DATASETS, config.dataset)
     if resume is not None and issubclass(model_class, Denoiser):
-        load_checkpoint(Path(resume), config)  # before anything is touched: what cannot go on stays as it was
+        load_checkpoint(Path(resume), config)
+        config = as_trained(config, Path(resume))
+        saved = _resumed(config, model_class, place, Path(resume))  # before anything of the run is touched
+        if saved.epoch >= config.n_epochs and run_status(run_path).state == "finished":
+            return saved.averaged_model()
+        del saved
     with RunStatus(run_path) as status:
         save_environment(run_path, device=torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu")
         _save_config(config, run_path)
@@ -79,11 +86,7 @@ def train_diffusion_model(
         if not issubclass(model_class, Denoiser):
             return _pass_through(config, model_class, run_path, report)
         data = load_data(config, TRAIN)
-        sigma_data = standard_deviation(data) if config.sigma_data is None else config.sigma_data
-        config = attrs.evolve(
-            config, data_shape=tuple(data.data_shape), n_classes=data.n_classes, sigma_data=sigma_data
-        )
-        _save_config(config, run_path)
+        config = _fitted_to(data, config, run_path)
         with seeded(config.seed, place):
             state = TrainingState(config, model_class(config), place)
             if resume is not None:
@@ -91,9 +94,27 @@ def train_diffusion_model(
             return _fit(state, data, run_path, stop or (lambda: None), report)
 
 
+def _resumed(config: ModelConfig, model_class: type[Denoiser], device: torch.device, run_path: Path) -> TrainingState:
+    """Return the state that a run's checkpoint holds; CheckpointError where training cannot go on from it."""
+    with seeded(config.seed, device):
+        state = TrainingState(config, model_class(config), device)
+        state.load(run_path)
+        return state
+
+
+def _fitted_to(data: ImageData, config: ModelConfig, run_path: Path) -> ModelConfig:
+    """Return the config with what only the data can say, and save it."""
+    found: dict[str, Any] = {"data_shape": tuple(data.data_shape), "n_classes": data.n_classes}
+    if config.sigma_data is None:
+        found["sigma_data"] = standard_deviation(data)
+    fitted = attrs.evolve(config, **found)
+    _save_config(fitted, run_path, found_in_data=tuple(found))
+    return fitted
+
+
 def _pass_through(config: ModelConfig, model_class: type[nn.Module], run_path: Path, report: Progress) -> nn.Module:
     """Do with a model that is not trained what there is to do, and say so."""
-    with Timer("training") as training:
+    with seeded(config.seed, torch.device("cpu")), Timer("training") as training:
         model = model_class(config).eval()
         record = dummy_record(model, config.model, "train")
     report(1, 1, placeholder_notice(config.model))
@@ -131,7 +152,8 @@ def _fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, repo
                 save_sample_grid(state.averaged_model(), config, state.device, run_path, f"step-{state.step:07d}")
     in_all = attrs.evolve(training.result(), mean=earlier_s + training.result().mean)
     _log_time(run_path, "time/train", in_all, "run", state.device)
-    _log_time(run_path, "time/epoch", epochs.result(), "epoch", state.device)
+    if epochs.result().n:
+        _log_time(run_path, "time/epoch", epochs.result(), "epoch", state.device)
     return state.averaged_model()
 
 
@@ -143,6 +165,8 @@ def train_epoch(state: TrainingState, batches: Batches, n_images: int, after_ste
     while state.n_seen < n_images:
         indices = state.order[state.n_seen : state.n_seen + state.config.batch_size]
         train_step(state, *batches.take(indices))
+        if state.measures.is_full:
+            state.measures.fold()
         state.n_seen += len(indices)
         after_step()
     state.measures.fold()
@@ -169,10 +193,10 @@ def train_step(state: TrainingState, images: Tensor, labels: Tensor | None) -> N
     state.measures.add(state.step, losses, sigma, grad_norm)
 
 
-def _save_config(config: ModelConfig, run_path: Path) -> None:
+def _save_config(config: ModelConfig, run_path: Path, found_in_data: Sequence[str] = ()) -> None:
     served = {"model": (plugins.MODELS, config.model), "dataset": (plugins.DATASETS, config.dataset)}
     described = {kind: plugins.find(group, name).describe() for kind, (group, name) in served.items()}
-    save_config_to_json(config, run_path, described)
+    save_config_to_json(config, run_path, described, found_in_data)
 
 
 def _log_time(run_path: Path, name: str, result: ScalarResult, unit: str, device: torch.device) -> None:

@@ -14,8 +14,8 @@ ENGINES = ("c++", "python")
 SIMD_LEVELS = ("avx512", "avx2", "baseline", "scalar")
 
 HOW_TO_BUILD = (
-    "install a C++17 compiler, then `pip install --force-reinstall --no-deps .` in a clone "
-    "(`PYML_REQUIRE_EXTENSION=1` shows why a build fails)"
+    "install a C++17 compiler, then in a clone `pip install --force-reinstall --no-deps .`, or with -e to run from the "
+    "clone itself (`PYML_REQUIRE_EXTENSION=1` shows why a build fails)"
 )
 
 try:

@@ -45,8 +45,12 @@ def describe_environment(**more: Any) -> dict[str, Any]:
 
 
 def save_environment(run_path: Path, **more: Any) -> None:
-    """Write a run's environment.json."""
-    write_json(run_path / "environment.json", describe_environment(**more))
+    """Write a run's environment.json; of a run that goes on, environment-2.json and so forth: the first stays true."""
+    path, part = run_path / "environment.json", 1
+    while path.exists():
+        part += 1
+        path = run_path / f"environment-{part}.json"
+    write_json(path, describe_environment(**more))
 
 
 def _git(*arguments: str) -> str | None:

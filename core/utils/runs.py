@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from core.config.errors import ConfigError, nearest
 from core.utils.files import write_json
 from core.utils.run_state import RunState, run_state
 from core.utils.signals import RunInterrupted
+
+if sys.platform != "win32":
+    import fcntl
 
 STATUS_SCHEMA = "pyml.status/1"
 HEARTBEAT_EVERY_S = 20.0
@@ -47,10 +51,11 @@ class RunStatus:
             "pid": os.getpid(),
             "step": None,
             "n_steps_total": None,
-            "started_at": now(),
+            "started_at": _started_at(run_path) or now(),
             "heartbeat_at": now(),
             "finished_at": None,
         }
+        self._directory: int | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="pyml-heartbeat", daemon=True)
@@ -60,6 +65,7 @@ class RunStatus:
         self._fields.update(step=step, n_steps_total=n_steps_total)
 
     def __enter__(self) -> RunStatus:
+        self._lock_directory()
         self._write()
         self._thread.start()
         return self
@@ -76,6 +82,22 @@ class RunStatus:
         except OSError:
             if error is None:  # else what ended the run is the thing to report
                 raise
+        finally:
+            if self._directory is not None:
+                os.close(self._directory)  # gives the lock back
+
+    def _lock_directory(self) -> None:
+        """Keep a second process from training in the same run; the system gives the lock back however this one ends."""
+        if sys.platform == "win32":
+            return
+        self._directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._directory)
+            raise ConfigError(f"{self._path.parent}: another process is training in this run; stop it first.") from None
+        except OSError:  # a file system without locks: the heartbeat has to do
+            return
 
     def _write(self) -> None:
         with self._lock:
@@ -86,6 +108,11 @@ class RunStatus:
         while not self._stop.wait(HEARTBEAT_EVERY_S):
             with contextlib.suppress(OSError):  # a full disk must not end the training; the next beat tries again
                 self._write()
+
+
+def _started_at(run_path: Path) -> str | None:
+    """Return when the run began, where it goes on."""
+    return run_status(run_path).started_at
 
 
 def how_it_ended(error: BaseException | None) -> tuple[State, str | None]:

@@ -8,7 +8,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +55,10 @@ def create_experiment_subdir(global_config: GlobalConfig, run_id: str) -> Path:
 
 
 def save_config_to_json(
-    config: ModelConfig, run_path: str | Path, plugins: Mapping[str, Mapping[str, str]] | None = None
+    config: ModelConfig,
+    run_path: str | Path,
+    plugins: Mapping[str, Mapping[str, str]] | None = None,
+    found_in_data: Sequence[str] = (),
 ) -> Path:
     """Write a run's config.json and return its path.
 
@@ -63,10 +66,12 @@ def save_config_to_json(
         config: What the run was asked for.
         run_path: The run directory.
         plugins: For "model" and "dataset" the name, distribution and version that served them, where known.
+        found_in_data: Names of fields that were not asked for but found in the data; another run from this file finds
+            them anew.
     """
     path = Path(run_path) / "config.json"
     content = {"schema": CONFIG_SCHEMA, "config": attrs.asdict(config), "plugins": dict(plugins or {})}
-    write_json(path, content)
+    write_json(path, {**content, "found_in_data": list(found_in_data)})
     return path
 
 

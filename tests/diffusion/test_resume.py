@@ -11,10 +11,11 @@ import attrs
 import pytest
 import torch
 
-from core.diffusion.checkpoints import checkpoint_path
+from core.config import ConfigError
+from core.diffusion.checkpoints import CheckpointError, checkpoint_path
 from core.diffusion.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
-from core.utils.runs import run_status
+from core.utils.runs import RunStatus, run_status
 
 CONFIG = MLPConfig(
     model="mlp",
@@ -92,15 +93,30 @@ def test_a_killed_run_resumed_to_2000_steps_equals_2000_straight(
     assert run_status(tmp_path).state == "finished"
 
 
-def test_resuming_a_finished_run_changes_nothing(straight_run: Path) -> None:
-    before = [(straight_run / name).read_bytes() for name in ("checkpoints/last.pt", "metrics.jsonl")]
-    model = train_diffusion_model(CONFIG, straight_run, device="cpu", resume=straight_run)
-    assert [(straight_run / name).read_bytes() for name in ("checkpoints/last.pt", "metrics.jsonl")] == before
+def everything(run_path: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in run_path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("n_epochs", [CONFIG.n_epochs, 100])
+def test_a_run_that_has_done_its_epochs_stays_as_it_is(straight_run: Path, n_epochs: int) -> None:
+    before = everything(straight_run)
+    config = attrs.evolve(CONFIG, n_epochs=n_epochs)
+    model = train_diffusion_model(config, straight_run, device="cpu", resume=straight_run)
+    assert everything(straight_run) == before
     saved = torch.load(checkpoint_path(straight_run), weights_only=True)["ema"]
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
 
 
-def test_a_run_asked_for_fewer_epochs_than_it_has_done_stays_as_it_is(straight_run: Path) -> None:
-    before = checkpoint_path(straight_run).read_bytes()
-    train_diffusion_model(attrs.evolve(CONFIG, n_epochs=100), straight_run, device="cpu", resume=straight_run)
-    assert checkpoint_path(straight_run).read_bytes() == before
+def test_a_checkpoint_that_does_not_fit_costs_a_finished_run_nothing(straight_run: Path) -> None:
+    before = everything(straight_run)
+    config = attrs.evolve(CONFIG, hidden_layer_sizes=(7,), n_epochs=10_000)
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        train_diffusion_model(config, straight_run, device="cpu", resume=straight_run)
+    assert everything(straight_run) == before
+
+
+def test_two_processes_cannot_train_in_one_run(tmp_path: Path) -> None:
+    with RunStatus(tmp_path), pytest.raises(ConfigError, match="another process is training in this run"):
+        RunStatus(tmp_path).__enter__()
+    with RunStatus(tmp_path):
+        assert run_status(tmp_path).state == "running"

@@ -37,8 +37,8 @@ class SamplingEvaluator(RunEvaluator):
 
     @classmethod
     def supports(cls, config: ModelConfig) -> bool:
-        """Say whether there are samples to look at."""
-        return super().supports(config) and config.n_samples > 0
+        """Say whether there are samples enough for a distance."""
+        return super().supports(config) and config.n_samples >= 2
 
     def __init__(self, config: ModelConfig, run_path: str | Path) -> None:
         super().__init__(config, run_path)
