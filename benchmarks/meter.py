@@ -17,7 +17,7 @@ import numpy as np
 import peers
 import report
 from report import Bound, Result, Work
-from timing import Candidate, seconds_per_call
+from timing import Candidate, interleaved
 
 from core import _meter
 from core.utils.meters import Meter
@@ -60,7 +60,7 @@ def read_out() -> Work:
     candidates = tuple(ours("meter.mean('loss'); meter.error('loss')", ENGINES))
     for candidate in candidates:
         candidate.names["meter"].update(loss=np.random.default_rng(1).normal(size=1000))
-    bounds = {name_of(LEVELS[0]): Bound(12e-6)}
+    bounds = {name_of(LEVELS[0]): Bound(12e-6, of_floor=False)}
     return Work("mean() and error() together", 1, (*candidates, *peers.read_out()), bounds)
 
 
@@ -73,30 +73,29 @@ def merge(count: int) -> Work:
             meter.update(loss=[0.25 + i, 0.5, 1.0])
         names = {"Meter": Meter, "engine": meters[0].engine, "meters": meters}
         candidates.append(Candidate(name_of(engine), statement, names))
-    bounds = {name_of(LEVELS[0]): Bound(40e-6)}
+    bounds = {name_of(LEVELS[0]): Bound(40e-6, of_floor=False)}
     return Work(f"merge of {count} meters of one measure", 1, (*candidates, *peers.merge(count)), bounds)
 
 
 def works(millions: int) -> Iterator[Work]:
     """Yield what is timed, one after the other: the arrays are large."""
     random = np.random.default_rng(0)
-    of_floor = report.FLOOR
-    yield call("update(loss=x), one float", "meter.update(loss=x)", Bound(2.0, of=of_floor), x=0.3)
+    yield call("update(loss=x), one float", "meter.update(loss=x)", Bound(2.0), x=0.3)
     four = dict(zip("abcd", (0.3, 1.7, 0.25, 12.0), strict=True))
-    yield call("four floats in one call", "meter.update(a=a, b=b, c=c, d=d)", Bound(2.5, of=of_floor), **four)
+    yield call("four floats in one call", "meter.update(a=a, b=b, c=c, d=d)", Bound(2.5), **four)
     normal = random.normal(size=millions << 20)
     by_level = {
-        "avx512": Bound(1.4, 1.15, of_floor),
-        "avx2": Bound(1.8, of=of_floor),
-        "baseline": Bound(5.0, of=of_floor),
+        "avx512": Bound(1.4, 1.15),
+        "avx2": Bound(1.8),
+        "baseline": Bound(5.0),
     }
     yield array(f"float64 array of {millions} million", normal, by_level)
-    yield array("float64 array of 1 million", normal[: 1 << 20].copy(), {"avx512": Bound(2.2, 1.4, of_floor)})
-    yield array("float64 array of 1,024", normal[:1024].copy(), {LEVELS[0]: Bound(800e-9, 450e-9)})
-    by_level = {"avx512": Bound(1.6, 1.25, of_floor), "avx2": Bound(2.0, of=of_floor)}
+    yield array("float64 array of 1 million", normal[: 1 << 20].copy(), {"avx512": Bound(2.2, 1.4)})
+    yield array("float64 array of 1,024", normal[:1024].copy(), {LEVELS[0]: Bound(800e-9, 450e-9, of_floor=False)})
+    by_level = {"avx512": Bound(1.6, 1.25), "avx2": Bound(2.0)}
     yield array(f"float32 array of {millions} million", normal.astype(np.float32), by_level)
     wide = random.normal(size=1 << 20) * 10.0 ** random.uniform(-150, 150, size=1 << 20)
-    bound = Bound(15e-9 * wide.size, 6e-9 * wide.size)
+    bound = Bound(15e-9 * wide.size, 6e-9 * wide.size, of_floor=False)
     yield array("float64 spread over 1e-150..1e150, 1 million", wide, {LEVELS[0]: bound})
     yield read_out()
     yield merge(64)
@@ -113,8 +112,8 @@ def main() -> None:
     for work in works(1 if options.quick else 16):
         if options.only not in work.title:
             continue
-        seconds = seconds_per_call(work.candidates, 3 if options.quick else options.rounds)
-        results.append(Result(work.title, work.size, seconds, work.bounds))
+        times = interleaved(work.candidates, 3 if options.quick else options.rounds)
+        results.append(Result(work.title, work.size, times, work.bounds))
         print(report.table(results[-1]), flush=True)
     print(report.verdicts(results))
     options.out.mkdir(parents=True, exist_ok=True)

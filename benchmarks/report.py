@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from timing import Candidate
+from timing import Candidate, Times
 
 FLOOR = "floor"
 PACKAGES = ("numpy", "torch", "torchmetrics", "torcheval", "river", "boost-histogram", "xsum")
@@ -17,19 +17,19 @@ PACKAGES = ("numpy", "torch", "torchmetrics", "torcheval", "river", "boost-histo
 
 @dataclass(frozen=True)
 class Bound:
-    """What a candidate may take: seconds a call, or a multiple of another candidate's."""
+    """What a candidate may take: seconds a call, or a multiple of the floor, which then comes first."""
 
     limit: float
     stretch: float | None = None
-    of: str | None = None
+    of_floor: bool = True
 
-    def taken(self, name: str, seconds: dict[str, float]) -> float:
+    def taken(self, name: str, times: Times) -> float:
         """Return what a candidate took, in the bound's terms."""
-        return seconds[name] / (seconds[self.of] if self.of else 1)
+        return times.of_first[name] if self.of_floor else times.seconds[name]
 
-    def verdict(self, name: str, seconds: dict[str, float]) -> str:
+    def verdict(self, name: str, times: Times) -> str:
         """Say whether a candidate stays within the bound."""
-        taken = self.taken(name, seconds)
+        taken = self.taken(name, times)
         if self.stretch is not None and taken <= self.stretch:
             return "meets the stretch"
         return "meets" if taken <= self.limit else "MISSES"
@@ -38,7 +38,7 @@ class Bound:
         """Write an amount in the bound's terms."""
         if amount is None:
             return ""
-        return f"{amount:.3g}× {self.of}" if self.of else duration(amount)
+        return f"{amount:.3g}× the floor" if self.of_floor else duration(amount)
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Result:
-    """The median seconds a call of each candidate."""
+    """What the candidates took."""
 
     title: str
     size: int
-    seconds: dict[str, float]
+    times: Times
     bounds: dict[str, Bound]
 
 
@@ -71,10 +71,9 @@ def duration(seconds: float) -> str:
 def table(result: Result) -> str:
     """Return the result as a Markdown table, the way docs/benchmarks.md shows it."""
     lines = [f"\n### {result.title}\n", "| | a call | a value | of the floor |", "|---|---|---|---|"]
-    floor = result.seconds.get(FLOOR)
-    for name, seconds in result.seconds.items():
+    for name, seconds in result.times.seconds.items():
         each = f"{seconds / result.size * 1e9:.3f} ns" if result.size > 1 else ""
-        ratio = f"{seconds / floor:.2f}×" if floor else ""
+        ratio = f"{result.times.of_first[name]:.2f}×" if FLOOR in result.times.seconds else ""
         lines.append(f"| {name} | {duration(seconds)} | {each} | {ratio} |")
     return "\n".join(lines)
 
@@ -84,10 +83,10 @@ def verdicts(results: Sequence[Result]) -> str:
     lines = ["\n### Bounds\n", "| work | by | at most | stretch | taken | verdict |", "|---|---|---|---|---|---|"]
     for result in results:
         for name, bound in result.bounds.items():
-            if name not in result.seconds:
+            if name not in result.times.seconds:
                 continue  # a level that this processor lacks
-            taken = bound.text(bound.taken(name, result.seconds))
-            verdict = bound.verdict(name, result.seconds)
+            taken = bound.text(bound.taken(name, result.times))
+            verdict = bound.verdict(name, result.times)
             cells = (result.title, name, bound.text(bound.limit), bound.text(bound.stretch), taken, verdict)
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -114,11 +113,12 @@ def as_json(results: Sequence[Result]) -> str:
         {
             "work": result.title,
             "values": result.size,
-            "seconds_per_call": result.seconds,
+            "seconds_per_call": result.times.seconds,
+            "of_the_floor": result.times.of_first if FLOOR in result.times.seconds else None,
             "verdicts": {
-                name: bound.verdict(name, result.seconds)
+                name: bound.verdict(name, result.times)
                 for name, bound in result.bounds.items()
-                if name in result.seconds
+                if name in result.times.seconds
             },
         }
         for result in results
@@ -139,8 +139,8 @@ def plot(results: Sequence[Result], path: Path) -> None:
     for axis in axes.flat[len(results) :]:
         axis.axis("off")
     for axis, result in zip(axes.flat, results, strict=False):
-        names = list(result.seconds)[::-1]
-        times = [result.seconds[name] for name in names]
+        names = list(result.times.seconds)[::-1]
+        times = [result.times.seconds[name] for name in names]
         colours = ["C0" if name.startswith("pyml") else "0.2" if name == FLOOR else "0.7" for name in names]
         bars = axis.barh(names, times, color=colours)
         axis.bar_label(bars, [duration(time) for time in times], padding=3, fontsize=8)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SAMPLE_S = 0.005  # a candidate's turn in a round, or one call if that takes longer
+WORK_S = 3.0  # all turns of all candidates; more rounds than asked for, if there is time
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,29 @@ class Candidate:
     names: dict[str, Any] = field(repr=False)
 
 
-def seconds_per_call(candidates: Sequence[Candidate], rounds: int) -> dict[str, float]:
-    """Return each candidate's median over the rounds, the cost of an empty loop taken off."""
+@dataclass(frozen=True)
+class Times:
+    """By candidate: the median seconds a call, and the median of its ratios to the first candidate, round by round."""
+
+    seconds: dict[str, float]
+    of_first: dict[str, float]
+
+
+def interleaved(candidates: Sequence[Candidate], rounds: int) -> Times:
+    """Time the candidates in at least so many rounds, the cost of an empty loop taken off."""
     with_loop = [Candidate("loop", "pass", {}), *candidates]
     timers = [timeit.Timer(c.statement, timer=time.thread_time, globals=c.names) for c in with_loop]
     numbers = [calls_in(timer, SAMPLE_S) for timer in timers]
-    samples: list[list[float]] = [[] for _ in timers]
-    for _ in range(rounds):
-        for timer, number, times in zip(timers, numbers, samples, strict=True):
-            times.append(timer.timeit(number) / number)
-    loop, *medians = map(statistics.median, samples)
-    return {c.name: median - loop for c, median in zip(candidates, medians, strict=True)}
+    samples: list[list[float]] = []
+    start = time.perf_counter()
+    while len(samples) < rounds or time.perf_counter() - start < WORK_S:
+        loop, *calls = (timer.timeit(number) / number for timer, number in zip(timers, numbers, strict=True))
+        samples.append([call - loop for call in calls])
+    names = [c.name for c in candidates]
+    by_candidate = list(zip(*samples, strict=True))
+    seconds = {name: statistics.median(times) for name, times in zip(names, by_candidate, strict=True)}
+    ratios = [statistics.median(a / b for a, b in zip(x, by_candidate[0], strict=True)) for x in by_candidate]
+    return Times(seconds, dict(zip(names, ratios, strict=True)))
 
 
 def calls_in(timer: timeit.Timer, seconds: float) -> int:
