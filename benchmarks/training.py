@@ -82,7 +82,7 @@ def our_epoch(state: TrainingState, batches: Batches, n: int) -> Callable[[], No
 
     def epoch() -> None:
         train_epoch(state, batches, n, lambda: None)
-        log_epoch(directory, state.measures.meter, state.step, state.epoch, 0.0)
+        log_epoch(directory, state.measures.meter, state.step, state.epoch, 0.0, 0.0)
 
     return epoch
 

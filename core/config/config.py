@@ -102,6 +102,16 @@ class ModelConfig:
     max_grad_norm: float = option(
         1.0, rule=rules.number(above=0), help="Longest gradient, Euclidean; a longer one is scaled down to it."
     )
+    precision: str = option(
+        "float32",
+        rule=rules.choice("float32", "bf16"),
+        help="Arithmetic of training; bf16 by autocast.",
+    )
+    skip_nonfinite: bool = option(
+        False,
+        rule=rules.boolean(),
+        help="Go on without a step whose gradient is not finite, rather than stop.",
+    )
     ema_half_life_images: int = option(
         20_000, rule=rules.integer(1), help="Half-life of the moving average of the weights, in training images."
     )

@@ -34,7 +34,7 @@ class EpochMeasures:
     """
 
     def __init__(self, every_steps: int = 50) -> None:
-        self.meter = Meter("loss", *LOSS_BY_SIGMA, "grad_norm")
+        self.meter = Meter("loss", *LOSS_BY_SIGMA, "grad_norm", "skipped")
         self._every_steps = every_steps
         self._gathered: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
@@ -46,6 +46,10 @@ class EpochMeasures:
     def add(self, step: int, losses: Tensor, sigma: Tensor, grad_norm: Tensor) -> None:
         """Gather what one step measured: losses and noise levels of shape ``(N,)``, and the gradient's norm."""
         self._gathered.append((step, losses.detach(), sigma, grad_norm.detach()))
+
+    def skip(self) -> None:
+        """Count a step that was left out because its gradient was not finite."""
+        self.meter.update(skipped=1)
 
     def fold(self) -> None:
         """Meter what was gathered.
@@ -68,7 +72,7 @@ class EpochMeasures:
             )
         loss, sigma = torch.cat(losses).cpu(), torch.cat(sigmas).cpu()
         bucket = torch.bucketize(sigma, torch.tensor(SIGMA_EDGES), right=True)
-        self.meter.update(loss=loss, grad_norm=norms)
+        self.meter.update(loss=loss, grad_norm=norms, skipped=torch.zeros(len(norms)))
         for index, name in enumerate(LOSS_BY_SIGMA):
             self.meter.update({name: loss[bucket == index]})
 
@@ -78,16 +82,18 @@ class EpochMeasures:
         self._gathered = []
 
 
-def log_epoch(run_path: Path, meter: Meter, step: int, epoch: int, wall_time_s: float) -> None:
+def log_epoch(run_path: Path, meter: Meter, step: int, epoch: int, wall_time_s: float, images_per_s: float) -> None:
     """Append one epoch's line to metrics.jsonl.
 
-    ``spread`` is the standard deviation within the epoch; the weights move, so it is no error of the mean.
+    ``spread`` is the standard deviation within the epoch; the weights move, so it is no error of the mean. ``skipped``
+    is the share of steps that were left out.
     """
     measures: dict[str, Any] = {
         name: {"mean": result.mean, "spread": meter.std(name), "n": meter.count(name)}
         for name, result in meter.results().items()
     }
-    line = {"schema": METRICS_SCHEMA, "step": step, "epoch": epoch, "measures": measures, "wall_time_s": wall_time_s}
+    line = {"schema": METRICS_SCHEMA, "step": step, "epoch": epoch, "measures": measures}
+    line |= {"wall_time_s": wall_time_s, "images_per_s": images_per_s}
     append_json_line(run_path / "metrics.jsonl", line)
 
 

@@ -48,7 +48,7 @@ class TrainingState:
 
     def set_learning_rate(self) -> None:
         """Give the optimiser the learning rate of this step: a straight warm-up, then constant."""
-        warm = min(1.0, (self.step + 1) / max(1, self.config.warmup_steps))
+        warm = min(1.0, self.step / max(1, self.config.warmup_steps))
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * warm
 

@@ -145,7 +145,7 @@ def _fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, repo
             with epochs:
                 train_epoch(state, batches, len(data), after_step)
             wall_time_s = earlier_s + time.perf_counter() - start_s
-            log_epoch(run_path, state.measures.meter, state.step, state.epoch, wall_time_s)
+            log_epoch(run_path, state.measures.meter, state.step, state.epoch, wall_time_s, len(data) / epochs.last_s)
             words = f"epoch {state.epoch}, loss {state.measures.meter.mean('loss'):.3f}"
             if state.epoch % config.checkpoint_every_epochs == 0 or state.epoch == config.n_epochs:
                 state.save(run_path)
@@ -182,14 +182,18 @@ def train_step(state: TrainingState, images: Tensor, labels: Tensor | None) -> N
     config, model = state.config, state.model
     sigma = draw_sigmas(len(images), config.p_mean, config.p_std, state.device)
     noise = torch.randn_like(images)
-    losses = denoising_losses(model, images, noise, sigma, model.sigma_data, labels)
+    with torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        losses = denoising_losses(model, images, noise, sigma, model.sigma_data, labels)
     state.optimizer.zero_grad()
     torch.autograd.backward(losses.mean())
     grad_norm = nn.utils.clip_grad_norm_(state.parameters, config.max_grad_norm)
+    state.step += 1
+    if config.skip_nonfinite and not grad_norm.isfinite():
+        state.measures.skip()
+        return
     state.set_learning_rate()
     state.optimizer.step()
     state.ema.update(state.n_images_seen, len(images))
-    state.step += 1
     state.measures.add(state.step, losses, sigma, grad_norm)
 
 

@@ -243,3 +243,40 @@ def test_a_plain_model_config_serves_a_model_with_fields_of_its_own(tmp_path: Pa
     config = ModelConfig(model="mlp", n_epochs=1, batch_size=1000, hidden_layer_sizes=(8,), n_steps=2)
     train_diffusion_model(config, tmp_path, device="cpu")
     assert isinstance(plugins.saved_config(tmp_path), MLPConfig)
+
+
+def test_by_option_a_step_that_is_not_finite_is_left_out_and_counted(
+    tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, curve: Curve
+) -> None:
+    healthy, n_calls = training.denoising_losses, []
+
+    def sometimes_poisoned(*arguments: Any) -> torch.Tensor:
+        n_calls.append(1)
+        return healthy(*arguments) * (math.inf if len(n_calls) in {5, 6} else 1.0)
+
+    monkeypatch.setattr(training, "denoising_losses", sometimes_poisoned)
+    train_diffusion_model(attrs.evolve(tiny, skip_nonfinite=True), tmp_path, device="cpu")
+    skipped = [line["measures"]["skipped"]["mean"] for line in curve(tmp_path).values()]
+    assert skipped == pytest.approx([0, 2 / 3, 0, 0])
+    assert all(math.isfinite(line["measures"]["loss"]["mean"]) for line in curve(tmp_path).values())
+    state = torch.load(checkpoint_path(tmp_path), weights_only=True)
+    assert state["step"] == 12
+    assert all(value.isfinite().all() for value in state["weights"].values())
+
+
+def test_bf16_trains_to_about_the_same_loss_with_weights_in_float32(
+    tiny: MLPConfig, trained_run: Path, tmp_path: Path, curve: Curve
+) -> None:
+    train_diffusion_model(attrs.evolve(tiny, precision="bf16"), tmp_path, device="cpu")
+    one, other = (curve(path)[12]["measures"]["loss"]["mean"] for path in (tmp_path, trained_run))
+    assert one != other
+    assert one == pytest.approx(other, rel=0.02)
+    weights = torch.load(checkpoint_path(tmp_path), weights_only=True)["weights"]
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+
+
+def test_the_curve_says_how_many_images_a_second(trained_run: Path) -> None:
+    rows, _ = read_json_lines(trained_run / "metrics.jsonl")
+    gaps = np.diff([0.0, *(row["wall_time_s"] for row in rows)])
+    for row, gap in zip(rows, gaps, strict=True):
+        assert row["images_per_s"] >= 1438 / gap  # the epoch alone, without what stands between epochs
