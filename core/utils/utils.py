@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import secrets
 import sys
 import threading
@@ -71,8 +72,16 @@ def save_config_to_json(
     """
     path = Path(run_path) / "config.json"
     content = {"schema": CONFIG_SCHEMA, "config": attrs.asdict(config), "plugins": dict(plugins or {})}
-    write_json(path, {**content, "found_in_data": list(found_in_data)})
+    write_json(path, {**content, "found_in_data": sorted({*found_in_data, *_found_before(path)})})
     return path
+
+
+def _found_before(path: Path) -> list[str]:
+    """Return what an earlier config.json of the run, which goes on, says was found in the data."""
+    try:
+        return list(json.loads(path.read_bytes())["found_in_data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 class Timer:

@@ -172,6 +172,15 @@ def test_a_runs_config_json_starts_the_same_run_again(tmp_path: Path) -> None:
     assert read_saved_config(path).build(ModelConfig) == config
 
 
+def test_what_was_found_in_the_data_is_not_asked_for_again_even_after_a_resume(tmp_path: Path) -> None:
+    from core.utils.utils import save_config_to_json
+
+    save_config_to_json(ModelConfig(sigma_data=0.7), tmp_path, found_in_data=["sigma_data"])
+    path = save_config_to_json(ModelConfig(sigma_data=0.7, n_epochs=9), tmp_path)
+    again = build_config(ModelConfig, read_config_file(path)[0])
+    assert (again.sigma_data, again.n_epochs) == (None, 9)
+
+
 def test_a_saved_config_of_a_newer_version_is_read_with_a_warning(tmp_path: Path) -> None:
     from core.utils.utils import save_config_to_json
 
