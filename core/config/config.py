@@ -142,6 +142,11 @@ class ModelConfig:
     s_noise: float = option(1.003, rule=rules.number(above=0), help="Its standard deviation.")
     n_steps: int = option(18, rule=rules.integer(2), help="Steps of the sampler.")
     n_samples: int = option(500, rule=rules.integer(0), help="Images to sample when evaluating.")
+    exact_trace_up_to: int = option(
+        16,
+        rule=rules.integer(0),
+        help="Values per image up to which the likelihood's trace is exact; each costs a backward pass per step.",
+    )
     checkpoint_every_epochs: int = option(
         50, rule=rules.integer(1), help="Epochs between checkpoints; the last epoch always leaves one."
     )

@@ -89,6 +89,8 @@ class Evaluator:
     def _choose(self, names: Sequence[str]) -> dict[str, Any]:
         wanted = names or plugins.in_the_box(plugins.EVALUATORS)
         classes = {name: plugins.load(plugins.EVALUATORS, name) for name in wanted}
+        if not names:
+            classes = {name: cls for name, cls in classes.items() if getattr(cls, "by_default", True)}
         chosen = {name: cls for name, cls in classes.items() if _supports(cls, self.config)}
         refused = [name for name in names if name not in chosen]
         run = f"a run of model {self.config.model!r} with n_samples={self.config.n_samples}"

@@ -269,3 +269,11 @@ def test_the_jackknife_error_is_about_the_spread_over_seeds(run_path: Path, trai
         results.append(SamplingEvaluator(config, run_path).evaluate()[0].result)
     spread = np.std([result.mean for result in results], ddof=1)
     assert np.mean([result.error for result in results]) == pytest.approx(spread, rel=0.6)
+
+
+def test_frechet_alone_is_the_distance_of_sampling_without_a_grid(run_path: Path, trained_config: ModelConfig) -> None:
+    (sampled, *_) = Evaluator(trained_config, run_path, evaluators=["sampling"], device="cpu").evaluate()
+    grids = sorted((run_path / "samples").iterdir())
+    (alone, *_) = Evaluator(trained_config, run_path, evaluators=["frechet"], device="cpu").evaluate()
+    assert alone == sampled
+    assert sorted((run_path / "samples").iterdir()) == grids

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -95,8 +96,7 @@ def test_bits_of_digits_by_probes_agree_with_the_exact_trace(
     monkeypatch.setattr(LikelihoodEvaluator, "n_images", 30)
     monkeypatch.setattr(LikelihoodEvaluator, "n_ode_steps", 12)
     estimated, trace_error = LikelihoodEvaluator(trained_config, trained_run).evaluate()
-    monkeypatch.setattr(LikelihoodEvaluator, "exact_up_to", 64)
-    (exact,) = LikelihoodEvaluator(trained_config, trained_run).evaluate()
+    (exact,) = LikelihoodEvaluator(attrs.evolve(trained_config, exact_trace_up_to=64), trained_run).evaluate()
     assert dict(estimated.metadata.protocol)["dequantisation"] == "gaussian of sigma 0.03125, 17 levels"
     assert not estimated.metadata.is_comparable_with(exact.metadata)
     assert trace_error.result.mean > 0

@@ -50,10 +50,12 @@ class RunEvaluator:
 
     Attributes:
         uses_sampler: Whether the results depend on ``n_steps``: it is then run once for each number asked for.
+        by_default: Whether an evaluation that names no evaluators includes it.
         settings: How the evaluation was asked for; whoever runs the evaluator sets it.
     """
 
     uses_sampler: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
 
     def __init__(self, config: ModelConfig, run_path: str | Path) -> None:
         self.run_path = Path(run_path)

@@ -34,17 +34,15 @@ class LikelihoodEvaluator(RunEvaluator):
 
     Quantised images are given Gaussian noise of a quarter of their levels' distance, and the bound on their discrete
     likelihood is reported; of other data the density, at noise level sigma_min, in the units of the scaled data. The
-    trace is exact for data of few values, else Hutchinson's, whose own error is reported beside. Noise and probes are
+    trace is exact up to ``exact_trace_up_to`` values, else Hutchinson's, whose own error is reported beside. Noise and probes are
     fixed per image, whatever the run's seed. The unit is the image.
 
     Attributes:
         n_images: At most so many held-out images, evenly spaced, are taken.
-        exact_up_to: Largest number of values for which the trace is exact: it costs a backward pass for each value.
         n_ode_steps: Runge-Kutta steps.
     """
 
     n_images: ClassVar[int] = 500
-    exact_up_to: ClassVar[int] = 16
     n_ode_steps: ClassVar[int] = 40
 
     def evaluate(self) -> ResultCollection:
@@ -98,7 +96,7 @@ class LikelihoodEvaluator(RunEvaluator):
         return records
 
     def _is_exact(self, d: int) -> bool:
-        return d <= self.exact_up_to
+        return d <= self.config.exact_trace_up_to
 
     def _metadata(self, name: str, protocol: dict[str, Scalar]) -> ResultMetadata:
         return self.metadata(name, unit="image", protocol=protocol, higher_is_better=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ class SamplingEvaluator(RunEvaluator):
     """
 
     uses_sampler = True
+    draws_grid: ClassVar[bool] = True
 
     @classmethod
     def supports(cls, config: ModelConfig) -> bool:
@@ -68,7 +70,7 @@ class SamplingEvaluator(RunEvaluator):
             moments.add(_groups(batch.indices, denoiser.n_classes), features(batch.images).numpy())
             shown.append(batch.images[: max(0, GRID_ROWS * columns - batch.indices.start)])
             self.settings.progress(batch.indices.stop, n_samples, f"sampling in {self.config.n_steps} steps")
-        if can_be_shown(denoiser.data_shape):
+        if self.draws_grid and can_be_shown(denoiser.data_shape):
             raw = "" if self.settings.weights == EMA_WEIGHTS else "-raw"
             name = f"{self.settings.evaluation or 'samples'}-{self.config.n_steps}-steps{raw}.png"
             save_grid(torch.cat(shown), columns, self.run_path / "samples" / name)
@@ -102,6 +104,13 @@ class SamplingEvaluator(RunEvaluator):
             "reference": HELD_OUT,
             "error": f"{N_GROUPS}-group jackknife, reference fixed",
         }
+
+
+class FrechetEvaluator(SamplingEvaluator):
+    """The Fréchet distance of ``sampling`` by itself, without the grid; it runs when it is asked for by name."""
+
+    by_default = False
+    draws_grid = False
 
 
 def _groups(indices: range, n_classes: int) -> NDArray[np.int64]:
