@@ -34,8 +34,8 @@ class LikelihoodEvaluator(RunEvaluator):
 
     Quantised images are given Gaussian noise of a quarter of their levels' distance, and the bound on their discrete
     likelihood is reported; of other data the density, at noise level sigma_min, in the units of the scaled data. The
-    trace is exact up to ``exact_trace_up_to`` values, else Hutchinson's, whose own error is reported beside. Noise and probes are
-    fixed per image, whatever the run's seed. The unit is the image.
+    trace is exact up to ``exact_trace_up_to`` values, else Hutchinson's, whose own error is reported beside. Noise and
+    probes are fixed per image, whatever the run's seed. The unit is the image.
 
     Attributes:
         n_images: At most so many held-out images, evenly spaced, are taken.
