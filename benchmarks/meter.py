@@ -1,6 +1,6 @@
 """The meter beside its floor and its peers, interleaved in one run.
 
-Usage: python benchmarks/meter.py [--rounds N] [--only TITLE] [--quick] [--out DIRECTORY]
+Usage: python benchmarks/meter.py [--rounds N] [--only TITLE] [--quick] [--docs] [--out DIRECTORY]
 
 Prints a table and writes meter.json and meter.png. docs/benchmarks.md explains what is timed and shows a run.
 """
@@ -107,15 +107,21 @@ def main() -> None:
     parser.add_argument("--only", default="", help="just the works with this in their title")
     parser.add_argument("--quick", action="store_true", help="1 million for 16, and 3 rounds: does it run?")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="where to write")
+    parser.add_argument("--docs", action="store_true", help="put the tables into docs/benchmarks.md")
     options = parser.parse_args()
     results = []
+    tables = []
     for work in works(1 if options.quick else 16):
         if options.only not in work.title:
             continue
         times = interleaved(work.candidates, 3 if options.quick else options.rounds)
         results.append(Result(work.title, work.size, times, work.bounds))
-        print(report.table(results[-1]), flush=True)
-    print(report.verdicts(results))
+        tables.append(report.table(results[-1]))
+        print(tables[-1], flush=True)
+    verdicts = report.verdicts(results)
+    print(verdicts)
+    if options.docs:
+        report.write_docs("\n".join([verdicts, *tables]))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "meter.json").write_text(report.as_json(results))
     report.plot(results, options.out / "meter.png")

@@ -108,6 +108,14 @@ def machine() -> dict[str, str]:
     return {"processor": processor, "python": platform.python_version(), **versions}
 
 
+def write_docs(tables: str) -> None:
+    """Put a run's tables at the end of docs/benchmarks.md, for the last run's."""
+    path = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+    explanation, heading, _ = path.read_text().partition("## A run\n")
+    on = ", ".join(f"{name} {version}" for name, version in machine().items())
+    path.write_text(f"{explanation}{heading}\n{on.removeprefix('processor ')}.\n{tables}\n")
+
+
 def as_json(results: Sequence[Result]) -> str:
     rows = [
         {
