@@ -195,6 +195,9 @@ public:
 
     std::string simd() const { return std::string(level_name(level_)); }
 
+    /// The shortest way: floats by keyword, of measures in the order in which they came first. Likewise.
+    bool add_if_floats(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) noexcept;
+
     /// The short way: an update of plain values of measures that are here already. Changes nothing if it is not that.
     bool add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords);
 
@@ -258,6 +261,18 @@ bool Engine::prepare(PyObject* name, PyObject* value, Addition& addition, std::s
     }
     addition.measure = find(name, position);
     return addition.measure != nullptr;
+}
+
+bool Engine::add_if_floats(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) noexcept {
+    if (n_args != 0 || keywords == nullptr || refuses_nan_) return false;
+    const auto size = static_cast<std::size_t>(PyTuple_GET_SIZE(keywords));
+    if (size > entries_.size()) return false;
+    for (std::size_t i = 0; i < size; ++i) {
+        PyObject* const name = PyTuple_GET_ITEM(keywords, static_cast<Py_ssize_t>(i));
+        if (entries_[i].name.ptr() != name || !PyFloat_CheckExact(args[i]) || is_n(name)) return false;
+    }
+    for (std::size_t i = 0; i < size; ++i) entries_[i].measure->add(PyFloat_AS_DOUBLE(args[i]));
+    return true;
 }
 
 bool Engine::add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) {
@@ -412,7 +427,7 @@ PyObject* update(PyObject* self, PyObject* const* args, Py_ssize_t n_args, PyObj
         auto* const instance = reinterpret_cast<py::detail::instance*>(self);
         auto* const engine = static_cast<Engine*>(instance->get_value_and_holder().value_ptr());
         if (engine == nullptr) throw py::type_error("Engine.__init__() was not called");
-        if (!engine->add_if_plain(args, n_args, keywords)) {
+        if (!engine->add_if_floats(args, n_args, keywords) && !engine->add_if_plain(args, n_args, keywords)) {
             py::object measures = py::none(), n = py::int_(1);
             py::dict values;
             if (n_args > 1) throw py::type_error("update() takes at most 1 positional argument: a mapping of names to values");

@@ -202,6 +202,15 @@ def test_a_mapping_names_what_keywords_cannot(new) -> None:
 
 
 @ENGINES
+def test_the_keyword_n_never_means_a_measure_of_that_name(new) -> None:
+    meter = new()
+    meter.update({"n": 1.0})
+    with pytest.raises(TypeError, match=r"n=2\.0.*positive integer"):
+        meter.update(n=2.0)
+    assert meter.count("n") == 1
+
+
+@ENGINES
 def test_names_that_are_equal_but_not_identical_are_one_measure(new) -> None:
     meter = new()
     for i in range(3):
