@@ -37,10 +37,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
+	@echo "Installing pinned dependencies and building the extension: a minute or more, torch is large."
 	$(PIP) --editable .
 	touch $@
 
 $(VENV)/.installed-for-tests: $(VENV)/bin/python $(SOURCES)
+	@echo "Installing pinned dependencies and building the extension: a minute or more, torch is large."
 	PYML_REQUIRE_EXTENSION=1 $(PIP) --editable '.[test]'
 	touch $@ $(VENV)/.installed
 

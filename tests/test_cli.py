@@ -131,6 +131,16 @@ def test_wrong_usage_is_one_message_and_exit_code_2(
     assert not experiments.exists(), "wrong usage leaves nothing behind"
 
 
+def test_an_engine_that_does_not_exist_is_wrong_usage(
+    invoke: Invoke, experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYML_ENGINE", "fortran")
+    code, _, err = invoke("train")
+    assert code == 2
+    assert "PYML_ENGINE: got 'fortran'; accepted: 'c++' or 'python'" in err
+    assert not experiments.exists()
+
+
 def test_five_mistakes_of_file_and_command_line_are_told_at_once(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text('learning_rat = 1\nseed = -1\nbatch_size = "x"\n')
     code, _, err = invoke("train", "--config", tmp_path / "run.toml", "--n-epochs", "0", "--device", "tpu")

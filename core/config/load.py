@@ -15,7 +15,7 @@ from attrs import frozen
 from core.config.config import describe_fault, rule_of
 from core.config.errors import ConfigError, nearest
 
-Config = TypeVar("Config")
+Config = TypeVar("Config", bound=attrs.AttrsInstance)
 
 CONFIG_SCHEMA = "pyml.config/1"
 GLOBAL_TABLE = "global"
@@ -79,7 +79,7 @@ class SavedConfig:
 
     def build(self, cls: type[Config]) -> Config:
         """Build the config; fields that this version does not know are ignored, and said so once each."""
-        known = {a.name: rule_of(a) for a in attrs.fields(cls)}  # type: ignore[arg-type]
+        known = {a.name: rule_of(a) for a in attrs.fields(cls)}
         unknown = sorted(set(self.values) - set(known))
         if unknown:
             warnings.warn(f"{self.path}: ignoring unknown fields: {', '.join(unknown)}", stacklevel=2)
@@ -127,7 +127,7 @@ def build_config(cls: type[Config], *layers: Layer) -> Config:
         ConfigError: With every fault of every layer: unknown names (with the nearest valid one) and values that
             are not accepted, each with its source, what came and what is accepted.
     """
-    known = {a.name: a for a in attrs.fields(cls) if a.metadata.get("cli", True)}  # type: ignore[arg-type]
+    known = {a.name: a for a in attrs.fields(cls) if a.metadata.get("cli", True)}
     values: dict[str, Any] = {}
     faults: list[str] = []
     for layer in layers:

@@ -22,7 +22,7 @@ def options_of(cls: type[Any]) -> list[click.Option]:
 def _option(attribute: attrs.Attribute[Any]) -> click.Option:
     rule, words = rule_of(attribute), str(attribute.metadata["help"])
     dashed = attribute.name.replace("_", "-")
-    if not isinstance(attribute.default, attrs.Factory):  # type: ignore[arg-type]
+    if not isinstance(attribute.default, attrs.Factory):  # type: ignore[arg-type] # a class, typed as a function
         words += f"  [default: {_spell(attribute.default)}]"
     if rule.metavar == "BOOLEAN":
         flags = [f"--{dashed}", f"--no-{dashed}"]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from core.config.errors import ConfigError
 from core.utils.intake import Intake
 from core.utils.measure import Measure
 from core.utils.python_engine import PythonEngine
@@ -64,13 +65,13 @@ def choose(engine: str | None = None) -> str:
     """Return the engine's name that an argument, else ``PYML_ENGINE``, else what is built asks for.
 
     Raises:
-        ValueError: There is no engine of that name.
+        ConfigError: There is no engine of that name.
         RuntimeError: It is the C++ engine, which is not built here.
     """
     where = "engine" if engine is not None else "PYML_ENGINE"
     wanted = engine if engine is not None else os.environ.get("PYML_ENGINE") or available()[0]
     if wanted not in ENGINES:
-        raise ValueError(f"{where}: got {wanted!r}; accepted: 'c++' or 'python'")
+        raise ConfigError(f"{where}: got {wanted!r}; accepted: 'c++' or 'python'")
     if wanted not in available():
         raise RuntimeError(f"{where}: the C++ engine is not built here ({_missing}); to get it, {HOW_TO_BUILD}")
     return wanted
@@ -80,14 +81,14 @@ def simd_level() -> str:
     """Return the SIMD level of the C++ engine: the best that this processor has, or what ``PYML_SIMD`` asks for.
 
     Raises:
-        ValueError: ``PYML_SIMD`` names none, or one that this processor lacks.
+        ConfigError: ``PYML_SIMD`` names none, or one that this processor lacks.
     """
     here = _meter.simd_levels()
     wanted = os.environ.get("PYML_SIMD") or here[0]
     if wanted not in SIMD_LEVELS:
-        raise ValueError(f"PYML_SIMD: got {wanted!r}; accepted: {', '.join(SIMD_LEVELS)}")
+        raise ConfigError(f"PYML_SIMD: got {wanted!r}; accepted: {', '.join(SIMD_LEVELS)}")
     if wanted not in here:
-        raise ValueError(f"PYML_SIMD: got {wanted!r}, which this processor lacks; accepted here: {', '.join(here)}")
+        raise ConfigError(f"PYML_SIMD: got {wanted!r}, which this processor lacks; accepted here: {', '.join(here)}")
     return wanted
 
 
