@@ -29,7 +29,7 @@ python-test: $(VENV)/.installed-for-tests
 	PYML_REQUIRE_EXTENSION=1 $(BIN)/python -m pytest -n 2
 
 browser-test: $(VENV)/.installed-for-tests  ## the HTML report in headless Chromium (Debian: apt-get install chromium)
-	PYML_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest tests/results/test_report_in_browser.py
+	PYML_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest tests/results/report/test_report_in_browser.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -16,8 +16,8 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from core import plugins
-from core.diffusion.checkpoints import load_denoiser
 from core.diffusion.sampling import generate
+from core.diffusion.training.checkpoints import load_denoiser
 
 N_SAMPLES = 1000
 

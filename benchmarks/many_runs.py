@@ -28,12 +28,12 @@ from pathlib import Path
 import attrs
 
 from core.config import ModelConfig
-from core.utils.environment import describe_environment
-from core.utils.result_log import EVALUATION_SCHEMA
+from core.runs.directory import STATUS_SCHEMA
+from core.runs.environment import describe_environment
+from core.runs.result_log import EVALUATION_SCHEMA
+from core.runs.serialise import unstructure
+from core.runs.strict_json import dumps
 from core.utils.results import RESULT_SCHEMA, ResultMetadata, ResultRecord, ScalarResult
-from core.utils.runs import STATUS_SCHEMA
-from core.utils.serialise import unstructure
-from core.utils.strict_json import dumps
 
 ROOT = Path(__file__).parents[1]
 LEVELS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)

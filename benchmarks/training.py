@@ -19,12 +19,12 @@ import torch
 
 from core import plugins
 from core.config.config import ModelConfig
-from core.diffusion.curve import log_epoch
-from core.diffusion.data import TRAIN, Batches, load_data, standard_deviation
+from core.diffusion.datasets.base import TRAIN, Batches, load_data, standard_deviation
 from core.diffusion.devices import choose_device
 from core.diffusion.model import denoising_losses, draw_sigmas
-from core.diffusion.state import TrainingState
 from core.diffusion.train import train_epoch
+from core.diffusion.training.curve import log_epoch
+from core.diffusion.training.state import TrainingState
 
 WITHIN = 1.10
 

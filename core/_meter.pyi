@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, final
 
-from core.utils.intake import Intake
-from core.utils.measure import Measure
+from core.meter.intake import Intake
+from core.meter.measure import Measure
 
 @final
 class Engine:
-    """Exact sums of named measures; see ``core.utils.engines.Engine``."""
+    """Exact sums of named measures; see ``core.meter.engines.Engine``."""
 
     def __init__(self, intake: Intake, simd: str) -> None: ...
     @property

@@ -1,7 +1,7 @@
 /// The extension module core._meter: the C++ engine of the meter as Python sees it. It converts and decides nothing.
 ///
 /// Plain floats and contiguous arrays of known measures take a short way, on CPython's vectorcall form and without an
-/// allocation. All else goes through core.utils.intake, in Python, and comes back in plain form.
+/// allocation. All else goes through core.meter.intake, in Python, and comes back in plain form.
 #define PY_SSIZE_T_CLEAN
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -26,10 +26,10 @@ namespace {
 /// Arrays from here on are summed without the GIL, apart, and merged when they are done.
 constexpr std::size_t kLargeArray = 16384;
 
-/// The samples of one update may be as many as this; see core.utils.values.
+/// The samples of one update may be as many as this; see core.meter.inputs.
 constexpr long long kMostSamples = 1LL << 53;
 
-/// Counts from 2^126 are refused (core.utils.measure): the shift of their upper half.
+/// Counts from 2^126 are refused (core.meter.measure): the shift of their upper half.
 constexpr int kCountBits = 126 - 64;
 
 using AddArray = void (*)(Measure&, const void*, std::size_t, Level);
@@ -39,7 +39,7 @@ void add_array_of(Measure& measure, const void* data, std::size_t size, Level le
     measure.add_array(static_cast<const T*>(data), size, level);
 }
 
-/// How the two-byte void dtype that is core.utils.exact.BFLOAT16 is read; a caller's own void dtypes are refused.
+/// How the two-byte void dtype that is core.meter.exact.BFLOAT16 is read; a caller's own void dtypes are refused.
 enum class Voids { refused, bfloat16 };
 
 /// How to add the elements of a native dtype, or null if a meter does not take it.
@@ -130,7 +130,7 @@ py::object to_int(UInt128 value) {
     return py::int_(value.low) | (py::int_(value.high) << py::int_(64));
 }
 
-/// What Python calls a measure's state: the fields of core.utils.measure.Measure, in their order.
+/// What Python calls a measure's state: the fields of core.meter.measure.Measure, in their order.
 py::tuple to_fields(const Measure& measure) {
     const Measure::State state = measure.state();
     const bool is_empty = state.k == UInt128{};
@@ -175,10 +175,10 @@ Measure from_fields(const py::tuple& fields) {
     return Measure::from_state(state);
 }
 
-/// Raises the exception that a function of core.utils.intake builds.
+/// Raises the exception that a function of core.meter.intake builds.
 template <class... Args>
 [[noreturn]] void raise_from_intake(const char* builder, Args&&... args) {
-    const py::object error = py::module_::import("core.utils.intake").attr(builder)(std::forward<Args>(args)...);
+    const py::object error = py::module_::import("core.meter.intake").attr(builder)(std::forward<Args>(args)...);
     PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
     throw py::error_already_set();
 }
@@ -328,7 +328,7 @@ Measure Engine::sum_apart(const py::handle& value, std::uint64_t weight) const {
     if (PyFloat_CheckExact(value.ptr())) {
         measure.add_weighted(PyFloat_AS_DOUBLE(value.ptr()), weight);
     } else if (!read_array(value.ptr(), plain, Voids::bfloat16)) {
-        throw py::type_error("core.utils.intake gave a value that is not in plain form");
+        throw py::type_error("core.meter.intake gave a value that is not in plain form");
     } else if (plain.size < kLargeArray) {
         plain.add_array(measure, plain.data, plain.size, level_);
     } else {

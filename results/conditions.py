@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from core.config.errors import ConfigError, nearest
-from core.utils.run_state import STATES
+from core.runs.status import STATES
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,

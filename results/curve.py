@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from core.utils.files import read_json_lines
-from core.utils.strict_json import decode_float
+from core.runs.files import read_json_lines
+from core.runs.strict_json import decode_float
 from results.groups import Group
 from results.run import Run
 from results.run_files import Fault
-from results.statistics import Summary, summarise
+from results.statistics.intervals import Summary, summarise
 
 METRICS_SCHEMA = "pyml.metrics/1"
 AXES = ("step", "epoch")

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from core.config.errors import ConfigError, nearest, unknown_name
+from core.runs.directory import RUN_ID, resolve_run
 from core.utils.results import ResultMetadata, ResultRecord
-from core.utils.runs import RUN_ID, resolve_run
 from results.conditions import parse_condition
-from results.labels import measure_labels
 from results.run import Run
 from results.run_files import Fault, without_garbage_collection
+from results.text.labels import measure_labels
 
 MISSING = object()
 VERSIONS = ("model version", "dataset version")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from core.utils.tables import aligned
-from results.labels import printable, spell
 from results.run import Run
+from results.text.labels import printable, spell
 
 MISSING = "(not there)"
 SAME = "(no difference)"

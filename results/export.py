@@ -9,10 +9,10 @@ from typing import Any
 
 import attrs
 
-from core.utils.strict_json import dumps, encode_float
+from core.runs.strict_json import dumps, encode_float
 from results.database import ResultsDatabase
-from results.escaping import csv_text
-from results.labels import spell
+from results.text.escaping import csv_text
+from results.text.labels import spell
 
 EXPORT_SCHEMA = "pyml.export/1"
 _RESULT = ("mean", "error", "n", "n_nan", "n_inf")

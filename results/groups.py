@@ -16,10 +16,10 @@ from typing import Any
 from attrs import frozen
 
 from core.utils.results import ResultMetadata
-from results.labels import differing, printable, spell
 from results.run import Run
 from results.run_files import without_garbage_collection
-from results.statistics import Summary, summarise
+from results.statistics.intervals import Summary, summarise
+from results.text.labels import differing, printable, spell
 
 SEED = "seed"
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from core.config.errors import unknown_name
 from core.utils.results import ResultMetadata
-from results.labels import is_time, measure_labels
+from results.text.labels import is_time, measure_labels
 
 
 def choose_measures(

@@ -14,7 +14,7 @@ import attrs
 from attrs import frozen
 
 from results.groups import Group
-from results.labels import printable
+from results.text.labels import printable
 
 
 @frozen

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config.load import CONFIG_SCHEMA
+from core.runs.directory import STATUS_SCHEMA
+from core.runs.status import RunState, run_state
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
-from core.utils.run_state import RunState, run_state
-from core.utils.runs import STATUS_SCHEMA
 from results.run_files import Fault, Measures, read_measures, read_object
 
 if TYPE_CHECKING:
-    from core.utils.result_log import ResultLog
+    from core.runs.result_log import ResultLog
 
 
 class Run:
@@ -77,7 +77,7 @@ class Run:
     @cached_property
     def environment(self) -> Mapping[str, Any]:
         """What the run ran on; empty where it cannot be read."""
-        from core.utils.environment import ENVIRONMENT_SCHEMA
+        from core.runs.environment import ENVIRONMENT_SCHEMA
 
         return self._read("environment.json", ENVIRONMENT_SCHEMA) or {}
 
@@ -118,7 +118,7 @@ class Run:
 
     def log(self) -> ResultLog:
         """Read every record, those of older and of incomplete evaluations included."""
-        from core.utils.result_log import read_result_log
+        from core.runs.result_log import read_result_log
 
         return read_result_log(self.path)
 

@@ -19,9 +19,9 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from core.runs.strict_json import decode_float
 from core.utils.results import RESULT_SCHEMA, ResultMetadata
-from core.utils.strict_json import decode_float
-from results.labels import printable
+from results.text.labels import printable
 
 Measures = dict[ResultMetadata, Mapping[str, Any]]  # the fields of a ScalarResult: mean, error, n, n_nan, n_inf
 
@@ -182,7 +182,7 @@ def _read_head(head: str) -> tuple[str | None, ResultMetadata]:
 
 
 def _careful_measures(path: Path) -> tuple[Measures, tuple[Fault, ...]]:
-    from core.utils.result_log import read_result_log
+    from core.runs.result_log import read_result_log
 
     log = read_result_log(path.parent)
     measures: Measures = {record.metadata: attrs.asdict(record.result) for record in log.newest()}

@@ -7,7 +7,7 @@ import re
 from core.config.errors import ConfigError
 from results.database import ResultsDatabase
 from results.groups import Group, described, group_runs
-from results.labels import spell
+from results.text.labels import spell
 
 _CONDITION = re.compile("[<>=]")
 _AND = re.compile(r",\s+|\s+and\s+")

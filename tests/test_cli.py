@@ -13,8 +13,8 @@ import pytest
 from core.cli import group, run
 from core.commands.eval import evaluate
 from core.commands.train import train
-from core.utils.result_log import read_result_log
-from core.utils.runs import now, run_ids, run_status
+from core.runs.directory import now, run_ids, run_status
+from core.runs.result_log import read_result_log
 
 COMMANDS = {"train": train, "eval": evaluate, "core": group}
 Invoke = Callable[..., tuple[int, str, str]]

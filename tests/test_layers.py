@@ -11,14 +11,18 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "config": 0,
     "_meter": 1,
-    "utils": 1,
-    "plugins": 2,
-    "diffusion": 3,
-    "commands": 4,
-    "cli": 4,
-    "__main__": 5,
-    "__init__": 5,
+    "meter": 1,
+    "utils": 2,
+    "runs": 3,
+    "plugins": 4,
+    "diffusion": 5,
+    "commands": 6,
+    "cli": 6,
+    "__main__": 7,
+    "__init__": 7,
 }
+#: Public names that live a layer above: a face may import its room.
+FACES = {"core/utils/results.py": {"core.runs"}, "core/utils/utils.py": {"core.runs"}}
 HEAVY = {"torch", "scipy", "matplotlib", "sklearn", "cattrs", "rich", "pandas", "uncertainties"}
 
 
@@ -42,8 +46,11 @@ def imports_of(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", sorted(ROOT.glob("core/**/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_core_imports_point_down_the_layers(path: Path) -> None:
     mine = layer_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    rooms = FACES.get(path.relative_to(ROOT).as_posix(), set())
     for module in imports_of(path):
         assert module.split(".")[0] not in {"results", "scripts", "tests"}, f"{path} imports {module}"
+        if any(module.startswith(f"{room}.") for room in rooms):
+            continue
         theirs = layer_of(module)
         assert mine is None or theirs is None or theirs <= mine, f"{path} imports {module}, a layer above it"
 

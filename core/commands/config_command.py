@@ -70,7 +70,7 @@ class ConfigCommand(click.Command):
 
     @staticmethod
     def _model_of(resume: str, args: Sequence[str], file: Layer) -> str | None:
-        from core.utils.runs import resolve_run
+        from core.runs.directory import resolve_run
 
         directory = _peek(args, "--experiments-dir")
         layers = [file] + ([Layer("", {"experiments_dir": directory}, is_text=True)] if directory else [])

@@ -31,7 +31,7 @@ def plugins(check: bool) -> None:
 
     Without --check a plugin's import is tried up to the point where it imports torch.
     """
-    from core.utils import engines  # 80 ms of numpy
+    from core.meter import engines  # 80 ms of numpy
 
     blocker = _WithoutTorch()
     if not check:

@@ -46,7 +46,7 @@ def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
     """Return the saved config of the run to continue, with what the command line may change, and its directory."""
     import attrs
 
-    from core.utils.runs import resolve_run, run_status
+    from core.runs.directory import resolve_run, run_status
 
     run_path = resolve_run(resume, resolved.global_config.experiments_dir)
     if run_status(run_path).state == "running":
@@ -69,7 +69,7 @@ def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
 def _spell(resolved: Resolved, config: ModelConfig) -> str:
     import attrs
 
-    from core.utils.strict_json import dumps
+    from core.runs.strict_json import dumps
 
     everywhere = {name: str(value) for name, value in attrs.asdict(resolved.global_config).items()}
     asked_for = {
@@ -84,7 +84,7 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
     from core.diffusion.model import Denoiser
     from core.diffusion.placeholder import placeholder_notice
     from core.diffusion.train import train_diffusion_model
-    from core.utils import engines
+    from core.meter import engines
     from core.utils.signals import StopSignals
     from core.utils.utils import create_experiment_subdir, generate_run_id
 

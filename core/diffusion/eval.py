@@ -11,10 +11,10 @@ import attrs
 from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.checkpoints import EMA_WEIGHTS, load_checkpoint
 from core.diffusion.devices import choose_device
 from core.diffusion.evaluators.base import RunEvaluator, Settings, as_trained, is_denoiser
-from core.utils.result_log import finish_evaluation, start_evaluation
+from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
+from core.runs.result_log import finish_evaluation, start_evaluation
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, log_record
 from core.utils.utils import Timer
 

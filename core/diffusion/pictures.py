@@ -14,7 +14,7 @@ from torch import Tensor
 from core.config.config import ModelConfig
 from core.diffusion.model import Denoiser
 from core.diffusion.sampling import generate
-from core.utils.files import write_atomic
+from core.runs.files import write_atomic
 
 GAP = 1
 SMALLEST_TILE = 48

@@ -14,20 +14,20 @@ from torch import Tensor, nn
 
 from core import plugins
 from core.config.config import ModelConfig
-from core.diffusion.checkpoints import load_checkpoint
-from core.diffusion.curve import log_epoch, wall_time_until
-from core.diffusion.data import TRAIN, Batches, ImageData, load_data, standard_deviation
+from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data, standard_deviation
 from core.diffusion.devices import choose_device
 from core.diffusion.evaluators.base import as_trained
 from core.diffusion.model import Denoiser, denoising_losses, draw_sigmas
 from core.diffusion.pictures import save_sample_grid
 from core.diffusion.placeholder import dummy_record, placeholder_notice
-from core.diffusion.random_state import seeded
-from core.diffusion.state import TrainingState
-from core.utils.environment import save_environment
-from core.utils.result_log import TRAINING
+from core.diffusion.training.checkpoints import load_checkpoint
+from core.diffusion.training.curve import log_epoch, wall_time_until
+from core.diffusion.training.random_state import seeded
+from core.diffusion.training.state import TrainingState
+from core.runs.directory import RunStatus, run_status
+from core.runs.environment import save_environment
+from core.runs.result_log import TRAINING
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
-from core.utils.runs import RunStatus, run_status
 from core.utils.utils import Timer, save_config_to_json
 
 Progress = Callable[[int, int, str], None]

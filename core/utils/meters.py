@@ -6,11 +6,11 @@ import operator
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from core.utils import engines, rounding
-from core.utils.intake import Intake
-from core.utils.measure import Measure
-from core.utils.meter_state import POLICIES, from_state, to_state
-from core.utils.reduce import all_reduce
+from core.meter import engines, rounding
+from core.meter.intake import Intake
+from core.meter.measure import Measure
+from core.meter.reduce import all_reduce
+from core.meter.state import POLICIES, from_state, to_state
 
 if TYPE_CHECKING:
     from core.utils.results import ScalarResult

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from core.utils.files import append_json_line
+from core.runs.files import append_json_line
 from core.utils.formatting import format_duration, format_mean_error
 from core.utils.output import say
 
@@ -258,7 +258,7 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
     Raises:
         OSError: The record could not be saved; it has been printed all the same.
     """
-    from core.utils.serialise import unstructure
+    from core.runs.serialise import unstructure
 
     try:
         if save:

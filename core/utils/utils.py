@@ -20,7 +20,7 @@ import attrs
 from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
 from core.config.load import CONFIG_SCHEMA
-from core.utils.files import sync_directory, write_json
+from core.runs.files import sync_directory, write_json
 from core.utils.formatting import format_duration
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ def compare(
     if len(specs) < 2:
         raise ConfigError("compare needs A and B, such as: compare model=mlp model=unet, or two runs.")
     _check(detect, level, metrics)
-    from results.comparison import compare_groups
+    from results.comparison.comparison import compare_groups
     from results.run_files import without_garbage_collection
     from results.selection import select_group
 
@@ -62,11 +62,11 @@ def compare(
         if detect is not None and len({one.metadata for one in comparisons}) > 1:
             raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
         if style == "json":
-            from results.comparison_json import comparisons_json
+            from results.comparison.json_form import comparisons_json
 
             click.echo(comparisons_json(comparisons, refused, detect))
         else:
-            from results.comparison_text import comparisons_text
+            from results.comparison.text import comparisons_text
 
             click.echo(comparisons_text(comparisons, refused, detect))
         report_faults([fault for group in groups for run in group.runs for fault in run.faults])

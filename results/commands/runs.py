@@ -65,9 +65,9 @@ def list_(
     experiments_dir: str | None,
 ) -> None:
     """List runs: id, model, seed, status and main results with their error within the run."""
-    from results.listing import list_runs, listed_fields, sort_runs
     from results.measures import choose_measures
     from results.run_files import without_garbage_collection
+    from results.tables.listing import list_runs, listed_fields, sort_runs
 
     with without_garbage_collection():
         database = open_database(experiments_dir, where)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from core.config.errors import ConfigError
-from core.utils.runs import resolve_run
+from core.runs.directory import resolve_run
 from results.database import ResultsDatabase
 from results.run import Run
 from results.run_files import Fault
@@ -97,7 +97,7 @@ def report_faults(faults: Sequence[Fault]) -> None:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole and say so; ConfigError where it cannot be written."""
-    from core.utils.files import write_atomic
+    from core.runs.files import write_atomic
 
     try:
         write_atomic(path, content)

@@ -21,7 +21,7 @@ from results.commands.shared import (
 
 if TYPE_CHECKING:
     from results.provenance import Provenance
-    from results.table import Table
+    from results.tables.table import Table
 
 N_MEASURES = 4
 STYLES = ["text", "markdown", "latex", "csv", "json"]
@@ -67,8 +67,8 @@ def table(
     from results.groups import group_runs
     from results.measures import choose_measures
     from results.run_files import without_garbage_collection
-    from results.table import make_table, sort_groups
-    from results.table_formats import FORMATS
+    from results.tables.formats import FORMATS
+    from results.tables.table import make_table, sort_groups
 
     with without_garbage_collection():
         database = open_database(experiments_dir, where).read()
@@ -87,7 +87,7 @@ def table(
 
 
 def _style(style: str | None, path: Path | None) -> str:
-    from results.table_formats import SUFFIXES
+    from results.tables.formats import SUFFIXES
 
     if style or path is None:
         return style or "text"

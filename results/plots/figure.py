@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config.errors import ConfigError
-from core.utils.files import write_atomic
-from results.labels import printable
+from core.runs.files import write_atomic
 from results.provenance import Provenance
+from results.text.labels import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

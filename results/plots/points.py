@@ -10,8 +10,8 @@ from attrs import frozen
 from core.config.errors import ConfigError, unknown_name
 from core.utils.results import ResultMetadata
 from results.groups import SEED, Group, OverRuns, described
-from results.labels import differing, is_time, measure_labels, printable, spell
 from results.plots.figure import finish, new_figure, plain, styles
+from results.text.labels import differing, is_time, measure_labels, printable, spell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from attrs import frozen
 
-from results.escaping import html_text
+from results.text.escaping import html_text
 
 
 @frozen

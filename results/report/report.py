@@ -8,12 +8,12 @@ from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
 from results.database import ResultsDatabase
 from results.groups import group_runs
-from results.labels import printable
 from results.provenance import provenance
 from results.report import sections
 from results.report.html import element, page
 from results.report.style import STYLE
-from results.table import make_table
+from results.tables.table import make_table
+from results.text.labels import printable
 
 
 def make_report(

@@ -9,12 +9,12 @@ from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
 from results.curve import curve_names
 from results.groups import SEED, Group, described
-from results.labels import count, printable, spell
 from results.plots.figure import MOST_LINES
 from results.report.html import Cell, Html, element, picture, table
 from results.run import Run
 from results.run_files import Fault
-from results.table import Table, runs_text, short_error, varying
+from results.tables.table import Table, runs_text, short_error, varying
+from results.text.labels import count, printable, spell
 
 MOST_ROWS = 200
 MOST_CURVES = 6

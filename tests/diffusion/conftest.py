@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from core.config.config import ModelConfig
-from core.diffusion.checkpoints import checkpoint_path
-from core.diffusion.configs import MLPConfig
+from core.diffusion.models.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
-from core.utils.files import read_json_lines
+from core.diffusion.training.checkpoints import checkpoint_path
+from core.runs.files import read_json_lines
 
 torch.set_num_threads(
     1

@@ -15,9 +15,8 @@ from PIL import Image
 from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.checkpoints import CheckpointError, load_denoiser
-from core.diffusion.data import HELD_OUT, TRAIN
-from core.diffusion.datasets import digits
+from core.diffusion.datasets.base import HELD_OUT, TRAIN
+from core.diffusion.datasets.packaged import digits
 from core.diffusion.eval import Evaluator
 from core.diffusion.evaluators import denoising, nearest
 from core.diffusion.evaluators.base import RunEvaluator
@@ -27,7 +26,8 @@ from core.diffusion.evaluators.sampling import SamplingEvaluator
 from core.diffusion.noise import Purpose, SampleNoise
 from core.diffusion.sampling import Samples, generate
 from core.diffusion.train import train_diffusion_model
-from core.utils.result_log import read_result_log
+from core.diffusion.training.checkpoints import CheckpointError, load_denoiser
+from core.runs.result_log import read_result_log
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
 
 CPU = torch.device("cpu")

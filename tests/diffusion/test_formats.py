@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from core import plugins
-from core.diffusion.configs import MLPConfig
 from core.diffusion.eval import Evaluator
+from core.diffusion.models.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
-from core.utils.files import read_json_lines
-from core.utils.result_log import read_result_log
-from core.utils.runs import run_status
+from core.runs.directory import run_status
+from core.runs.files import read_json_lines
+from core.runs.result_log import read_result_log
 from results.database import ResultsDatabase
 
 RUN = Path(__file__).parents[1] / "data" / "run-1"

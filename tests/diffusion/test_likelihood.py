@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from core.config.config import ModelConfig
-from core.diffusion.configs import MLPConfig
+from core.diffusion.datasets.gaussians import MixtureDenoiser, eight_gaussians, gaussians
 from core.diffusion.eval import Evaluator
 from core.diffusion.evaluators.likelihood import LikelihoodEvaluator
-from core.diffusion.gaussians import MixtureDenoiser, eight_gaussians, gaussians
 from core.diffusion.likelihood import exact_trace, hutchinson_trace, log_density, log_share_of_level, normal_log_density
+from core.diffusion.models.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
 
 

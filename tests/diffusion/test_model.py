@@ -8,8 +8,6 @@ import pytest
 import torch
 
 from core.config.config import ModelConfig
-from core.diffusion.configs import MLPConfig
-from core.diffusion.mlp import MLP
 from core.diffusion.model import (
     Denoiser,
     Identity,
@@ -20,6 +18,8 @@ from core.diffusion.model import (
     loss_weight,
     precondition,
 )
+from core.diffusion.models.configs import MLPConfig
+from core.diffusion.models.mlp import MLP
 
 CONFIG = MLPConfig(model="mlp", hidden_layer_sizes=(16, 16, 24), data_shape=(1, 4, 4), n_classes=3, sigma_data=0.5)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.diffusion.noise import Purpose, SampleNoise
-from core.diffusion.random_state import random_states, seeded, set_random_states
+from core.diffusion.training.random_state import random_states, seeded, set_random_states
 
 CPU = torch.device("cpu")
 

@@ -15,14 +15,14 @@ from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion import train as training
-from core.diffusion.checkpoints import CheckpointError, checkpoint_path
-from core.diffusion.configs import MLPConfig
-from core.diffusion.curve import TrainingDivergedError
 from core.diffusion.model import Denoiser, Identity
+from core.diffusion.models.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
-from core.utils.files import read_json_lines
-from core.utils.result_log import read_result_log
-from core.utils.runs import run_status
+from core.diffusion.training.checkpoints import CheckpointError, checkpoint_path
+from core.diffusion.training.curve import TrainingDivergedError
+from core.runs.directory import run_status
+from core.runs.files import read_json_lines
+from core.runs.result_log import read_result_log
 from core.utils.signals import RunInterrupted
 
 Curve = Callable[[Path], dict[int, dict[str, Any]]]

@@ -24,10 +24,10 @@ from results.database import ResultsDatabase
 from results.describe import describe_difference, describe_run
 from results.export import to_csv, to_json
 from results.groups import group_runs
-from results.labels import printable
-from results.listing import list_runs, listed_fields
-from results.table import make_table
-from results.table_formats import FORMATS
+from results.tables.formats import FORMATS
+from results.tables.listing import list_runs, listed_fields
+from results.tables.table import make_table
+from results.text.labels import printable
 
 scalars = one_of(none(), booleans(), integers(), floats(allow_nan=False, allow_infinity=False), text(max_size=5))
 anything = recursive(

@@ -12,7 +12,7 @@ from made_runs import ACCURACY, LOSS, MakeRun
 from core.utils.results import ScalarResult
 from results.database import ResultsDatabase
 from results.groups import group_runs
-from results.statistics import summarise, t_interval
+from results.statistics.intervals import summarise, t_interval
 
 
 @given(values=lists(floats(-1e6, 1e6), max_size=6))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import floats, integers, lists, none, sampled_from, text, tuples
 
-from core.utils.files import append_json_line
-from core.utils.result_log import EVALUATION_SCHEMA, finish_evaluation, read_result_log
+from core.runs.files import append_json_line
+from core.runs.result_log import EVALUATION_SCHEMA, finish_evaluation, read_result_log
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
 from results import run_files
 from results.run_files import Fault, read_file, read_measures, read_object, without_garbage_collection

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from made_runs import LOSS, MakeRun, log_curve
 
-from core.utils.files import append_json_line
+from core.runs.files import append_json_line
 from results.curve import curve_names, group_curves, read_curve
 from results.database import ResultsDatabase
 from results.groups import group_runs

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from meter_reference import ENGINES, check, exact_mean, exact_variance, is_root, same, to_double
 
-from core.utils import python_engine
+from core.meter import python_engine
 from core.utils.meters import Meter
 from core.utils.results import ScalarResult
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.utils import strict_json
+from core.runs import strict_json
+from core.runs.serialise import UnknownFieldWarning, structure, unstructure
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult, log_record
-from core.utils.serialise import UnknownFieldWarning, structure, unstructure
 
 LOSS = ResultMetadata("loss", n_steps=18, unit="image", protocol={"split": "held_out", "draws": 4})
 RECORD = ResultRecord(LOSS, ScalarResult(0.12345, 0.0012, 360))

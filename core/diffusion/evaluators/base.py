@@ -12,9 +12,9 @@ from attrs import frozen
 
 from core import plugins
 from core.config.config import ModelConfig
-from core.diffusion.checkpoints import EMA_WEIGHTS, load_denoiser
 from core.diffusion.devices import choose_device
 from core.diffusion.model import Denoiser
+from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_denoiser
 from core.utils.results import ResultCollection, ResultMetadata
 
 

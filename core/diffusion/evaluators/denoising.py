@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from core.diffusion.data import HELD_OUT, Batches, load_data
+from core.diffusion.datasets.base import HELD_OUT, Batches, load_data
 from core.diffusion.evaluators.base import RunEvaluator
-from core.diffusion.evaluators.values import save_values
 from core.diffusion.model import Denoiser, denoising_losses
 from core.diffusion.noise import Purpose, SampleNoise
+from core.runs.sample_values import save_values
 from core.utils.meters import Meter
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord
 

@@ -9,9 +9,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from core.diffusion.data import HELD_OUT, Batches, ImageData, load_data
+from core.diffusion.datasets.base import HELD_OUT, Batches, ImageData, load_data
 from core.diffusion.evaluators.base import RunEvaluator
-from core.diffusion.evaluators.values import save_values
 from core.diffusion.likelihood import (
     exact_trace,
     hutchinson_trace,
@@ -21,6 +20,7 @@ from core.diffusion.likelihood import (
 )
 from core.diffusion.noise import Purpose, SampleNoise
 from core.diffusion.sampling import bind
+from core.runs.sample_values import save_values
 from core.utils.meters import Meter
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar
 

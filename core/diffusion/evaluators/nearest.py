@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.data import HELD_OUT, TRAIN, Batches, ImageData, load_data
+from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, ImageData, load_data
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.features import feature_space, features
 from core.diffusion.sampling import churn, generate

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.checkpoints import EMA_WEIGHTS
-from core.diffusion.data import HELD_OUT, TRAIN, Batches, ImageData, load_data
+from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, ImageData, load_data
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.features import feature_space, features
 from core.diffusion.frechet import N_GROUPS, FrechetReference, GroupedMoments
 from core.diffusion.pictures import can_be_shown, n_columns, save_grid
 from core.diffusion.sampling import churn, generate
+from core.diffusion.training.checkpoints import EMA_WEIGHTS
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar
 
 GRID_ROWS = 10

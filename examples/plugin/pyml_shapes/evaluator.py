@@ -3,7 +3,7 @@
 import torch
 
 from core.config.config import ModelConfig
-from core.diffusion.data import TRAIN, Batches, load_data
+from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.sampling import generate
 from core.utils.meters import Meter

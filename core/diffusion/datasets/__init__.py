@@ -1,0 +1,1 @@
+"""The data sets in the box, one module each."""

@@ -1,0 +1,157 @@
+"""What a data set must offer, its split into training and held-out images, and its batches."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from core.config.config import ModelConfig
+from core.diffusion.training.random_state import seeded
+from core.plugins import DATASETS, load
+from core.utils.meters import Meter
+
+TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
+HELD_OUT_SHARE = 0.2
+
+
+@runtime_checkable
+class ImageData(Protocol):
+    """A data set as the trainer sees it; ``x`` is float32, scaled to [-1, 1], and ``label`` an integer (0 if none).
+
+    Attributes:
+        data_shape: Shape of one x: ``(channels, height, width)``, or ``(n_values,)``.
+        n_classes: Number of classes; 0 for data without labels.
+    """
+
+    data_shape: tuple[int, ...]
+    n_classes: int
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """Return ``(x, label)``."""
+        ...
+
+
+class InMemory(TensorDataset):
+    """Images and labels held as two tensors, from which a batch is one indexing operation.
+
+    Args:
+        images: float32, scaled to [-1, 1], or uint8, which is scaled so when it is taken and needs a quarter of the
+            memory.
+        labels: int64, shape ``(n,)``.
+        n_classes: Number of classes; 0 for data without labels.
+        n_levels: How many values a pixel can take, evenly from -1 to 1; 0 if it is not quantised. Of uint8 it is 256.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, n_classes: int, n_levels: int = 0) -> None:
+        super().__init__(images, labels)
+        self.data_shape = tuple(images.shape[1:])
+        self.n_classes = n_classes
+        self.n_levels = 256 if images.dtype == torch.uint8 else n_levels
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        images, labels = self.tensors
+        return scaled(images[index]), labels[index]
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Return uint8 images scaled from 0..255 to [-1, 1], as float32; others as they are."""
+    return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images
+
+
+def check_split(split: str) -> None:
+    """Raise ValueError unless the split is one of the two."""
+    if split not in SPLITS:
+        raise ValueError(f"split: got {split!r}; accepted: {TRAIN!r} or {HELD_OUT!r}")
+
+
+def split_indices(labels: NDArray[Any], split: str, split_seed: int) -> NDArray[np.int64]:
+    """Return the indices of one split, in order: of every class a fifth, drawn by ``split_seed``, is held out.
+
+    NumPy's RandomState is used because its stream is guaranteed never to change.
+    """
+    check_split(split)
+    random = np.random.RandomState(split_seed)
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        held_out[members[: round(HELD_OUT_SHARE * len(members))]] = True
+    return np.flatnonzero(held_out if split == HELD_OUT else ~held_out)
+
+
+def load_data(config: ModelConfig, split: str) -> ImageData:
+    """Return one split of the config's data set, checked on its first image.
+
+    Raises:
+        ConfigError: There is no such data set.
+        PluginError: It cannot be imported.
+        ValueError: It is empty, or not what a data set must be.
+    """
+    with seeded(config.split_seed, torch.device("cpu")):  # for data sets that draw from the global generators
+        data = load(DATASETS, config.dataset)(config, split)
+    where = f"data set {config.dataset!r}, split {split!r}"
+    if not isinstance(data, ImageData):
+        raise ValueError(f"{where}: got a {type(data).__name__}; it needs data_shape, n_classes and a length")
+    if len(data) == 0:
+        raise ValueError(f"{where}: holds no images")
+    image = data[0][0]
+    if not isinstance(image, Tensor) or image.dtype != torch.float32 or tuple(image.shape) != tuple(data.data_shape):
+        came = f"{image.dtype} of shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        raise ValueError(f"{where}: x is {came}; accepted: float32 of shape data_shape = {tuple(data.data_shape)}")
+    return data
+
+
+class Batches:
+    """Picks batches from a data set by index: at once where it is held in memory, else image by image.
+
+    Args:
+        data: The data set.
+        device: Where batches go; images held in memory are moved there once.
+    """
+
+    def __init__(self, data: ImageData, device: torch.device) -> None:
+        self._data = data
+        self._device = device
+        self._in_memory = tuple(t.to(device) for t in data.tensors) if isinstance(data, InMemory) else None
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return images and labels on the device, None for data without classes; ``indices`` is int64, on the CPU."""
+        if self._in_memory is not None:
+            images, labels = (tensor[indices.to(self._device)] for tensor in self._in_memory)
+            images = scaled(images)
+        else:
+            pairs = [self._data[index] for index in indices.tolist()]
+            images = torch.stack([x for x, *_ in pairs]).to(self._device)
+            labels = torch.tensor([int(label) for _, label, *_ in pairs], device=self._device)
+        return images, labels if self._data.n_classes else None
+
+
+def standard_deviation(data: ImageData) -> float:
+    """Return the standard deviation of all values of the data set, to three digits: EDM's sigma_data.
+
+    Exactly summed, and rounded, so that every machine gets the same number; of a data set that is not held in memory
+    10,000 images, evenly spaced, speak for all.
+
+    Raises:
+        ValueError: All values are equal, or some are not finite.
+    """
+    meter = Meter("value")
+    if isinstance(data, InMemory):
+        for images in torch.split(data.tensors[0], 1000):
+            meter.update(value=scaled(images))
+    else:
+        for index in range(0, len(data), math.ceil(len(data) / 10_000)):
+            meter.update(value=data[index][0])
+    deviation = meter.std("value")
+    if not deviation > 0 or not math.isfinite(deviation):
+        raise ValueError(f"the data's standard deviation is {deviation}; accepted: finite values, not all equal")
+    return float(f"{deviation:.3g}")

@@ -1,0 +1,63 @@
+"""A multilayer perceptron as a denoiser: enough for small images, and quick to train on a CPU."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.config.config import ModelConfig
+from core.diffusion.model import Denoiser
+from core.diffusion.models.conditioning import Conditioning
+from core.diffusion.models.configs import MLPConfig
+
+
+class Layer(nn.Module):
+    """A linear layer, normalised, scaled and shifted by the conditioning; residual where the width stays."""
+
+    def __init__(self, n_in: int, n_out: int, embedding_size: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_in, n_out)
+        self.norm = nn.LayerNorm(n_out)
+        self.modulation = nn.Linear(embedding_size, 2 * n_out)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+        self.dropout = nn.Dropout(dropout)
+        self.is_residual = n_in == n_out
+
+    def forward(self, hidden: Tensor, conditioning: Tensor) -> Tensor:
+        """Return shape ``(N, n_out)``."""
+        scale, shift = self.modulation(conditioning).chunk(2, dim=1)
+        update: Tensor = self.dropout(functional.silu(self.norm(self.linear(hidden)) * (1 + scale) + shift))
+        return hidden + update if self.is_residual else update
+
+
+class MLP(Denoiser):
+    """Hidden layers of ``hidden_layer_sizes`` units on the flattened image, told noise level and class.
+
+    The last layer starts at 0: an untrained model is exactly its preconditioning, and its loss about 1.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        own = config if isinstance(config, MLPConfig) else MLPConfig()
+        n_values = math.prod(self.data_shape)
+        widths = [n_values, *config.hidden_layer_sizes]
+        self.conditioning = Conditioning(own.embedding_size, self.n_classes if own.class_conditional else 0)
+        self.layers = nn.ModuleList(
+            Layer(n_in, n_out, own.embedding_size, own.dropout) for n_in, n_out in itertools.pairwise(widths)
+        )
+        self.out = nn.Linear(widths[-1], n_values)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
+        """Return F, the shape of ``scaled``; see Denoiser."""
+        conditioning = self.conditioning(c_noise, labels)
+        hidden = scaled.flatten(1)
+        for layer in self.layers:
+            hidden = layer(hidden, conditioning)
+        raw: Tensor = self.out(hidden)
+        return raw.reshape(scaled.shape)

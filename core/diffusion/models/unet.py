@@ -1,0 +1,145 @@
+"""A compact convolutional U-Net as a denoiser, in the manner of DDPM++ and EDM."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.config.config import ModelConfig
+from core.config.errors import ConfigError
+from core.diffusion.model import Denoiser
+from core.diffusion.models.conditioning import Conditioning
+from core.diffusion.models.configs import UNetConfig
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Return a group norm with groups of at least 4 channels, at most 32 groups, as in EDM."""
+    return nn.GroupNorm(math.gcd(min(32, max(1, channels // 4)), channels), channels)
+
+
+def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """Start a layer at 0, so that its branch adds nothing until it has learnt something."""
+    nn.init.zeros_(layer.weight)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """Two normalised 3×3 convolutions beside a shortcut; the conditioning scales and shifts between them."""
+
+    def __init__(self, n_in: int, n_out: int, embedding_size: int, dropout: float) -> None:
+        super().__init__()
+        self.norm_in, self.conv_in = group_norm(n_in), nn.Conv2d(n_in, n_out, 3, padding=1)
+        self.modulation = nn.Linear(embedding_size, 2 * n_out)
+        self.norm_out, self.conv_out = group_norm(n_out), zeroed(nn.Conv2d(n_out, n_out, 3, padding=1))
+        self.dropout = nn.Dropout(dropout)
+        self.shortcut = nn.Identity() if n_in == n_out else nn.Conv2d(n_in, n_out, 1)
+
+    def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
+        """Return shape ``(N, n_out, height, width)``."""
+        hidden = self.conv_in(functional.silu(self.norm_in(x)))
+        scale, shift = self.modulation(conditioning)[:, :, None, None].chunk(2, dim=1)
+        hidden = functional.silu(self.norm_out(hidden) * (1 + scale) + shift)
+        update: Tensor = self.conv_out(self.dropout(hidden))
+        shortcut: Tensor = self.shortcut(x)
+        return (shortcut + update) * math.sqrt(0.5)
+
+
+class Attention(nn.Module):
+    """Self-attention over all places of an image, beside a shortcut."""
+
+    HEAD_CHANNELS = 32
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.n_heads = max(1, channels // self.HEAD_CHANNELS)
+        self.norm = group_norm(channels)
+        self.query_key_value = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the shape of ``x``."""
+        n, channels, height, width = x.shape
+        heads = self.query_key_value(self.norm(x)).reshape(n, 3, self.n_heads, channels // self.n_heads, -1)
+        query, key, value = heads.transpose(-1, -2).unbind(1)
+        attended = functional.scaled_dot_product_attention(query, key, value).transpose(-1, -2)
+        update: Tensor = self.out(attended.reshape(n, channels, height, width))
+        return (x + update) * math.sqrt(0.5)
+
+
+class UNet(Denoiser):
+    """Residual blocks at falling, then rising resolution, each of the latter seeing its counterpart's output.
+
+    Attention works at the lowest resolution. Every branch starts at 0, so an untrained model is exactly its
+    preconditioning, and its loss about 1.
+
+    Source: Song et al. 2021, arXiv:2011.13456 (DDPM++), and NVlabs/edm, networks.py (SongUNet), made smaller: pooling
+    and repetition change the resolution, and each level's blocks are as many on the way up as on the way down.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        own = config if isinstance(config, UNetConfig) else UNetConfig()
+        channels = check_shape(self.data_shape, own)
+        embedding, dropout, n_blocks = own.embedding_size, own.dropout, own.blocks_per_level
+        widths = [own.channels * factor for factor in own.channel_multipliers]
+        self.conditioning = Conditioning(embedding, self.n_classes if own.class_conditional else 0)
+        self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        previous = widths[0]
+        for width in widths:
+            ins = [previous] + [width] * (n_blocks - 1)
+            self.down.append(nn.ModuleList(ResidualBlock(n_in, width, embedding, dropout) for n_in in ins))
+            previous = width
+        self.middle_in = ResidualBlock(previous, previous, embedding, dropout)
+        self.attention = Attention(previous)
+        self.middle_out = ResidualBlock(previous, previous, embedding, dropout)
+        for width in reversed(widths):
+            ins = [previous + width] + [2 * width] * (n_blocks - 1)
+            self.up.append(nn.ModuleList(ResidualBlock(n_in, width, embedding, dropout) for n_in in ins))
+            previous = width
+        self.norm, self.out = group_norm(previous), zeroed(nn.Conv2d(previous, channels, 3, padding=1))
+
+    def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
+        """Return F, the shape of ``scaled``; see Denoiser."""
+        conditioning = self.conditioning(c_noise, labels)
+        hidden, passed = self.stem(scaled), []
+        for level, blocks in enumerate(self.down):
+            if level:
+                hidden = functional.avg_pool2d(hidden, 2)
+            for block in blocks:  # type: ignore[attr-defined]
+                hidden = block(hidden, conditioning)
+                passed.append(hidden)
+        hidden = self.middle_in(hidden, conditioning)
+        hidden = self.middle_out(self.attention(hidden), conditioning)
+        for level, blocks in enumerate(self.up):
+            if level:
+                hidden = functional.interpolate(hidden, scale_factor=2.0)
+            for block in blocks:  # type: ignore[attr-defined]
+                hidden = block(torch.cat([hidden, passed.pop()], 1), conditioning)
+        raw: Tensor = self.out(functional.silu(self.norm(hidden)))
+        return raw
+
+
+def check_shape(data_shape: tuple[int, ...], config: UNetConfig) -> int:
+    """Return the number of channels of images that the U-Net can take.
+
+    Raises:
+        ConfigError: The data are no images, or cannot be halved as often as there are levels.
+    """
+    times = len(config.channel_multipliers) - 1
+    if len(data_shape) != 3:
+        raise ConfigError(
+            f"model 'unet': data of shape {data_shape}; accepted: images. For other data try --model mlp."
+        )
+    channels, height, width = data_shape
+    if height % 2**times or width % 2**times:
+        raise ConfigError(
+            f"channel_multipliers: {len(config.channel_multipliers)} levels halve an image {times} times, which "
+            f"{height}×{width} does not allow. Give fewer."
+        )
+    return channels

@@ -1,0 +1,1 @@
+"""What training changes and keeps: its state, checkpoints, the average of the weights, the curve."""

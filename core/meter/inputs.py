@@ -1,0 +1,222 @@
+"""What a meter takes, brought to a few plain forms at its exact value; everything else refused with a way out."""
+
+import array
+import datetime
+import decimal
+import fractions
+import operator
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.meter.exact import BFLOAT16, scalar
+
+if TYPE_CHECKING:
+    import torch
+
+INTEGER_BITS = 1024  #: Integers are taken below 2**1024, where doubles end.
+MOST_SAMPLES = 2**53  #: The largest ``n`` of one update.
+
+_EXACT_AS_FLOAT = 2**53
+_ACCEPTED = "a real number, or an array, tensor or list of real numbers"
+_INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_TENSOR_DTYPES = ["bfloat16", "float16", "float32", "float64", "bool", *_INTEGERS]
+
+
+@dataclass(frozen=True, slots=True)
+class OnDevice:
+    """A CUDA tensor whose values have yet to come to the host."""
+
+    tensor: "torch.Tensor"
+
+
+#: A float; an int that is no double; a list of such; a flat, aligned, native array of one of the dtypes of
+#: :func:`core.meter.exact.measure_array`; or a tensor that waits on its device.
+Standard: TypeAlias = float | int | list[float | int] | NDArray[Any] | OnDevice
+
+
+def standard(name: str, value: object) -> Standard:
+    """Return ``value`` in one of the plain forms, unchanged in value.
+
+    Args:
+        name: The measure, for messages.
+        value: What came.
+
+    Raises:
+        TypeError: ``value`` is no real number and no collection of them.
+        ValueError: It is an integer of 1024 bits or more.
+    """
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, int):
+        return _integer(name, value)
+    if isinstance(value, np.ndarray | np.generic):
+        return _from_numpy(name, value)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return _from_tensor(name, value)
+    if isinstance(value, list | tuple):
+        return _from_list(name, value)
+    if isinstance(value, memoryview) or (isinstance(value, array.array) and value.typecode not in "uw"):
+        return _from_numpy(name, np.asarray(value))
+    if hasattr(value, "__array__") and not isinstance(value, type):
+        return _from_array_like(name, value)
+    raise refusal(name, _kind(value), _way_out(value))
+
+
+def weight(n: object, names: Iterable[str]) -> int:
+    """Return ``n``, the number of samples behind each value of an update, as an int.
+
+    Raises:
+        TypeError: ``n`` is no integer.
+        ValueError: ``n`` is below 1 or above 2**53.
+    """
+    try:
+        if isinstance(n, bool | np.bool_):
+            raise TypeError
+        w = operator.index(n)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"{_listed(names)}: got n={n!r} ({type(n).__name__}); "
+            "accepted: a positive integer, the number of samples that each value is the mean of"
+        ) from None
+    if not 1 <= w <= MOST_SAMPLES:
+        raise ValueError(f"{_listed(names)}: got n={w}; accepted: from 1 to 2**53")
+    return w
+
+
+def refusal(name: str, came: str, way_out: str = "") -> TypeError:
+    """Build the one message for a value of a kind that meters do not take."""
+    return TypeError(f"{name}: got {came}; accepted: {_ACCEPTED}{'; ' + way_out if way_out else ''}")
+
+
+def _integer(name: str, value: int) -> float | int:
+    value = int(value)
+    if -_EXACT_AS_FLOAT <= value <= _EXACT_AS_FLOAT:
+        return float(value)
+    if value.bit_length() > INTEGER_BITS:
+        raise ValueError(f"{name}: got an integer of {value.bit_length()} bits; accepted: below 2**{INTEGER_BITS}")
+    return value
+
+
+def _from_numpy(name: str, value: "NDArray[Any] | np.generic") -> Standard:
+    if isinstance(value, np.ma.MaskedArray):
+        raise refusal(name, "a masked array", "pass x.compressed(), or x.filled(nan) with nan_policy='omit'")
+    flat = np.asarray(value)
+    dtype = flat.dtype
+    if dtype.kind not in "biuf" or dtype.char == "g":
+        shape = f" of shape {flat.shape}" if flat.ndim else ""
+        raise refusal(name, f"{_with_article(type(value).__name__)} of dtype {dtype}{shape}", _DTYPE_WAYS[dtype.kind])
+    return _plain(name, flat)
+
+
+def _plain(name: str, values: NDArray[Any]) -> Standard:
+    """Return a 0-d array as a scalar, any other flat, in memory order where that saves the copy."""
+    native = values.dtype if values.dtype == BFLOAT16 else values.dtype.newbyteorder("=")
+    if not values.ndim:
+        number = scalar(values.astype(native).reshape(1))
+        return number if isinstance(number, float) else _integer(name, number)
+    return np.require(values.ravel(order="K"), native, ["C", "A"])
+
+
+def _from_array_like(name: str, value: Any) -> Standard:
+    try:
+        converted = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as fault:  # such as of a device that leaves the copy to the caller
+        raise refusal(name, _kind(value), f"it does not convert to a NumPy array: {fault}") from fault
+    return _from_numpy(name, converted)
+
+
+def _from_tensor(name: str, tensor: "torch.Tensor") -> Standard:
+    import torch
+
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    way_out = None
+    if tensor.is_quantized:
+        way_out = "pass x.dequantize()"
+    elif tensor.is_meta:
+        way_out = "a meta tensor has no values: make it on a device that does"
+    elif tensor.is_nested or tensor.layout != torch.strided:
+        way_out = "pass x.to_dense(), or x.values() for the stored ones alone"
+    elif dtype not in _TENSOR_DTYPES:
+        way_out = "pass x.real, x.imag or x.abs()" if tensor.is_complex() else "convert it, as by x.float()"
+    if way_out is not None:
+        came = f"a tensor of {tensor.dtype}, layout {tensor.layout}, on {tensor.device}"
+        raise refusal(name, came, way_out)
+    values = tensor.detach()
+    if values.is_cuda:
+        return OnDevice(values)
+    values = values.cpu().resolve_neg()  # of a tensor in the CPU's memory, no copy
+    try:
+        if values.dtype == torch.bfloat16:
+            return _plain(name, values.view(torch.int16).numpy().view(BFLOAT16))
+        return _plain(name, values.numpy())
+    except RuntimeError as fault:  # a tensor without memory, such as inside torch.func.vmap
+        raise refusal(name, _kind(tensor), f"it does not convert to a NumPy array: {fault}") from fault
+
+
+def _from_list(name: str, items: "list[object] | tuple[object, ...]") -> Standard:
+    if {*map(type, items)} <= {float}:
+        return np.array(items, np.float64)
+    numbers = [_item(f"{name}[{i}]", item) for i, item in enumerate(items)]
+    if all(isinstance(number, float) for number in numbers):
+        return np.array(numbers, np.float64)
+    return numbers
+
+
+def _item(where: str, item: object) -> float | int:
+    number = standard(where, item)
+    if isinstance(number, float | int):
+        return number
+    raise TypeError(f"{where}: got {_kind(item)}; accepted in a list: numbers; join the items to one array or tensor")
+
+
+_DTYPE_WAYS = {
+    "c": "pass x.real, x.imag or abs(x)",
+    "f": "pass x.astype(float), which rounds",
+    "m": "divide by a unit, as x / numpy.timedelta64(1, 's')",
+    "M": "subtract a start and divide by a unit",
+    "O": "pass x.astype(float), if its items are numbers",
+    "S": "convert it, as by x.astype(float)",
+    "T": "convert it, as by x.astype(float)",
+    "U": "convert it, as by x.astype(float)",
+    "V": "pass its fields as measures of their own",
+}
+
+
+def _way_out(value: object) -> str:
+    """Return what to do with a value of a kind that is refused."""
+    match value:
+        case None:
+            return "leave the measure out of this call"
+        case str() | bytes() | bytearray():
+            return "convert it, as by float(x)"
+        case complex():
+            return "pass x.real, x.imag or abs(x)"
+        case decimal.Decimal() | fractions.Fraction():
+            return "pass float(x), which rounds"
+        case datetime.timedelta():
+            return "pass x.total_seconds()"
+        case datetime.date():
+            return "subtract a start and pass .total_seconds()"
+        case dict():
+            return "give each entry a name of its own"
+    if type(value).__module__.startswith("scipy.sparse"):
+        return "pass x.toarray(), or x.data for the stored ones alone"
+    return "pass list(x)" if isinstance(value, Iterable) else "convert it, as by float(x)"
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"{_with_article(type(value).__name__)}"
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(str, names)) or "update"

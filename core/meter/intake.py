@@ -1,0 +1,128 @@
+"""Intake: the way into a meter for all but plain floats, the same for both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config.errors import nearest
+from core.meter.inputs import OnDevice, Standard, standard, weight
+from core.meter.measure import COUNT_BITS, Measure, of_float, of_integer
+from core.meter.transfers import Transfers
+
+#: What an engine adds: one float, an array (see ``core.meter.exact.measure_array``), or observations given as a state.
+Plain: TypeAlias = float | NDArray[Any] | Measure
+
+
+class Intake:
+    """Checks an update's names, values and ``n`` before anything changes; starts the copies of CUDA tensors.
+
+    Attributes:
+        declared: The names that the meter takes, none others; empty when any name may come.
+        refuses_nan: Whether a NaN is an error.
+        transfers: The updates whose values are on their way from a device.
+    """
+
+    __slots__ = ("declared", "refuses_nan", "transfers")
+
+    def __init__(self, declared: Iterable[str] = (), *, refuses_nan: bool = False) -> None:
+        self.declared = frozenset(declared)
+        self.refuses_nan = refuses_nan
+        self.transfers = Transfers()
+
+    def take(
+        self, measures: Mapping[str, object] | None, n: object, values: dict[str, object], fold: Callable[..., None]
+    ) -> tuple[dict[str, Plain], int] | None:
+        """Return an update's values in plain form and its weight, ready to be added.
+
+        Args:
+            measures: The update's mapping, if any.
+            n: Its ``n``.
+            values: Its keywords.
+            fold: The engine's ``update``. The answer None means that the update holds CUDA tensors, and goes through
+                ``fold`` once they have arrived.
+
+        Raises:
+            TypeError, ValueError, KeyError: A value, ``n`` or a name is none that the meter takes.
+        """
+        named = _named(measures, values)
+        for name in named:
+            self.check_name(name)
+        w = weight(n, named)
+        taken = {name: standard(name, value) for name, value in named.items()}
+        if w != 1:
+            for name, value in taken.items():
+                _check_is_scalar(name, value, w)
+        if any(isinstance(value, OnDevice) for value in taken.values()):
+            self.transfers.start(taken, w, fold)
+            return None
+        return {name: _plain(value, w) for name, value in taken.items()}, w
+
+    def check_name(self, name: object) -> None:
+        """Raise TypeError for a name that is no string, KeyError for one that was not declared."""
+        if not isinstance(name, str):
+            raise TypeError(f"{name!r}: got a measure's name of type {type(name).__name__}; accepted: str")
+        if self.declared and name not in self.declared:
+            raise unknown_measure(name, self.declared)
+
+
+def _plain(value: Standard, w: int) -> Plain:
+    if isinstance(value, float | np.ndarray):
+        return value
+    if isinstance(value, int):
+        return of_integer(value, w)
+    assert isinstance(value, list)  # an OnDevice has been seen to
+    total = Measure()
+    for item in value:
+        total = total.merge(of_float(item) if isinstance(item, float) else of_integer(item))
+    return total
+
+
+def unknown_measure(name: str, known: Iterable[str]) -> KeyError:
+    """Build the one message for a measure that a meter does not have."""
+    names = sorted(known)
+    listed = ", ".join(names) or "none yet"
+    return KeyError(f"unknown measure {name!r}.{nearest(name, names)} Known measures: {listed}.")
+
+
+def nan_refused(name: str, count: int) -> ValueError:
+    """Build the one message for NaN under ``nan_policy="raise"``."""
+    return ValueError(f"{name}: got {count:,} NaN, which nan_policy='raise' refuses; nothing was added")
+
+
+def check_capacity(name: str, *counts: int) -> None:
+    """Raise OverflowError where a measure's counts are beyond what both engines hold; only merging gets there."""
+    if max(counts) >> COUNT_BITS:
+        raise OverflowError(f"{name}: more than 2**{COUNT_BITS} samples; nothing was added")
+
+
+def _named(measures: Mapping[str, object] | None, values: dict[str, object]) -> dict[str, object]:
+    if measures is None:
+        return values
+    if not isinstance(measures, Mapping):
+        raise TypeError(
+            f"update: got a {type(measures).__name__} without a name; "
+            "accepted: name=value, or a mapping of names to values"
+        )
+    if twice := sorted(measures.keys() & values.keys()):
+        raise TypeError(f"{', '.join(twice)}: got a value by the mapping and one by keyword; accepted: one of them")
+    named = {**measures, **values}
+    return {str(name) if isinstance(name, str) else name: value for name, value in named.items()}  # no subclass of str
+
+
+def _check_is_scalar(name: str, value: Standard, w: int) -> None:
+    shape: tuple[int, ...] | None = None
+    if isinstance(value, np.ndarray):
+        shape = value.shape
+    elif isinstance(value, list):
+        shape = (len(value),)
+    elif isinstance(value, OnDevice) and value.tensor.ndim:
+        shape = tuple(value.tensor.shape)
+    if shape is not None:
+        raise ValueError(
+            f"{name}: got n={w} with an array ({np.prod(shape, dtype=int):,} values); each element of an array is one "
+            "observation of its own: drop n, or pass the mean as a scalar"
+        )

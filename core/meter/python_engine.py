@@ -1,0 +1,160 @@
+"""The Python engine: a meter's measures in Python integers, with the bits of the C++ engine.
+
+Plain floats, the common case, cost one ``list.extend`` a call; the list is bounded, and summed in NumPy when it is full
+or something is read. One extend by a list or tuple is atomic, so threads need a lock only where sums are written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from core.meter.exact import measure_array
+from core.meter.intake import Intake, Plain, check_capacity, nan_refused, unknown_measure
+from core.meter.measure import Measure, of_float
+
+MOST_PENDING = 2048  #: Plain floats kept before they are summed.
+
+_EMPTY = Measure()
+
+
+class PythonEngine:
+    """Exact sums of named measures; see :class:`core.meter.engines.Engine`."""
+
+    __slots__ = ("_intake", "_known", "_lock", "_measures", "_pending")
+
+    name = "python"
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._lock = threading.RLock()
+        self._measures: dict[str, Measure] = {}
+        self._pending: list[Any] = []  # name, value, name, value, ...
+        self._known = set(intake.declared)  # the measures that are here
+        self.clear()
+
+    def update(self, measures: Mapping[str, object] | None = None, /, *, n: object = 1, **values: object) -> None:
+        """Add one update of any kind, whole or not at all."""
+        taken = self._intake.take(measures, n, values, self.update)
+        if taken is None:
+            return
+        added = {name: _measure(value, taken[1]) for name, value in taken[0].items()}
+        if self._intake.refuses_nan:
+            for name, measure in added.items():
+                if measure.nan:
+                    raise nan_refused(name, measure.nan)
+        self._add(added)
+
+    def float_update(self) -> Callable[..., None]:
+        """Return :meth:`update` with a short way for floats of known measures; a closure's names cost the least."""
+        pending, known, general, settle = self._pending, self._known, self.update, self._settle
+        extend, flatten, one, takes_nan = pending.extend, chain.from_iterable, 1, not self._intake.refuses_nan
+
+        def update(measures: Mapping[str, object] | None = None, /, *, n: object = 1, **values: object) -> None:
+            if n is one and measures is None:
+                if len(values) == 1:
+                    name, value = item = values.popitem()
+                    if value.__class__ is float and name in known and (takes_nan or value == value):
+                        extend(item)
+                        if len(pending) >= 2 * MOST_PENDING:
+                            settle()
+                        return
+                    values[name] = value
+                else:
+                    for name, value in values.items():
+                        if value.__class__ is not float or name not in known or not (takes_nan or value == value):
+                            break
+                    else:
+                        extend([*flatten(values.items())])
+                        if len(pending) >= 2 * MOST_PENDING:
+                            settle()
+                        return
+            general(measures, n=n, **values)
+
+        return update
+
+    def names(self) -> list[str]:
+        """Return the measures' names: the declared ones, then the others as they came."""
+        self._settle()
+        return list(self._measures)
+
+    def measure(self, name: str) -> Measure:
+        """Return the state of one measure; KeyError if there is none of that name."""
+        self._settle()
+        try:
+            return self._measures[name]
+        except KeyError:
+            raise unknown_measure(name, self._measures) from None
+
+    def measures(self) -> dict[str, Measure]:
+        """Return the state of every measure by name, all of one moment."""
+        with self._lock:
+            self._settle()
+            return self._measures
+
+    def add(self, measures: Mapping[str, Measure]) -> None:
+        """Add observations given as states, all or none."""
+        for name in measures:
+            self._intake.check_name(name)
+        self._add(measures)
+
+    def merge(self, other: PythonEngine) -> None:
+        """Add the observations of another engine of this class, all or none."""
+        self.add(other.measures())
+
+    def clear(self) -> None:
+        """Forget all observations; declared measures stay, without any."""
+        with self._lock:
+            self._pending.clear()
+            self._known.intersection_update(self._intake.declared)
+            self._measures = dict.fromkeys(sorted(self._intake.declared), _EMPTY)
+
+    def _add(self, added: Mapping[str, Measure]) -> None:
+        with self._lock:
+            merged = {name: self._measures.get(name, _EMPTY).merge(measure) for name, measure in added.items()}
+            for name, measure in merged.items():
+                check_capacity(name, measure.n, measure.nan)
+            self._known.update(merged)
+            self._measures = {**self._measures, **merged}  # a new dict: what measures() gave stays as it is
+
+    def _settle(self) -> None:
+        """Sum the pending floats into the measures."""
+        if not self._pending:
+            return
+        with self._lock:
+            pending = self._pending[:]
+            if not pending:  # another thread was here before
+                return
+            columns: defaultdict[str, list[float]] = defaultdict(list)
+            names, values = pending[::2], pending[1::2]
+            if names.count(names[0]) == len(names):
+                columns[names[0]] = values
+            else:
+                for name, value in zip(names, values, strict=True):
+                    columns[name].append(value)
+            self._add({name: _measure_floats(column) for name, column in columns.items()})
+            del self._pending[: len(pending)]  # others may have extended it meanwhile
+
+
+_FEW = 12  #: Values for which NumPy costs more than it saves.
+
+
+def _measure_floats(values: list[float]) -> Measure:
+    if len(values) > _FEW:
+        return measure_array(np.array(values))
+    total = _EMPTY
+    for value in values:
+        total = total.merge(of_float(value))
+    return total
+
+
+def _measure(value: Plain, w: int) -> Measure:
+    """Return the state after one observation, the mean of ``w`` samples, or after an array of them."""
+    if isinstance(value, float):
+        return of_float(value, w)
+    return value if isinstance(value, Measure) else measure_array(value)

@@ -1,0 +1,81 @@
+"""The one rounding: exact state of a measure -> float64 read-outs, for both engines.
+
+Every read-out is a rational, or the square root of one, rounded once (to nearest, ties to even). CPython's
+``int / int`` does that; a square root goes through ``math.isqrt`` with enough bits and a sticky last one.
+"""
+
+import math
+
+from core.meter.float_bits import from_order
+from core.meter.measure import S1_BITS, Measure
+
+_SMALLEST_NORMAL = 2.0**-1022
+_ROOT_BITS = 64  #: Bits of a root before rounding: 53, one that tells a tie, and more than enough.
+
+
+def ratio(p: int, q: int) -> float:
+    """Return p / q (q > 0) rounded once; ±inf beyond the range; a zero is +0.0."""
+    try:
+        value = p / q
+    except OverflowError:
+        return math.inf if p > 0 else -math.inf
+    if p and abs(value) < _SMALLEST_NORMAL:  # flush-to-zero modes may have spoilt it: round in integers
+        units, rest = divmod(abs(p) << S1_BITS, q)
+        units += 2 * rest > q or (2 * rest == q and units & 1)
+        return from_order(units if p > 0 else -units)
+    return value
+
+
+def root(p: int, q: int, scale: int = 0) -> float:
+    """Return sqrt(p / q) / 2**scale (p >= 0, q > 0) rounded once."""
+    if p == 0:
+        return 0.0
+    shift = _ROOT_BITS - (p.bit_length() - q.bit_length()) // 2
+    p, q = (p << 2 * shift, q) if shift >= 0 else (p, q << -2 * shift)
+    square, rest = divmod(p, q)
+    r = math.isqrt(square)
+    sticky = 2 * r + bool(rest or r * r != square)
+    scale += shift + 1
+    return ratio(sticky, 1 << scale) if scale >= 0 else ratio(sticky << -scale, 1)
+
+
+def mean(measure: Measure, *, omit_nan: bool) -> float:
+    """Return s1 / n; NaN without data or, unless ``omit_nan``, after a NaN."""
+    if not measure.k or (measure.nan and not omit_nan):
+        return math.nan
+    if measure.posinf or measure.neginf:
+        return math.inf * (bool(measure.posinf) - bool(measure.neginf))  # both signs: inf * 0 is NaN
+    return ratio(measure.s1, measure.n << S1_BITS)
+
+
+def std(measure: Measure, ddof: int, *, omit_nan: bool) -> float:
+    """Return sqrt((s2 - s1²/n) / (k - ddof)), the standard deviation per sample."""
+    return _root_of_variance(measure, ddof, 1, omit_nan=omit_nan)
+
+
+def error(measure: Measure, ddof: int, *, omit_nan: bool) -> float:
+    """Return sqrt(variance / n), the standard error of the mean."""
+    return _root_of_variance(measure, ddof, measure.n, omit_nan=omit_nan)
+
+
+def extreme(value: float | None, measure: Measure, *, omit_nan: bool) -> float:
+    """Return ``value``, the measure's min or max; NaN without data or, unless ``omit_nan``, after a NaN."""
+    return math.nan if value is None or (measure.nan and not omit_nan) else value
+
+
+def _root_of_variance(measure: Measure, ddof: int, divisor: int, *, omit_nan: bool) -> float:
+    """Return sqrt((s2 - s1²/n) / (k - ddof) / divisor); NaN where the data cannot give it."""
+    unknown = measure.k <= ddof or measure.posinf or measure.neginf
+    if unknown or (measure.nan and not omit_nan):
+        return math.nan
+    s1, s2, n = measure.s1, measure.s2, measure.n
+    spare = _spare_bits(s1, s2)
+    s1, s2 = s1 >> spare, s2 >> 2 * spare
+    return root(s2 * n - s1 * s1, n * (measure.k - ddof) * divisor, S1_BITS - spare)
+
+
+def _spare_bits(s1: int, s2: int) -> int:
+    """Return z such that 2**z divides s1 and 4**z divides s2: short integers square faster."""
+    if not s1:
+        s1 = s2
+    return min((s1 & -s1).bit_length(), ((s2 & -s2).bit_length() + 1) // 2) - 1 if s2 else 0

@@ -1,0 +1,118 @@
+"""Writing that a crash cannot tear: whole-file replacement, and appending one JSON record at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from attrs import frozen
+
+from core.runs import strict_json
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path`` that takes its place when the block ends without an exception.
+
+    The content is on disk (fsync) before it takes the name, and the name before the block's end returns; after an
+    exception, or a crash at any moment, the old file stands unchanged.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace the file whole, or leave it as it was."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace the file whole with strict, indented JSON."""
+    write_atomic(path, (strict_json.dumps(value, indent=2) + "\n").encode("utf-8", "backslashreplace"))
+
+
+def sync_directory(path: Path) -> None:
+    """Make a new or renamed entry of the directory survive power loss (a no-op where directories cannot be synced)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def append_json_line(path: Path, value: Any) -> None:
+    """Append one record, on disk when this returns; many processes may append to one file.
+
+    The record is one write of newline + JSON + newline to a file opened for appending: the leading newline ends
+    whatever torn line a crashed writer may have left, so that this record is always on a line of its own.
+
+    Raises:
+        OSError: The record could not be written whole; readers will skip what was written of it.
+    """
+    line = b"\n" + strict_json.dumps(value).encode("utf-8", "backslashreplace") + b"\n"
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        written = os.write(descriptor, line)
+        if written != len(line):
+            raise OSError(f"{path}: only {written} of {len(line)} bytes could be written; is the disk full?")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if is_new:
+        sync_directory(path.parent)
+
+
+@frozen
+class LineFault:
+    """A line that is not a JSON object: where, and what is wrong with it."""
+
+    path: Path
+    line_number: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {self.line_number}: {self.reason}; the line is skipped"
+
+
+def read_json_lines(path: Path) -> tuple[list[dict[str, Any]], list[LineFault]]:
+    """Read a file of JSON lines without changing it: blank lines are skipped, unreadable ones skipped and reported.
+
+    A file that does not exist has no lines.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return [], []
+    rows: list[dict[str, Any]] = []
+    faults: list[LineFault] = []
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            faults.append(LineFault(path, number, f"not valid JSON ({error})"))
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            faults.append(LineFault(path, number, f"got a {type(row).__name__}, not an object"))
+    return rows, faults

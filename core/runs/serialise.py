@@ -1,0 +1,93 @@
+"""Results to and from plain JSON-able dicts, by cattrs."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any, TypeVar
+
+import attrs
+import cattrs
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from core.runs.strict_json import decode_float, encode_float
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
+
+T = TypeVar("T")
+
+_reported: set[str] = set()
+
+
+class UnknownFieldWarning(UserWarning):
+    """A file holds a field that this version does not know; said once per field, the field is ignored."""
+
+
+@functools.cache
+def converter() -> cattrs.Converter:
+    """Return the converter of the result classes.
+
+    Floats survive bit for bit (NaN as null, infinities as strings); a protocol is an object in JSON.
+    """
+    made = cattrs.Converter()
+    made.register_unstructure_hook(float, encode_float)
+    made.register_structure_hook(float, lambda value, _: decode_float(value))
+    for kind in (int, bool, str):
+        made.register_structure_hook(kind, _exactly)
+    protocol = override(unstruct_hook=dict, struct_hook=lambda value, _: value)
+    made.register_unstructure_hook(ResultMetadata, make_dict_unstructure_fn(ResultMetadata, made, protocol=protocol))
+    metadata = make_dict_structure_fn(ResultMetadata, made, protocol=protocol)
+    made.register_structure_hook(ResultMetadata, _tolerant(ResultMetadata, metadata))
+    for cls in (ScalarResult, ResultRecord, ResultCollection):
+        made.register_structure_hook(cls, _tolerant(cls, make_dict_structure_fn(cls, made)))
+    return made
+
+
+def _exactly(value: Any, kind: type[Any]) -> Any:
+    """Take a value of just this type: a file that says "3" where a number belongs is corrupt, not to be guessed at."""
+    if type(value) is not kind:
+        raise ValueError(f"got {value!r} ({type(value).__name__}); accepted: {kind.__name__}")
+    return value
+
+
+def _tolerant(cls: type[Any], structure: Any) -> Any:
+    """Wrap a structure function so that fields it does not know are ignored, and said so once."""
+    known = {attribute.name for attribute in attrs.fields(cls)}
+
+    def tolerate(value: Any, kind: Any) -> Any:
+        for name in sorted(set(value) - known - {"schema", "evaluation"}) if isinstance(value, dict) else ():
+            label = f"{cls.__name__}.{name}"
+            if label not in _reported:
+                _reported.add(label)
+                warnings.warn(
+                    f"ignoring the unknown field {label}; was the file written by a newer version?",
+                    UnknownFieldWarning,
+                    stacklevel=2,
+                )
+        return structure(value, kind)
+
+    return tolerate
+
+
+def unstructure(value: Any) -> Any:
+    """Return the dict (of the collection: the dict with the list) that JSON can hold."""
+    return converter().unstructure(value)
+
+
+def structure(value: Any, cls: type[T]) -> T:
+    """Return the object that ``unstructure`` was given.
+
+    Raises:
+        ValueError: The value is not one; the message says where and why.
+    """
+    try:
+        return converter().structure(value, cls)
+    except cattrs.BaseValidationError as error:
+        raise ValueError(
+            "; ".join(cattrs.transform_error(error, path=cls.__name__, format_exception=_reason))
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{cls.__name__}: {error}") from None
+
+
+def _reason(error: BaseException, _kind: type[Any] | None) -> str:
+    return f"missing field {error}" if isinstance(error, KeyError) else str(error)

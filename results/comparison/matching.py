@@ -1,0 +1,97 @@
+"""Which measures of two groups may be compared: equal name, unit and protocol, and nothing else will do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from attrs import frozen
+
+from core.config.errors import ConfigError, unknown_name
+from core.utils.results import ResultMetadata
+from results.groups import Group
+from results.text.labels import is_time, measure_labels, spell
+
+
+@frozen
+class MatchedMeasure:
+    """One measure as each of two groups has it; ``note`` says what differs though it may be compared."""
+
+    of_a: ResultMetadata
+    of_b: ResultMetadata
+    label: str
+    note: str = ""
+
+
+def match_measures(a: Group, b: Group, patterns: Sequence[str] = ()) -> tuple[list[MatchedMeasure], list[str]]:
+    """Match the measures of two groups.
+
+    Equal metadata match; else comparable ones, whose n_steps or n_samples differ, where there is just one of each.
+
+    Returns:
+        The matches, and for each name that both have but in no comparable way, why not.
+
+    Raises:
+        ConfigError: A pattern names no measure of either (the nearest is given), or one that only one of them has.
+    """
+    measures_a, measures_b = list(a.measures()), list(b.measures())
+    labels = measure_labels(dict.fromkeys([*measures_a, *measures_b]))
+    names = _chosen(labels, patterns)
+    matched, refused = [], []
+    for name in names:
+        of_a = [m for m in measures_a if m.name == name and _wanted(labels[m], name, patterns)]
+        of_b = [m for m in measures_b if m.name == name and _wanted(labels[m], name, patterns)]
+        found = _match(of_a, of_b, labels)
+        matched += found
+        if not found and of_a and of_b:
+            refused.append(f"{name}: not compared, for the protocols differ: {_differences(of_a, of_b)}.")
+        elif not found and patterns:
+            refused.append(f"{name}: only {'A' if of_a else 'B'} has it.")
+    if patterns and not matched and refused:
+        raise ConfigError(*refused)
+    return matched, refused
+
+
+def _chosen(labels: dict[ResultMetadata, str], patterns: Sequence[str]) -> list[str]:
+    if not patterns:
+        return list(dict.fromkeys(metadata.name for metadata in labels if not is_time(metadata)))
+    for pattern in patterns:
+        if not any(_wanted(label, metadata.name, [pattern]) for metadata, label in labels.items()):
+            raise unknown_name("measure", pattern, {metadata.name for metadata in labels} | set(labels.values()))
+    return list(dict.fromkeys(m.name for m, label in labels.items() if _wanted(label, m.name, patterns)))
+
+
+def _wanted(label: str, name: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(p in {label, name} or fnmatchcase(name, p) or fnmatchcase(label, p) for p in patterns)
+
+
+def _match(
+    of_a: list[ResultMetadata], of_b: list[ResultMetadata], labels: dict[ResultMetadata, str]
+) -> list[MatchedMeasure]:
+    equal = [MatchedMeasure(m, m, labels[m]) for m in of_a if m in of_b]
+    if equal:
+        return equal
+    pairs = [(one, other) for one in of_a for other in of_b if one.is_comparable_with(other)]
+    if len(pairs) != 1:
+        return []
+    one, other = pairs[0]
+    steps = [
+        f"{name} {spell(getattr(one, name))} against {spell(getattr(other, name))}"
+        for name in ("n_steps", "n_samples")
+        if getattr(one, name) != getattr(other, name)
+    ]
+    return [MatchedMeasure(one, other, one.name, ", ".join(steps))]
+
+
+def _differences(of_a: list[ResultMetadata], of_b: list[ResultMetadata]) -> str:
+    """Name the first measure's differences from the other's: unit and protocol, or the many ways to match them."""
+    one, other = of_a[0], of_b[0]
+    if one.is_comparable_with(other):
+        return "several n_steps or n_samples on each side; name one with --metric"
+    first = {"unit": one.unit, **dict(one.protocol)}
+    second = {"unit": other.unit, **dict(other.protocol)}
+    return "; ".join(
+        f"{key} {spell(first.get(key))} against {spell(second.get(key))}"
+        for key in dict.fromkeys([*first, *second])
+        if key not in first or key not in second or first[key] != second[key]
+    )

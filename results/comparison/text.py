@@ -1,0 +1,156 @@
+"""Comparisons as text: who, what, how it was tested, and the answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from core.utils.formatting import format_value
+from core.utils.tables import aligned
+from results.comparison.comparison import CANNOT_TELL, Comparison
+from results.groups import Group
+from results.statistics.significance import RUNS
+from results.tables.table import over_runs_text
+from results.text.labels import spell
+from results.text.numbers import aligned_at_error, decimals_of
+
+
+def comparisons_text(comparisons: Sequence[Comparison], refused: Sequence[str] = (), delta: float | None = None) -> str:
+    """Return the whole answer of ``compare``: groups, a table for each B, and what to know about them."""
+    groups = list(dict.fromkeys(one.b for one in comparisons))
+    parts = []
+    for b in groups:
+        of_b = [one for one in comparisons if one.b is b]
+        parts += [f"{_group_line('A', of_b[0].a)}\n{_group_line('B', b)}", _table(of_b, len(comparisons))]
+        parts.append("\n".join(explanations(of_b, delta)))
+    parts.append("\n".join(refused))
+    parts.append(legend(comparisons))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _group_line(side: str, group: Group) -> str:
+    return f"{side}: {group.label}  ({describe_group(group)})"
+
+
+def describe_group(group: Group) -> str:
+    """Return "5 runs, seeds 0,1,2,3,4; left out: 1 failed", with every run that does not count."""
+    n = len(group.replicates)
+    text = f"{n} run{'s' * (n != 1)}, seed{'s' * (n != 1)} {_seeds(list(group.replicates))}"
+    left_out = [f"{count} {state}" for state, count in group.left_out.items()]
+    if group.n_repeated:
+        left_out.append(f"{group.n_repeated} older of a seed that was run again")
+    return f"{text}; left out: {', '.join(left_out)}" if left_out else text
+
+
+def _seeds(seeds: Sequence[Any]) -> str:
+    if all(isinstance(seed, int) for seed in seeds):
+        ordered = sorted(seeds)
+        if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+            return f"{ordered[0]} to {ordered[-1]}"
+        seeds = ordered
+    return ", ".join(spell(seed) for seed in seeds[:8]) + (", ..." if len(seeds) > 8 else "")
+
+
+def _table(comparisons: Sequence[Comparison], n_tests: int) -> str:
+    level = f"{100 * comparisons[0].level:g}%"
+    corrected = f"p (Holm, {n_tests})" if n_tests > 1 else "p"
+    header = ("measure", f"A ± {level}", f"B ± {level}", f"A - B [{level} interval]", "effect", corrected, "answer")
+    columns = [
+        [one.label for one in comparisons],
+        aligned_at_error([over_runs_text(one.over_a) for one in comparisons]),
+        aligned_at_error([over_runs_text(one.over_b) for one in comparisons]),
+        [difference_text(one) for one in comparisons],
+        [_effect(one.test.effect_size) for one in comparisons],
+        [p_text(one.p_adjusted) for one in comparisons],
+        [one.answer for one in comparisons],
+    ]
+    return aligned(header, list(zip(*columns, strict=True)), right=("effect",))
+
+
+def difference_text(one: Comparison) -> str:
+    """Return "+0.024 [+0.010, +0.038]", cut by the standard error's digits."""
+    test = one.test
+    if math.isnan(test.error):
+        return f"{format_value(test.difference)} [unknown]"
+    decimals = decimals_of(test.error)
+    if decimals is None:
+        return f"{test.difference:+.3g} [{test.ci_low:+.3g}, {test.ci_high:+.3g}]"
+    return f"{test.difference:+.{decimals}f} [{test.ci_low:+.{decimals}f}, {test.ci_high:+.{decimals}f}]"
+
+
+def p_text(p_value: float) -> str:
+    """Return a p-value in two digits, "< 0.0001" below that, "-" where there is none."""
+    if math.isnan(p_value):
+        return "-"
+    return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
+
+
+def _effect(size: float) -> str:
+    return "-" if math.isnan(size) else f"{size:+.2f}"
+
+
+def explanations(comparisons: Sequence[Comparison], delta: float | None = None) -> list[str]:
+    """Return what a reader has to know: the tests, what is odd, and what could have been found."""
+    tested: dict[str, list[str]] = {}
+    for one in comparisons:
+        tested.setdefault("; ".join([_how(one), *_notes(one)]), []).append(one.label)
+    lines = [f"{', '.join(labels)}: {how}." for how, labels in tested.items()]
+    for one in comparisons:
+        if one.answer == CANNOT_TELL and not math.isnan(one.detectable):
+            lines.append(
+                f"{one.label}: cannot tell; {_replicates(one)} would have shown a difference of {one.detectable:.2g} "
+                "(80% power, if the spread is as seen)."
+            )
+        if delta is not None:
+            lines.append(f"{one.label}: {_detection(one, delta)}")
+    return lines
+
+
+def _how(one: Comparison) -> str:
+    return "no test" if one.test.method == "none" else f"{one.test.method}, {_replicates(one)}"
+
+
+def _replicates(one: Comparison) -> str:
+    test = one.test
+    if test.is_paired:
+        return f"{test.n_a:,} pairs"
+    unit = RUNS if test.unit == RUNS else f"replicates (unit: {test.unit})"
+    return f"{test.n_a:,} against {test.n_b:,} {unit}"
+
+
+def _notes(one: Comparison) -> list[str]:
+    notes = [one.note, one.test.note]
+    for side, over in (("A", one.over_a), ("B", one.over_b)):
+        if over.n_not_finite:
+            notes.append(f"of {side}'s {over.summary.n} runs {over.n_not_finite} not finite, so no test is possible")
+        if over.n_lacking:
+            notes.append(f"{over.n_lacking} of {side}'s runs without this result")
+    return [note for note in notes if note]
+
+
+def _detection(one: Comparison, delta: float) -> str:
+    needed, few, many = one.runs_needed(delta)
+    if math.isnan(needed):
+        return f"to detect {delta:g}: unknown how many seeds, for the spread over seeds is: run at least two of each."
+    text = (
+        f"to detect {delta:g} with 80% power: {_count(needed)} seeds of each group "
+        f"({_count(few)} to {_count(many)}, for the spread itself rests on few runs)."
+    )
+    if one.excludes(delta) and not one.is_resolved:
+        text += f" The interval already rules out a difference of {delta:g}."
+    return text
+
+
+def _count(n: float) -> str:
+    return f"{int(n):,}" if math.isfinite(n) else "more than ten million"
+
+
+def legend(comparisons: Sequence[Comparison]) -> str:
+    """Say what the numbers mean."""
+    level = f"{100 * comparisons[0].level:g}%"
+    text = f"± over runs, and [ ] over the test's replicates: {level} Student's t intervals, each for itself. "
+    text += "effect: Hedges' g*."
+    if len(comparisons) > 1:
+        text += f" Answers hold at {level} for all {len(comparisons)} comparisons together (Holm)."
+    return text

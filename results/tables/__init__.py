@@ -1,0 +1,1 @@
+"""Tables of groups and lists of runs, in several formats."""

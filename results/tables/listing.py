@@ -1,0 +1,77 @@
+"""The list of runs: one row each, with its status and its main results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.config.errors import unknown_name
+from core.utils.results import ResultMetadata
+from core.utils.tables import aligned
+from results.database import MISSING, ResultsDatabase
+from results.run import Run
+from results.run_files import without_garbage_collection
+from results.text.labels import printable, spell
+from results.text.numbers import aligned_at_error, mean_error
+
+NOTHING = "-"
+
+
+def list_runs(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], fields: Sequence[str]) -> str:
+    """Return a table of the runs: id, config fields, status, and the measures as mean ± error within the run."""
+    with without_garbage_collection():
+        columns = [("run", [printable(run.id) for run in database])]
+        columns += [(name, [field_text(run, name) for run in database]) for name in fields]
+        columns.append(("status", [str(run.status) for run in database]))
+        for metadata, label in measures.items():
+            texts = [result_text(run.measures.get(metadata)) for run in database]
+            columns.append((label, aligned_at_error(texts)))
+        return aligned([name for name, _ in columns], list(zip(*(cells for _, cells in columns), strict=True)))
+
+
+def listed_fields(database: ResultsDatabase, asked_for: Sequence[str]) -> list[str]:
+    """Return the config fields of a list: model and seed, the data set where it varies, and those asked for.
+
+    Raises:
+        ConfigError: No run has a field that was asked for; the nearest one is named.
+    """
+    known = database.config_fields()
+    for name in asked_for:
+        if name not in known:
+            raise unknown_name("config field", name, known)
+    usual = ["model", *(["dataset"] if database.varies("dataset") else []), "seed"]
+    return list(dict.fromkeys([*usual, *asked_for]))
+
+
+def sort_runs(database: ResultsDatabase, by: str, reverse: bool = False) -> ResultsDatabase:
+    """Return the runs sorted by id, status, a config field, or a measure's mean; runs without a value come last.
+
+    Raises:
+        ConfigError: No run has such a field or measure; the nearest one is named.
+    """
+    values = database.values_of(by)
+    present = [(run, value) for run, value in values if _is_sortable(value)]
+    if all(isinstance(value, int | float) for _, value in present):
+        present.sort(key=lambda pair: float(pair[1]), reverse=reverse)
+    else:
+        present.sort(key=lambda pair: spell(pair[1]), reverse=reverse)
+    return database.only([*(run for run, _ in present), *(run for run, value in values if not _is_sortable(value))])
+
+
+def field_text(run: Run, name: str) -> str:
+    """Return a config value of a run as a cell."""
+    value = run.config.get(name, NOTHING)
+    return printable(value if isinstance(value, str) else spell(value))
+
+
+def result_text(fields: Mapping[str, Any] | None) -> str:
+    """Return a result as a cell: mean ± error, and how many observations were not finite."""
+    if fields is None:
+        return NOTHING
+    text = mean_error(fields["mean"], fields["error"])
+    not_finite = fields["n_nan"] + fields["n_inf"]
+    return f"{text} ({not_finite:,} not finite)" if not_finite else text
+
+
+def _is_sortable(value: object) -> bool:
+    return value is not None and value is not MISSING and value == value  # NaN has no place in an order

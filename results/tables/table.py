@@ -1,0 +1,231 @@
+"""A table of groups: what sets them apart, how many runs, each measure over runs; best marked only where resolved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import NormalDist
+from typing import Any
+
+from attrs import frozen
+
+from core.config.errors import ConfigError, unknown_name
+from core.utils.formatting import format_value
+from core.utils.results import ResultMetadata
+from results.groups import SEED, Group, OverRuns, described
+from results.statistics.intervals import summarise
+from results.statistics.significance import choose_test
+from results.text.labels import printable, spell
+from results.text.numbers import decimals_of, mean_error
+
+MISSING = "missing"
+
+
+@frozen
+class Cell:
+    """A measure of a group: None where no finished run has it; whether it is the best and that is resolved."""
+
+    over: OverRuns | None
+    is_best: bool = False
+
+
+@frozen
+class Row:
+    """One group: its values of the table's fields, its runs, a cell per measure."""
+
+    group: Group
+    fields: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@frozen
+class Table:
+    """Groups and measures, ready to be written in any format.
+
+    Attributes:
+        fields: What the groups differ in.
+        measures: The measures with their labels.
+        rows: One per group.
+        error: What stands behind a ±: "ci", half of the t interval over runs, or "se", the standard error over runs.
+        level: Coverage of the interval; a best one is resolved at 1 - level.
+        within: Whether the typical standard error within a run is shown, too.
+    """
+
+    fields: tuple[str, ...]
+    measures: Mapping[ResultMetadata, str]
+    rows: tuple[Row, ...]
+    error: str = "ci"
+    level: float = 0.95
+    within: bool = True
+
+    def header(self) -> list[str]:
+        """Return the names of the columns."""
+        names = [*self.fields, "runs"]
+        for label in self.measures.values():
+            names += [label, "within run"] if self.within else [label]
+        return names
+
+    def texts(self, row: Row) -> list[str]:
+        """Return a row's cells as text, without any mark for the best."""
+        texts = [*row.fields, runs_text(row.group)]
+        for cell in row.cells:
+            texts.append(self.cell_text(row.group, cell))
+            if self.within:
+                texts.append("" if cell.over is None else short_error(cell.over.within_error))
+        return texts
+
+    def best_columns(self, row: Row) -> set[int]:
+        """Return the indices of a row's cells that are best, as ``texts`` counts them."""
+        first, step = len(self.fields) + 1, 2 if self.within else 1
+        return {first + step * i for i, cell in enumerate(row.cells) if cell.is_best}
+
+    def cell_text(self, group: Group, cell: Cell) -> str:
+        """Return mean ± error over runs; what is unknown, missing or not finite is said."""
+        over = cell.over
+        if over is None:
+            return MISSING if group.replicates else ", ".join(group.left_out)
+        text = over_runs_text(over, self.error)
+        if over.n_lacking:
+            text += f" (n={over.summary.n})"
+        return text + (f" ({over.n_not_finite} of {over.summary.n} runs not finite)" if over.n_not_finite else "")
+
+    def notes(self, mark: str) -> str:
+        """Say what the numbers mean, and what the mark of the best does."""
+        level = f"{100 * self.level:g}%"
+        over_runs = f"{level} t interval over runs" if self.error == "ci" else "standard error over runs"
+        notes = [f"Mean ± {over_runs}; runs that differ only in seed are one row."]
+        if self.within:
+            notes.append("Within run: the typical standard error within one run, over its own samples.")
+        if any(cell.is_best for row in self.rows for cell in row.cells):
+            notes.append(
+                f"{mark}: the best, only where its difference to every other row is resolved at {level}, corrected for "
+                "all pairs of rows (Bonferroni)."
+            )
+        return " ".join(notes)
+
+
+def make_table(
+    groups: Sequence[Group],
+    measures: Mapping[ResultMetadata, str],
+    *,
+    error: str = "ci",
+    level: float = 0.95,
+    within: bool = True,
+) -> Table:
+    """Summarise groups over runs, one row each."""
+    things = [described(group.runs[0]) for group in groups]
+    fields = varying(things)
+    cells = []
+    for metadata in measures:
+        found = [group.over_runs(metadata, level) for group in groups]
+        best = resolved_best(groups, metadata, found, level)
+        cells.append([Cell(over if over.summary.n else None, i == best) for i, over in enumerate(found)])
+    rows = [
+        Row(group, tuple(_text(thing, name) for name in fields), tuple(column[i] for column in cells))
+        for i, (group, thing) in enumerate(zip(groups, things, strict=True))
+    ]
+    return Table(tuple(fields), measures, tuple(rows), error, level, within)
+
+
+def varying(things: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return the names of the entries in which the mappings differ; without any such, the model's name."""
+    names = list(dict.fromkeys(name for thing in things for name in thing))
+    differ = [n for n in names if any((n in a, a.get(n)) != (n in b, b.get(n)) for a, b in pairwise(things))]
+    return differ or ["model"]
+
+
+def resolved_best(
+    groups: Sequence[Group], metadata: ResultMetadata, found: Sequence[OverRuns], level: float
+) -> int | None:
+    """Return the index of the best group, or None where its difference to any other is not resolved.
+
+    The best is chosen by its mean, so its p-values are corrected for all pairs of groups (Bonferroni), not only for the
+    pairs that were tested. Where no direction is good, none is best.
+    """
+    present = [i for i, over in enumerate(found) if over.summary.n]
+    if metadata.higher_is_better is None or len(present) < 2 or any(found[i].n_not_finite for i in present):
+        return None
+    present.sort(key=lambda i: found[i].summary.mean, reverse=metadata.higher_is_better)
+    best, *others = present
+    n_pairs = len(present) * (len(present) - 1) / 2
+    for other in others:  # the nearest first: it mostly settles the matter
+        if min(found[best].summary.n, found[other].summary.n) < 2:
+            return None
+        a, b = groups[best], groups[other]
+        if _is_surely_open(a.values(metadata), b.values(metadata), (1 - level) / n_pairs):
+            return None
+        test = choose_test(a, b, metadata, metadata, level=level)
+        better = test.difference > 0 if metadata.higher_is_better else test.difference < 0
+        if not (better and test.p_value * n_pairs < 1 - level):
+            return None
+    return best
+
+
+def _is_surely_open(a: Mapping[Any, float], b: Mapping[Any, float], alpha: float) -> bool:
+    """Say whether no t test, paired or not, can resolve the difference: it is not even resolved for a known spread.
+
+    SciPy's tests would say the same, after a second of being imported.
+    """
+    one, other = summarise(list(a.values())), summarise(list(b.values()))
+    pairs = summarise([a[seed] - b[seed] for seed in a if seed in b])
+    errors = [math.hypot(one.error, other.error), pairs.error]
+    differences = [one.mean - other.mean, pairs.mean]
+    critical = NormalDist().inv_cdf(1 - alpha / 2)
+    return not any(abs(d) >= critical * error for d, error in zip(differences, errors, strict=True))
+
+
+def sort_groups(groups: Sequence[Group], by: str, measures: Mapping[ResultMetadata, str]) -> list[Group]:
+    """Return the groups sorted by a measure's mean over runs, or by a config field; those without a value come last.
+
+    Raises:
+        ConfigError: There is no such measure in the table, and no such field.
+    """
+    metadata = next((metadata for metadata, label in measures.items() if by in {label, metadata.name}), None)
+    known = {name for group in groups for name in group.config} - {SEED}
+    if metadata is None and by not in known:
+        raise unknown_name("field or measure of the table", by, known | set(measures.values()))
+
+    def value(group: Group) -> Any:
+        if metadata is not None:
+            mean = group.over_runs(metadata).summary.mean
+            return None if math.isnan(mean) else mean
+        found = group.config.get(by)
+        return found if isinstance(found, int | float) else None if found is None else spell(found)
+
+    values = [(group, value(group)) for group in groups]
+    present = [(group, found) for group, found in values if found is not None]
+    if len({isinstance(found, str) for _, found in present}) > 1:
+        raise ConfigError(f"--sort {by}: some values are numbers and some are words.")
+    present.sort(key=lambda pair: pair[1])
+    return [group for group, _ in present] + [group for group, found in values if found is None]
+
+
+def over_runs_text(over: OverRuns, error: str = "ci") -> str:
+    """Return mean ± error over runs; where that is unknown (one run) or 0, the error within a run cuts the digits."""
+    summary = over.summary
+    if math.isfinite(summary.mean) and (summary.n == 1 or summary.error == 0):
+        decimals = decimals_of(over.within_error)
+        mean = format_value(summary.mean) if decimals is None else f"{summary.mean:.{decimals}f}"
+        return f"{mean} ± {'unknown' if summary.n == 1 else '0'}"
+    return mean_error(summary.mean, summary.half_width if error == "ci" else summary.error)
+
+
+def runs_text(group: Group) -> str:
+    """Return how many runs count and how many do not, such as "5 + 1 failed"."""
+    parts = [str(len(group.replicates)), *(f"{n} {state}" for state, n in group.left_out.items())]
+    if group.n_repeated:
+        parts.append(f"{group.n_repeated} repeated")
+    return " + ".join(parts)
+
+
+def short_error(error: float) -> str:
+    """Return an error in two significant digits, "unknown" for NaN."""
+    if math.isnan(error):
+        return "unknown"
+    decimals = decimals_of(error)
+    return f"{error:.2g}" if decimals is None else f"{error:.{decimals}f}"
+
+
+def _text(thing: Mapping[str, object], name: str) -> str:
+    return printable(spell(thing[name])) if name in thing else "-"

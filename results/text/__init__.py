@@ -1,0 +1,1 @@
+"""Labels, numbers and escaping: how names and values are written."""

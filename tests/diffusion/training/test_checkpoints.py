@@ -1,0 +1,139 @@
+"""Checkpoints: whole or not at all, and never code."""
+
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import torch
+
+from core.config.config import ModelConfig
+from core.diffusion.training import checkpoints
+from core.diffusion.training.checkpoints import (
+    CheckpointError,
+    checkpoint_path,
+    load_checkpoint,
+    load_denoiser,
+    save_checkpoint,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def run_path(trained_run: Path, tmp_path: Path) -> Path:
+    """A copy of a trained run whose checkpoint may be spoilt."""
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+def rewrite(run_path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    path = checkpoint_path(run_path)
+    state = torch.load(path, weights_only=True)
+    torch.save(change(state) or state, path)
+
+
+def test_ema_and_raw_weights_are_both_there_and_differ(run_path: Path, trained_config: ModelConfig) -> None:
+    averaged = load_denoiser(run_path, trained_config, CPU)
+    raw = load_denoiser(run_path, trained_config, CPU, "raw")
+    pairs = zip(averaged.parameters(), raw.parameters(), strict=True)
+    assert not all(torch.equal(one, other) for one, other in pairs)
+    assert not averaged.training
+    assert not any(parameter.requires_grad for parameter in averaged.parameters())
+
+
+def test_a_missing_checkpoint_is_said_to_be_missing(tmp_path: Path, trained_config: ModelConfig) -> None:
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        load_checkpoint(tmp_path, trained_config)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_said_to_be_truncated(
+    run_path: Path, trained_config: ModelConfig, keep: float
+) -> None:
+    path = checkpoint_path(run_path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
+    with pytest.raises(CheckpointError, match=r"last\.pt: is truncated, or was never a checkpoint"):
+        load_checkpoint(run_path, trained_config)
+
+
+class Touch:
+    """Makes a file when it is unpickled the careless way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    ("as_zip", "message"), [(True, r"must not hold \(GLOBAL \w+"), (False, "was never a checkpoint")]
+)
+def test_loading_a_checkpoint_runs_no_code(
+    run_path: Path, trained_config: ModelConfig, tmp_path: Path, as_zip: bool, message: str
+) -> None:
+    trace = tmp_path / "code-ran"
+    if as_zip:
+        torch.save({"weights": Touch(trace)}, checkpoint_path(run_path))
+    else:
+        checkpoint_path(run_path).write_bytes(pickle.dumps(Touch(trace)))
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(run_path, trained_config)
+    assert not trace.exists()
+
+
+def test_a_checkpoint_with_spoilt_bytes_inside_is_said_to_be_damaged(
+    run_path: Path, trained_config: ModelConfig
+) -> None:
+    path = checkpoint_path(run_path)
+    content = bytearray(path.read_bytes())
+    content[100:140] = bytes(40)  # in the pickle of the structure
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"is damaged|must not hold"):
+        load_checkpoint(run_path, trained_config)
+
+
+def test_a_checkpoint_of_another_model_is_refused(run_path: Path, trained_config: ModelConfig) -> None:
+    rewrite(run_path, lambda state: state.update(model="unet"))
+    with pytest.raises(CheckpointError, match=r"is of model 'unet', the run's config says 'mlp'"):
+        load_checkpoint(run_path, trained_config)
+
+
+def test_a_checkpoint_of_other_sizes_is_refused(run_path: Path, trained_config: ModelConfig) -> None:
+    wider = attrs.evolve(trained_config, hidden_layer_sizes=(64, 64))
+    with pytest.raises(CheckpointError, match=r"does not fit the model .*size mismatch"):
+        load_denoiser(run_path, wider, CPU)
+
+
+def test_missing_and_unexpected_keys_are_named(run_path: Path, trained_config: ModelConfig) -> None:
+    rewrite(run_path, lambda state: {**{k: v for k, v in state.items() if k != "ema"}, "extra": 1})
+    with pytest.raises(CheckpointError, match=r"missing keys \['ema'\], unexpected keys \['extra'\]"):
+        load_checkpoint(run_path, trained_config)
+
+
+@pytest.mark.parametrize("content", [{"schema": "pyml.checkpoint/9"}, [1, 2], {"state_dict": {}}])
+def test_a_foreign_file_is_refused(run_path: Path, trained_config: ModelConfig, content: Any) -> None:
+    torch.save(content, checkpoint_path(run_path))
+    with pytest.raises(CheckpointError, match=r"schema .*; accepted: 'pyml\.checkpoint/1'"):
+        load_checkpoint(run_path, trained_config)
+
+
+def test_the_old_checkpoint_survives_a_crash_during_writing(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = checkpoint_path(run_path).read_bytes()
+    state = load_checkpoint(run_path, trained_config)
+
+    def save_half(_state: Any, file: Any) -> None:
+        file.write(before[:1000])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(checkpoints.torch, "save", save_half)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(run_path, {key: value for key, value in state.items() if key != "schema"})
+    assert checkpoint_path(run_path).read_bytes() == before
+    assert [path.name for path in checkpoint_path(run_path).parent.iterdir()] == ["last.pt"]

@@ -1,0 +1,91 @@
+"""Which engine counts: the argument, PYML_ENGINE and PYML_SIMD, and what is built."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from meter_reference import KINDS, REQUIRED
+
+from core.meter import engines
+from core.utils.meters import Meter
+
+needs_extension = pytest.mark.skipif(
+    not REQUIRED and "c++" not in engines.available(), reason="the C++ engine is not built here"
+)
+
+
+@pytest.mark.skipif(not REQUIRED, reason="PYML_REQUIRE_EXTENSION is not 1")
+def test_the_extension_answers_where_it_is_required() -> None:
+    assert engines.available() == ("c++", "python")
+    assert Meter(engine="c++").engine == "c++"
+
+
+def test_the_fastest_engine_is_the_default(monkeypatch) -> None:
+    monkeypatch.delenv("PYML_ENGINE", raising=False)
+    assert Meter().engine == engines.available()[0]
+    assert Meter(engine="python").engine == "python"
+
+
+def test_the_environment_chooses_and_the_argument_goes_before(monkeypatch) -> None:
+    monkeypatch.setenv("PYML_ENGINE", "python")
+    assert Meter().engine == "python"
+    assert "python" in engines.describe()
+    if "c++" in engines.available():
+        assert Meter(engine="c++").engine == "c++"
+
+
+def test_an_unknown_engine_is_a_clear_error(monkeypatch) -> None:
+    with pytest.raises(ValueError, match=r"engine: got 'rust'.*'c\+\+' or 'python'"):
+        Meter(engine="rust")
+    monkeypatch.setenv("PYML_ENGINE", "rust")
+    with pytest.raises(ValueError, match=r"PYML_ENGINE: got 'rust'.*'c\+\+' or 'python'"):
+        Meter()
+
+
+def test_a_missing_extension_is_said_with_the_way_to_it(monkeypatch) -> None:
+    monkeypatch.delenv("PYML_ENGINE", raising=False)
+    monkeypatch.setattr(engines, "_missing", ImportError("No module named 'core._meter'"))
+    assert Meter().engine == "python"
+    assert "not built here (No module named 'core._meter')" in engines.describe()
+    assert "pip install" in engines.describe()
+    with pytest.raises(RuntimeError, match=r"engine: the C\+\+ engine is not built.*_meter.*pip install"):
+        Meter(engine="c++")
+    monkeypatch.setenv("PYML_ENGINE", "c++")
+    with pytest.raises(RuntimeError, match="PYML_ENGINE"):
+        Meter()
+
+
+@needs_extension
+def test_every_level_the_processor_has_can_be_chosen(monkeypatch) -> None:
+    monkeypatch.setenv("PYML_ENGINE", "c++")
+    levels = [kind.simd for kind in KINDS if kind.simd]
+    assert levels == [level for level in engines.SIMD_LEVELS if level in levels]
+    assert levels[-1] == "scalar"
+    for level in levels:
+        monkeypatch.setenv("PYML_SIMD", level)
+        assert engines.describe() == f"meter engine: c++ (SIMD level {level})"
+        assert Meter().engine == "c++"
+    monkeypatch.delenv("PYML_SIMD")
+    assert levels[0] in engines.describe()
+
+
+@needs_extension
+def test_an_unknown_or_missing_level_is_a_clear_error(monkeypatch) -> None:
+    monkeypatch.setenv("PYML_SIMD", "sse9")
+    with pytest.raises(ValueError, match=r"PYML_SIMD: got 'sse9'.*avx512, avx2, baseline, scalar"):
+        Meter(engine="c++")
+    monkeypatch.setattr(engines._meter, "simd_levels", lambda: ["baseline", "scalar"])
+    monkeypatch.setenv("PYML_SIMD", "avx512")
+    with pytest.raises(ValueError, match=r"PYML_SIMD: got 'avx512'.*lacks.*baseline, scalar"):
+        Meter(engine="c++")
+
+
+def test_importing_and_using_a_meter_does_not_import_torch() -> None:
+    code = (
+        "import sys; from core.utils.meters import Meter\n"
+        "m = Meter(); m.update(x=1.0); m.update(x=[1, 2.0]); m.result('x'); m.all_reduce(); m.state_dict()\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -1,0 +1,97 @@
+"""all_reduce over real processes: uneven data, none, measures that some lack, and what is refused on every process."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from meter_reference import ENGINES
+
+from core.meter import reduce
+from core.meter.measure import Measure
+from core.utils.meters import Meter
+
+N_PROCESSES = 3
+MEMBER = Path(__file__).with_name("reduce_member.py")
+
+
+def shards() -> list[np.ndarray]:
+    """Return each process's values: one, hundreds of every size, none."""
+    rng = np.random.default_rng(7)
+    values = rng.standard_normal(999) * 10.0 ** rng.integers(-200, 200, 999)
+    return [values[:1], values[1:], values[:0]]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory) -> list[dict]:
+    """Run ``reduce_member.py`` in processes that share a gloo group; return what each answered."""
+    path = tmp_path_factory.mktemp("reduce")
+    np.savez(path / "shards.npz", *shards())
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(MEMBER), str(path), str(N_PROCESSES)]
+    processes = [subprocess.Popen([*command, str(rank)], env=env) for rank in range(N_PROCESSES)]
+    assert [process.wait(timeout=120) for process in processes] == [0] * N_PROCESSES
+    return [json.loads((path / f"{rank}.json").read_text()) for rank in range(N_PROCESSES)]
+
+
+def test_processes_with_uneven_data_agree_with_one_that_saw_all(answers) -> None:
+    """Engines are mixed, one process has no data, some lack measures, and there are infinities, NaNs and weights."""
+    whole = Meter(nan_policy="omit")
+    whole.update(loss=np.concatenate(shards()), rank=[0, 1, 2], rare=[math.inf, math.nan, -3.0])
+    whole.update({"only/here": 2**70}, n=5)
+    assert [answer["uneven"] for answer in answers] == [whole.state_dict()] * N_PROCESSES
+
+
+def test_the_reduced_meter_is_another_of_the_same_engine(answers) -> None:
+    assert [answer["unchanged"] for answer in answers] == [True] * N_PROCESSES
+    assert [answer["same_engine"] for answer in answers] == [True] * N_PROCESSES
+
+
+def test_declared_measures_are_reduced_without_an_exchange_of_names(answers) -> None:
+    whole = Meter("a", "b")
+    whole.update(a=[-5e-324, 1e308])
+    for answer in answers:
+        assert answer["declared"] == whole.state_dict()
+        assert answer["exchanges"] == 0
+        assert "'c'" in answer["still_declared"]
+
+
+def test_one_exchange_of_names_one_sum_and_one_minimum_is_all(answers) -> None:
+    assert [answer["collectives"] for answer in answers] == [["gather", "SUM", "MIN"]] * N_PROCESSES
+
+
+def test_what_differs_between_processes_is_refused_on_each(answers) -> None:
+    for answer in answers:
+        assert "nan_policy differs between processes: 'omit', 'raise'" in answer["policy"]
+        assert "declared measures or nan_policy differ" in answer["declared_names"]
+        assert "declared measures or nan_policy differ" in answer["declared_policy"]
+
+
+def test_a_group_is_reduced_apart_and_others_are_told(answers) -> None:
+    assert answers[0]["group"] == answers[2]["group"] == 1.0
+    assert "not in the group" in answers[1]["group"]
+
+
+@ENGINES
+def test_a_single_process_gets_a_copy(new) -> None:
+    meter = new("x")
+    meter.update(x=[1.0, 2.0])
+    reduced = meter.all_reduce()
+    reduced.update(x=4.0)
+    assert (reduced.count("x"), meter.count("x"), reduced.engine) == (3, 2, meter.engine)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_digits_of_many_processes_at_the_limits_add_up(sign) -> None:
+    """A thousand processes with the largest sums: as int64 the digits' sum is the sum's digits."""
+    largest = int(1.7976931348623157e308)
+    n = 2**116
+    s1, s2 = (sign * n * largest) << 1074, (n * largest * largest) << 2148
+    one = Measure(n, n, s1, s2, sign * 1.0, sign * 1.0, n, 0, 0)
+    summed = reduce._digits(one) * np.int64(1000)
+    whole = reduce._measure(summed, np.array(reduce._extremes(one)))
+    assert whole == Measure(1000 * n, 1000 * n, 1000 * s1, 1000 * s2, sign * 1.0, sign * 1.0, 1000 * n, 0, 0)

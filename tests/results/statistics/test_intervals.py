@@ -1,0 +1,207 @@
+"""The intervals and tests, against textbook numbers and by simulation of experiments whose truth is known."""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+
+from results.statistics.intervals import (
+    Difference,
+    effect_size,
+    holm,
+    paired_difference,
+    t_interval,
+    t_quantile,
+    welch_df,
+    welch_difference,
+    welch_from_errors,
+)
+
+N_EXPERIMENTS = 40_000  # a rate of 5% is then known to ± 0.1 points
+
+# Student 1908, "The probable error of a mean", Biometrika 6: hours of sleep that ten patients gained with two drugs.
+SLEEP_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+
+
+def experiments(seed: int, n: int, spread: float = 1.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.0, spread, size=(N_EXPERIMENTS, n))
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 30])
+def test_a_95_percent_interval_covers_the_truth_in_95_percent_of_experiments(n: int) -> None:
+    interval = t_interval(experiments(n, n) + 7.0)
+    covered = np.mean((interval.ci_low <= 7.0) & (interval.ci_high >= 7.0))
+    assert 0.945 < covered < 0.955
+
+
+def test_mean_plus_or_minus_one_standard_error_covers_only_58_percent_with_three_runs() -> None:
+    interval = t_interval(experiments(1, 3))
+    covered = np.mean(np.abs(interval.mean) <= interval.error)
+    assert covered == pytest.approx(0.577, abs=0.01)  # 2 P(0 < t_2 < 1) = 1/sqrt(3)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 30])
+def test_without_a_difference_the_paired_test_errs_in_5_percent(n: int) -> None:
+    shared = experiments(100 + n, n)
+    found = paired_difference(shared + experiments(200 + n, n, 0.5), shared + experiments(300 + n, n, 0.5))
+    assert np.mean(found.p_value < 0.05) == pytest.approx(0.05, abs=0.005)
+    assert np.mean((found.ci_low > 0) | (found.ci_high < 0)) == pytest.approx(0.05, abs=0.005)
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 30])
+@pytest.mark.parametrize("spread", [1.0, 4.0])
+def test_without_a_difference_welch_errs_in_no_more_than_5_percent(n: int, spread: float) -> None:
+    found = welch_difference(experiments(400 + n, n), experiments(500 + n, n, spread))
+    rate = np.mean(found.p_value < 0.05)
+    if spread == 1.0:
+        assert rate < 0.055
+    if n >= 10:
+        assert rate == pytest.approx(0.05, abs=0.005)
+
+
+def test_pairing_finds_what_welch_cannot_where_pairs_are_correlated() -> None:
+    shared = experiments(1, 5)
+    a, b = shared + experiments(2, 5, 0.3) + 0.6, shared + experiments(3, 5, 0.3)
+    found_paired = np.mean(paired_difference(a, b).p_value < 0.05)
+    found_welch = np.mean(welch_difference(a, b).p_value < 0.05)
+    assert found_paired > 0.6 > 0.2 > found_welch
+
+
+def test_pooling_samples_over_runs_would_cover_far_less_than_it_says() -> None:
+    rng = np.random.default_rng(5)
+    seeds = rng.normal(0, 1, size=(2_000, 5, 1))
+    samples = seeds + rng.normal(0, 1, size=(2_000, 5, 100))
+    by_seed = t_interval(samples.mean(axis=-1))
+    pooled = t_interval(samples.reshape(2_000, 500))
+    assert np.mean((by_seed.ci_low <= 0) & (by_seed.ci_high >= 0)) == pytest.approx(0.95, abs=0.02)
+    assert np.mean((pooled.ci_low <= 0) & (pooled.ci_high >= 0)) < 0.3
+
+
+def test_paired_test_of_students_sleep_data_gives_the_published_numbers() -> None:
+    found = paired_difference(SLEEP_1, SLEEP_2)  # R: t.test(extra ~ group, data = sleep, paired = TRUE)
+    assert float(found.p_value) == pytest.approx(0.002833, abs=5e-7)
+    assert (float(found.ci_low), float(found.ci_high)) == pytest.approx((-2.4598858, -0.7001142), abs=5e-8)
+    assert float(found.df) == 9
+    assert float(found.error) == pytest.approx(1.58 / 4.0621277, rel=1e-7)  # difference / t
+
+
+def test_welch_test_of_students_sleep_data_gives_the_published_numbers() -> None:
+    found = welch_difference(SLEEP_1, SLEEP_2)  # R: t.test(extra ~ group, data = sleep)
+    assert float(found.p_value) == pytest.approx(0.07939414, abs=5e-9)
+    assert (float(found.ci_low), float(found.ci_high)) == pytest.approx((-3.3654832, 0.2054832), abs=5e-8)
+    assert float(found.df) == pytest.approx(17.776, abs=5e-4)
+    assert float(found.difference) == pytest.approx(-1.58)
+
+
+def test_welch_from_means_and_errors_agrees_with_welch_from_values() -> None:
+    def error(values: list[float]) -> float:
+        return statistics.stdev(values) / math.sqrt(len(values))
+
+    from_values = welch_difference(SLEEP_1, SLEEP_2)
+    from_errors = welch_from_errors(
+        statistics.mean(SLEEP_1), error(SLEEP_1), 10, statistics.mean(SLEEP_2), error(SLEEP_2), 10
+    )
+    for one, other in zip(from_values, from_errors, strict=True):
+        assert float(one) == pytest.approx(float(other), rel=1e-12)
+
+
+def test_welch_degrees_of_freedom_survive_errors_whose_squares_underflow() -> None:
+    assert float(welch_df(1e-200, 5, 1e-200, 5)) == pytest.approx(8.0)
+    assert float(welch_df(1e-200, 5, 0.0, 9)) == pytest.approx(4.0)
+
+
+def test_interval_of_known_values_matches_a_hand_calculation() -> None:
+    interval = t_interval([2.0, 4.0, 6.0])  # sd 2, error 2/sqrt(3), t(0.975, 2) = 4.30265 from the tables
+    assert float(interval.mean) == 4.0
+    assert float(interval.error) == pytest.approx(2 / math.sqrt(3))
+    assert float(interval.ci_low) == pytest.approx(4 - 4.30265 * 2 / math.sqrt(3), abs=1e-4)
+    assert float(interval.ci_high) == pytest.approx(4 + 4.30265 * 2 / math.sqrt(3), abs=1e-4)
+
+
+def test_one_replicate_has_a_mean_and_an_unknown_error() -> None:
+    interval = t_interval([3.5])
+    assert float(interval.mean) == 3.5
+    assert all(math.isnan(float(part)) for part in (interval.error, interval.ci_low, interval.ci_high))
+
+
+def test_no_replicate_has_no_mean() -> None:
+    assert math.isnan(float(t_interval([]).mean))
+
+
+def test_a_nan_replicate_is_not_dropped_in_silence() -> None:
+    assert math.isnan(float(t_interval([1.0, math.nan, 2.0]).mean))
+    assert math.isnan(float(paired_difference([1.0, math.nan, 2.0], [1.0, 2.0, 3.0]).p_value))
+    assert math.isnan(float(welch_difference([1.0, math.inf, 2.0], [1.0, 2.0, 3.0]).p_value))
+
+
+def unknown(found: Difference) -> bool:
+    return all(math.isnan(float(part)) for part in found[1:])
+
+
+def test_single_runs_cannot_be_tested() -> None:
+    assert unknown(paired_difference([1.0], [2.0]))
+    assert unknown(welch_difference([1.0], [2.0, 3.0]))
+    assert unknown(welch_from_errors(1.0, 0.1, 1, 2.0, 0.1, 9))
+    assert float(welch_difference([1.0], [2.0, 3.0]).difference) == -1.5
+
+
+def test_replicates_that_never_vary_make_the_difference_exact() -> None:
+    same = paired_difference([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert (float(same.difference), float(same.ci_low), float(same.ci_high), float(same.p_value)) == (0, 0, 0, 1)
+    other = welch_difference([2.0, 2.0], [1.0, 1.0])
+    assert (float(other.difference), float(other.ci_low), float(other.ci_high), float(other.p_value)) == (1, 1, 1, 0)
+
+
+def test_pairs_of_different_number_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"partner each.*\(2,\).*\(3,\)"):
+        paired_difference([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+def test_a_single_number_is_no_sequence_of_replicates() -> None:
+    with pytest.raises(ValueError, match="replicates come as a sequence"):
+        t_interval(3.0)
+
+
+def test_an_interval_of_level_95_is_refused_with_the_accepted_range() -> None:
+    with pytest.raises(ValueError, match=r"between 0 and 1 \(such as 0.95\), got 95"):
+        t_quantile(95, 3)
+
+
+def test_holm_adjusts_as_in_the_textbook() -> None:
+    # Holm's procedure by hand: 0.01×4, 0.02×3, 0.03×2 -> 0.06 (never below the one before), 0.04 -> 0.06
+    assert holm([0.01, 0.04, 0.03, 0.02]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
+
+
+def test_holm_never_exceeds_one_and_leaves_the_untestable_out() -> None:
+    adjusted = holm([0.9, math.nan, 0.8])
+    assert adjusted[0] == adjusted[2] == 1.0
+    assert math.isnan(adjusted[1])
+    assert holm([]) == []
+
+
+def test_holm_keeps_the_rate_of_any_false_claim_below_5_percent() -> None:
+    p = np.random.default_rng(9).uniform(size=(4_000, 8))
+    wrong = np.mean([min(holm(list(row))) < 0.05 for row in p])
+    assert wrong == pytest.approx(1 - (1 - 0.05 / 8) ** 8, abs=0.01)
+
+
+def test_effect_size_of_equal_spreads_is_hedges_g() -> None:
+    # d = 1, 18 degrees of freedom: the correction is Γ(9) / (√9 Γ(17/2)), and Γ(17/2) = 2027025 √π / 256
+    correction = 40_320 / (3 * 2_027_025 * math.sqrt(math.pi) / 256)
+    assert effect_size(2.0, 2.0, 10, 2.0, 10) == pytest.approx(correction, rel=1e-12)
+
+
+def test_effect_size_is_unbiased_in_small_samples() -> None:
+    a, b = experiments(21, 4) + 1.0, experiments(22, 4)
+    sizes = [
+        effect_size(x.mean() - y.mean(), x.std(ddof=1), 4, y.std(ddof=1), 4)
+        for x, y in zip(a[:8_000], b[:8_000], strict=True)
+    ]
+    assert np.mean(sizes) == pytest.approx(1.0, abs=0.06)
+
+
+def test_effect_size_is_unknown_without_spread_or_replicates() -> None:
+    assert math.isnan(effect_size(1.0, 0.0, 5, 0.0, 5))
+    assert math.isnan(effect_size(1.0, math.nan, 1, 1.0, 5))

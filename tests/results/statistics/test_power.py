@@ -1,0 +1,96 @@
+"""Power and numbers of runs, against published tables and by simulating the experiment that was asked for."""
+
+import math
+
+import numpy as np
+import pytest
+
+from results.statistics.intervals import paired_difference, t_interval, welch_difference
+from results.statistics.power import detectable_difference, pairs_needed, runs_needed_per_group, sd_limits, t_test_power
+
+N_EXPERIMENTS = 20_000
+
+
+def normal(seed: int, n: int, spread: float, mean: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, spread, size=(N_EXPERIMENTS, n))
+
+
+@pytest.mark.parametrize(("d", "n"), [(0.2, 394), (0.5, 64), (0.8, 26)])
+def test_runs_per_group_for_cohens_small_medium_and_large_effects(d: float, n: int) -> None:
+    # G*Power 3.1 (Faul et al. 2007): two-sided t test of two equal groups, alpha 0.05, power 0.80
+    assert runs_needed_per_group(d, 1.0, 1.0) == n
+
+
+@pytest.mark.parametrize(("d", "n"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_pairs_for_cohens_small_medium_and_large_effects(d: float, n: int) -> None:
+    # G*Power 3.1: two-sided paired t test, alpha 0.05, power 0.80
+    assert pairs_needed(d, 1.0) == n
+    assert pairs_needed(-d, 1.0) == n
+
+
+@pytest.mark.parametrize("delta", [0.7, 1.0, 1.5])
+def test_the_number_of_pairs_named_has_80_percent_power(delta: float) -> None:
+    n = int(pairs_needed(delta, 1.4))
+    found = paired_difference(normal(1, n, 1.0, delta), normal(2, n, math.sqrt(1.4**2 - 1)))
+    assert 0.79 < np.mean(found.p_value < 0.05) < 0.85
+
+
+@pytest.mark.parametrize(("delta", "spreads"), [(1.0, (1.0, 1.0)), (0.8, (0.5, 2.0)), (1.0, (0.3, 1.1))])
+def test_the_number_of_runs_named_has_80_percent_power(delta: float, spreads: tuple[float, float]) -> None:
+    n = int(runs_needed_per_group(delta, *spreads))
+    found = welch_difference(normal(3, n, spreads[0], delta), normal(4, n, spreads[1]))
+    assert 0.79 < np.mean(found.p_value < 0.05) < 0.85
+    fewer = welch_difference(normal(5, n - 1, spreads[0], delta), normal(6, n - 1, spreads[1]))
+    assert np.mean(fewer.p_value < 0.05) < 0.81
+
+
+@pytest.mark.parametrize("n", [3, 5, 12])
+def test_a_true_difference_of_the_detectable_size_is_found_in_80_percent(n: int) -> None:
+    delta = detectable_difference(1.0 / math.sqrt(n), n - 1)
+    found = paired_difference(normal(7, n, 1.0, delta), np.zeros((N_EXPERIMENTS, n)))
+    assert np.mean(found.p_value < 0.05) == pytest.approx(0.8, abs=0.015)
+
+
+def test_power_at_no_difference_is_the_error_rate() -> None:
+    assert t_test_power(0.0, 7) == pytest.approx(0.05)
+
+
+def test_power_far_away_is_one_where_the_noncentral_t_gives_up() -> None:
+    assert t_test_power(1e6, 4) == 1.0
+    assert t_test_power(60.0, 1) == pytest.approx(0.9999, abs=1e-3)
+
+
+def test_without_spread_two_runs_are_enough_and_any_difference_shows() -> None:
+    assert pairs_needed(0.1, 0.0) == 2
+    assert runs_needed_per_group(0.1, 0.0, 0.0) == 2
+    assert detectable_difference(0.0, 4) == 0.0
+
+
+def test_an_unknown_spread_gives_an_unknown_answer() -> None:
+    assert math.isnan(pairs_needed(0.1, math.nan))
+    assert math.isnan(runs_needed_per_group(0.1, 1.0, math.nan))
+    assert math.isnan(detectable_difference(math.nan, 0))
+
+
+def test_a_number_of_runs_nobody_could_make_is_infinite() -> None:
+    assert pairs_needed(1e-9, 1.0) == math.inf
+
+
+def test_detecting_no_difference_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite number other than 0, got 0"):
+        pairs_needed(0.0, 1.0)
+    with pytest.raises(ValueError, match="finite number other than 0, got nan"):
+        runs_needed_per_group(math.nan, 1.0, 1.0)
+
+
+def test_impossible_power_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 < alpha < power < 1"):
+        detectable_difference(1.0, 3, power=1.0)
+
+
+def test_the_interval_of_a_spread_covers_the_true_one() -> None:
+    interval = t_interval(normal(8, 5, 2.0))
+    sds = interval.error * math.sqrt(5)
+    limits = [sd_limits(float(sd), 4) for sd in sds[:4_000]]
+    covered = np.mean([low <= 2.0 <= high for low, high in limits])
+    assert covered == pytest.approx(0.8, abs=0.02)

@@ -1,0 +1,33 @@
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis.strategies import floats
+
+from core.utils.formatting import format_mean_error
+from results.text.numbers import aligned_at_error, mean_error
+
+
+@given(mean=floats(-2e6, 2e6) | floats(-1e-3, 1e-3), error=floats(0, 20) | floats(0, 1e-3))
+@example(mean=0.5, error=0.00996)
+@example(mean=0.5, error=0.995)
+@example(mean=99999.5, error=0.5)
+@example(mean=0.00012, error=9.99e-5)
+def test_the_fast_format_prints_what_core_prints(mean: float, error: float) -> None:
+    assert mean_error(mean, error) == format_mean_error(mean, error)
+
+
+@given(exponent=floats(-11, 2), mean=floats(-1, 1))
+def test_the_fast_format_agrees_for_errors_of_every_size(exponent: float, mean: float) -> None:
+    assert mean_error(mean, 10**exponent) == format_mean_error(mean, 10**exponent)
+
+
+@pytest.mark.parametrize("mean", [0.0, -0.0, 1.5, math.nan, math.inf, 1e300, 1e-300])
+@pytest.mark.parametrize("error", [0.0, math.nan, math.inf, 1e-300, 1e300, 5e-324])
+def test_the_fast_format_agrees_in_every_corner(mean: float, error: float) -> None:
+    assert mean_error(mean, error) == format_mean_error(mean, error)
+
+
+def test_signs_of_error_are_aligned() -> None:
+    assert aligned_at_error(["12.5 ± 0.1", "3.25 ± 0.02", "missing"]) == ["12.5 ± 0.1", "3.25 ± 0.02", "missing"]
+    assert aligned_at_error(["12.55 ± 0.10", "3.5 ± 0.2"]) == ["12.55 ± 0.10", "  3.5 ± 0.2"]

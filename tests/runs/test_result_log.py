@@ -1,0 +1,75 @@
+"""The run's results log: which evaluation's number is the result."""
+
+from pathlib import Path
+
+from core.runs.files import append_json_line
+from core.runs.result_log import finish_evaluation, read_result_log, start_evaluation
+from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def record(mean: float, name: str = "loss") -> ResultRecord:
+    return ResultRecord(ResultMetadata(name), ScalarResult(mean, 0.5, 3))
+
+
+def means(run_path: Path) -> list[float]:
+    return [item.result.mean for item in read_result_log(run_path).newest()]
+
+
+def test_the_newest_complete_evaluation_is_the_result(tmp_path: Path) -> None:
+    for mean, is_finished in [(1.0, True), (2.0, True), (3.0, False)]:
+        evaluation = start_evaluation(tmp_path, {"evaluators": ["x"]})
+        log_record(record(mean), tmp_path, evaluation=evaluation)
+        if is_finished:
+            finish_evaluation(tmp_path, evaluation, 1)
+    assert means(tmp_path) == [2.0]
+    assert [item.result.mean for item in read_result_log(tmp_path).every()] == [1.0, 2.0, 3.0]
+
+
+def test_records_of_training_and_of_no_evaluation_are_complete_by_themselves(tmp_path: Path) -> None:
+    log_record(record(1.0, "a"), tmp_path, evaluation="train")
+    log_record(record(2.0, "b"), tmp_path)
+    assert means(tmp_path) == [1.0, 2.0]
+
+
+def test_evaluation_ids_are_ordinals_and_never_given_twice(tmp_path: Path) -> None:
+    assert [start_evaluation(tmp_path, {}) for _ in range(3)] == ["eval-0001", "eval-0002", "eval-0003"]
+    (tmp_path / "evaluations" / "eval-0012.json").write_text("{}")
+    assert start_evaluation(tmp_path, {}) == "eval-0013"
+
+
+def test_lines_that_cannot_be_read_are_skipped_and_reported(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    log_record(record(1.0), tmp_path)
+    append_json_line(path, {"schema": "pyml.result/99", "x": 1})
+    append_json_line(path, {"schema": "pyml.result/1", "evaluation": None, "metadata": {"name": "y"}})
+    with path.open("ab") as file:
+        file.write(b'\n{"schema": "pyml.result/1", "metad')
+    log = read_result_log(tmp_path)
+    assert [item.result.mean for item in log.newest()] == [1.0]
+    assert len(log.faults) == 3
+    assert any("schema 'pyml.result/99'" in fault for fault in log.faults)
+    assert any("missing field 'result'" in fault for fault in log.faults)
+    assert any("not valid JSON" in fault for fault in log.faults)
+
+
+def test_a_run_without_results_has_none(tmp_path: Path) -> None:
+    log = read_result_log(tmp_path)
+    assert len(log.newest()) == 0
+    assert log.faults == ()
+
+
+def test_the_first_format_ever_written_still_loads() -> None:
+    log = read_result_log(DATA / "results-1")
+    assert log.faults == ()
+    (result,) = log.newest()
+    assert result.metadata == ResultMetadata(
+        "denoising_loss",
+        n_steps=None,
+        n_samples=None,
+        unit="image",
+        protocol={"split": "held_out"},
+        higher_is_better=False,
+    )
+    assert result.result == ScalarResult(0.1, float("inf"), 360, n_nan=1, n_inf=2)
