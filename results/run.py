@@ -12,7 +12,7 @@ from core.config.load import CONFIG_SCHEMA
 from core.runs.directory import STATUS_SCHEMA
 from core.runs.status import RunState, run_state
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
-from results.run_files import Fault, Measures, read_measures, read_object
+from results.run_files import Fault, Measures, NewestResults, Sources, read_object, read_results
 
 if TYPE_CHECKING:
     from core.runs.result_log import ResultLog
@@ -98,17 +98,27 @@ class Run:
         return ", ".join(parts) or "unknown"
 
     @cached_property
+    def _newest(self) -> NewestResults:
+        newest = read_results(f"{self._directory}/results.jsonl")
+        self.faults.extend(newest.faults)
+        return newest
+
+    @property
     def measures(self) -> Measures:
         """The newest complete result per metadata, as plain dicts of a ScalarResult's fields: the fast way to many."""
-        measures, faults = read_measures(f"{self._directory}/results.jsonl")
-        self.faults.extend(faults)
-        return measures
+        return self._newest.measures
+
+    @property
+    def sources(self) -> Sources:
+        """What each newest result was measured on, by metadata; results that do not say are not in it."""
+        return self._newest.sources
 
     @property
     def results(self) -> ResultCollection:
         """The newest complete result per metadata."""
         return ResultCollection(
-            ResultRecord(metadata, ScalarResult(**dict(f))) for metadata, f in self.measures.items()
+            ResultRecord(metadata, ScalarResult(**dict(f)), self.sources.get(metadata))
+            for metadata, f in self.measures.items()
         )
 
     def result(self, metadata: ResultMetadata) -> ScalarResult | None:

@@ -7,6 +7,7 @@ that the two agree.
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -17,20 +18,24 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import frozen
+from attrs import Factory, frozen
 
 from core.runs.strict_json import decode_float
-from core.utils.results import RESULT_SCHEMA, ResultMetadata
+from core.utils.results import RESULT_SCHEMA, ResultMetadata, ResultSource
 from results.text.labels import printable
 
 Measures = dict[ResultMetadata, Mapping[str, Any]]  # the fields of a ScalarResult: mean, error, n, n_nan, n_inf
+Sources = dict[ResultMetadata, ResultSource]
 
 _RESULT = '"result": {'
+_SOURCE = '}, "source": {'
 _FINISHED = re.compile(
     r'\{"schema": "pyml\.evaluation/1", "evaluation": "([\w-]+)", "state": "finished", '
     r'"n_records": \d+, "finished_at": "[\w:.+-]+"\}'
 )
 _METADATA = {"name": str, "n_steps": int, "n_samples": int, "unit": str, "protocol": dict, "higher_is_better": bool}
+_LATER_METADATA = {"role": str, "kind": str}  # the first files have none
+_SOURCE_FIELDS = {"step": int, "digest": str, "weights": str, "sample_seed": int}
 _RESULT_FIELDS = {"mean", "error", "n", "n_nan", "n_inf"}
 _scan = json.JSONDecoder().raw_decode
 _heads: dict[
@@ -88,20 +93,36 @@ def _parse(text: str) -> Any:
     return json.loads(text) if text[end:].strip() else content  # json.loads says what is wrong
 
 
-def read_measures(path: str) -> tuple[Measures, tuple[Fault, ...]]:
+@frozen
+class NewestResults:
+    """The newest complete record per metadata of a results.jsonl.
+
+    Attributes:
+        measures: The fields of each record's ScalarResult, by metadata.
+        sources: What each was measured on, by metadata; a record that does not say is not in it.
+        faults: What could not be read.
+    """
+
+    measures: Measures = Factory(dict)
+    sources: Sources = Factory(dict)
+    faults: tuple[Fault, ...] = ()
+
+
+def read_results(path: str) -> NewestResults:
     """Return a results.jsonl's newest complete record per metadata, and what could not be read."""
     try:
-        return _fast_measures(read_file(path).decode()), ()
+        return _fast_results(read_file(path).decode())
     except FileNotFoundError:
-        return {}, ()
+        return NewestResults()
     except OSError as error:
-        return {}, (Fault(Path(path), f"cannot be read ({error.strerror or error})"),)
+        return NewestResults(faults=(Fault(Path(path), f"cannot be read ({error.strerror or error})"),))
     except (UnusualError, ValueError, LookupError, TypeError, AttributeError):
-        return _careful_measures(Path(path))
+        return _careful_results(Path(path))
 
 
-def _fast_measures(text: str) -> Measures:
+def _fast_results(text: str) -> NewestResults:
     heads = []
+    sources: list[ResultSource | None] = []
     tails = []
     finished: set[str | None] = {None, "train"}
     for line in text.split("\n"):
@@ -112,7 +133,9 @@ def _fast_measures(text: str) -> Measures:
             finished.add(_finished_evaluation(line))
         elif tail[-2:] == "}}":
             heads.append(_heads.get(head) or _read_head(head))
-            tails.append(tail[:-1])
+            fields, has_source, source = tail[:-1].partition(_SOURCE)
+            tails.append(fields + "}" if has_source else fields)
+            sources.append(_read_source(source) if has_source else None)
         else:
             raise UnusualError
     results = json.loads("[{" + ",{".join(tails) + "]") if tails else []
@@ -121,10 +144,11 @@ def _fast_measures(text: str) -> Measures:
     for i, fields in enumerate(results):
         if type(fields["mean"]) is not float or type(fields["error"]) is not float or not _is_usual(fields):
             results[i] = _with_floats(fields)
-    measures = {metadata: fields for (evaluation, metadata), fields in zip(heads, results, strict=True)}
+    measures = {metadata: fields for (_, metadata), fields in zip(heads, results, strict=True)}
     if len(measures) == len(heads) and finished.issuperset([evaluation for evaluation, _ in heads]):
-        return measures
-    return _newest(zip(heads, results, strict=True), finished)
+        found = {metadata: source for (_, metadata), source in zip(heads, sources, strict=True) if source}
+        return NewestResults(measures, found)
+    return _newest(zip(heads, results, sources, strict=True), finished)
 
 
 def _is_usual(fields: dict[str, Any]) -> bool:
@@ -148,16 +172,20 @@ def _with_floats(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _newest(
-    entries: Iterable[tuple[tuple[str | None, ResultMetadata], Mapping[str, Any]]], finished: Container[str | None]
-) -> Measures:
+    entries: Iterable[tuple[tuple[str | None, ResultMetadata], Mapping[str, Any], ResultSource | None]],
+    finished: Container[str | None],
+) -> NewestResults:
     """Return for each metadata the last record of an evaluation that came to its end."""
     measures: Measures = {}
-    for (evaluation, metadata), fields in entries:
+    sources: Sources = {}
+    for (evaluation, metadata), fields, source in entries:
         if evaluation in finished:
-            if metadata in measures:
-                del measures[metadata]  # the order is that of the newest records
+            measures.pop(metadata, None)  # the order is that of the newest records
+            sources.pop(metadata, None)
             measures[metadata] = fields
-    return measures
+            if source:
+                sources[metadata] = source
+    return NewestResults(measures, sources)
 
 
 def _finished_evaluation(line: str) -> str:
@@ -173,20 +201,32 @@ def _read_head(head: str) -> tuple[str | None, ResultMetadata]:
     fields = content["metadata"]
     if content["schema"] != RESULT_SCHEMA or set(content) != {"schema", "evaluation", "metadata", "result"}:
         raise UnusualError
-    if set(fields) != set(_METADATA) or not all(
-        value is None or type(value) is _METADATA[name] for name, value in fields.items()
+    types = _METADATA | _LATER_METADATA
+    if not set(_METADATA) <= set(fields) <= set(types) or not all(
+        value is None or type(value) is types[name] for name, value in fields.items()
     ):
         raise UnusualError
     _heads[head] = content["evaluation"], ResultMetadata(**fields)
     return _heads[head]
 
 
-def _careful_measures(path: Path) -> tuple[Measures, tuple[Fault, ...]]:
+@functools.lru_cache(maxsize=64)  # the records of one evaluation share their source
+def _read_source(text: str) -> ResultSource:
+    """Read what follows ``"source": {`` in a line, with its closing brace."""
+    fields = json.loads("{" + text)
+    if not all(type(value) is _SOURCE_FIELDS.get(name) for name, value in fields.items()):
+        raise UnusualError
+    return ResultSource(**fields)
+
+
+def _careful_results(path: Path) -> NewestResults:
     from core.runs.result_log import read_result_log
 
     log = read_result_log(path.parent)
     measures: Measures = {record.metadata: attrs.asdict(record.result) for record in log.newest()}
-    return measures, tuple(Fault(path, reason.removeprefix(f"{path}").lstrip(",: ")) for reason in log.faults)
+    sources: Sources = {record.metadata: record.source for record in log.newest() if record.source}
+    faults = tuple(Fault(path, reason.removeprefix(f"{path}").lstrip(",: ")) for reason in log.faults)
+    return NewestResults(measures, sources, faults)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def _timed_results(name: str, evaluator: Any, config: ModelConfig, settings: Set
     if not isinstance(results, ResultCollection):
         raise TypeError(f"evaluator {name!r} returned a {type(results).__name__}; accepted: a ResultCollection")
     yield from results
-    sampled = {"n_steps": config.n_steps, "n_samples": config.n_samples} if _samples(evaluator) else {}
+    sampled: dict[str, Any] = {"n_steps": config.n_steps, "n_samples": config.n_samples} if _samples(evaluator) else {}
     protocol = {"device": choose_device(settings.device).type}
     metadata = ResultMetadata(f"time/eval/{name}", unit="run", protocol=protocol, higher_is_better=False, **sampled)
     yield ResultRecord(metadata, timer.result())

@@ -11,7 +11,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from core.runs.strict_json import decode_float, encode_float
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, ScalarResult
 
 T = TypeVar("T")
 
@@ -37,7 +37,13 @@ def converter() -> cattrs.Converter:
     made.register_unstructure_hook(ResultMetadata, make_dict_unstructure_fn(ResultMetadata, made, protocol=protocol))
     metadata = make_dict_structure_fn(ResultMetadata, made, protocol=protocol)
     made.register_structure_hook(ResultMetadata, _tolerant(ResultMetadata, metadata))
-    for cls in (ScalarResult, ResultRecord, ResultCollection):
+    made.register_unstructure_hook(
+        ResultSource, make_dict_unstructure_fn(ResultSource, made, _cattrs_omit_if_default=True)
+    )
+    made.register_unstructure_hook(
+        ResultRecord, make_dict_unstructure_fn(ResultRecord, made, source=override(omit_if_default=True))
+    )
+    for cls in (ScalarResult, ResultSource, ResultRecord, ResultCollection):
         made.register_structure_hook(cls, _tolerant(cls, make_dict_structure_fn(cls, made)))
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ from core.utils.output import say
 RESULT_SCHEMA = "pyml.result/1"
 
 Scalar = str | int | float | bool | None
+ROLES = ("primary", "part", "reference")
+KINDS = ("mean", "proportion")
+WEIGHTS = ("ema", "raw")
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def _protocol(value: object) -> tuple[tuple[str, Scalar], ...]:
@@ -50,6 +56,16 @@ def _count_or_none(value: Any) -> int | None:
     return None if value is None else _count(value)
 
 
+def _one_of(*accepted: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """Return a validator of a field that takes one of a few words."""
+
+    def check(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, str) or value not in accepted:
+            raise ValueError(f"{attribute.name}: got {value!r}; accepted: {', '.join(map(repr, accepted))}")
+
+    return check
+
+
 @frozen
 class ResultMetadata:
     """What a number is about. Frozen and hashable: a dict key.
@@ -64,6 +80,10 @@ class ResultMetadata:
         protocol: Whatever must be equal for two numbers to be comparable; converts from a mapping to a tuple of
             (name, scalar) pairs sorted by name.
         higher_is_better: The good direction, or None where there is none.
+        role: "primary"; "part" for a part of a primary measure, such as the loss at one noise level; "reference" for a
+            value to hold a primary measure against, such as a floor. Not part of equality or hash.
+        kind: "mean"; "proportion" if every observation lies in 0 to 1, so that intervals are Wilson's. Not part of
+            equality or hash.
     """
 
     name: str = field(validator=attrs.validators.instance_of(str))
@@ -74,6 +94,8 @@ class ResultMetadata:
     higher_is_better: bool | None = field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(bool))
     )
+    role: str = field(default="primary", eq=False, validator=_one_of(*ROLES))
+    kind: str = field(default="mean", eq=False, validator=_one_of(*KINDS))
 
     def is_comparable_with(self, other: ResultMetadata) -> bool:
         """Say whether a difference between results of the two would mean anything."""
@@ -137,12 +159,43 @@ class ScalarResult:
         return " ".join(part for part in (format_mean_error(self.mean, self.error), self.remark()) if part)
 
 
+def _integer_or_none(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"got {value!r} ({type(value).__name__}); accepted: an integer or None")
+    return operator.index(value)
+
+
+@frozen
+class ResultSource:
+    """What a result was measured on. It is no part of whether two results can be compared.
+
+    Attributes:
+        step: Training step of the checkpoint that was measured.
+        digest: "sha256:" and 64 hexadecimal digits: the digest of the checkpoint file as it was read.
+        weights: "ema" for the moving average of the weights, "raw" for the weights themselves.
+        sample_seed: Seed of the samples' noise.
+    """
+
+    step: int | None = field(default=None, converter=_count_or_none)
+    digest: str | None = field(default=None)
+    weights: str | None = field(default=None, validator=attrs.validators.optional(_one_of(*WEIGHTS)))
+    sample_seed: int | None = field(default=None, converter=_integer_or_none)
+
+    @digest.validator
+    def _is_digest(self, _attribute: object, value: object) -> None:
+        if value is not None and not (isinstance(value, str) and _DIGEST.fullmatch(value)):
+            raise ValueError(f"digest: got {value!r}; accepted: 'sha256:' and 64 hexadecimal digits, or None")
+
+
 @frozen
 class ResultRecord:
-    """One result and what it is about."""
+    """One result, what it is about, and what it was measured on where that is known."""
 
     metadata: ResultMetadata
     result: ScalarResult
+    source: ResultSource | None = None
 
     def value(self) -> str:
         """Return "mean ± error"; of a time, which is in seconds, in the unit that fits."""
@@ -217,9 +270,16 @@ class ResultCollection:
         return {key: ResultCollection(records) for key, records in groups.items()}
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Return one flat dict per record: the metadata's fields, then the result's; protocol as a dict."""
+        """Return one dict per record: the fields of metadata, result and source; protocol is a dict, source fields
+        are named ``source_step`` and so on.
+        """
         return [
-            {**attrs.asdict(record.metadata), "protocol": dict(record.metadata.protocol), **attrs.asdict(record.result)}
+            {
+                **attrs.asdict(record.metadata),
+                "protocol": dict(record.metadata.protocol),
+                **attrs.asdict(record.result),
+                **{f"source_{name}": value for name, value in attrs.asdict(record.source or ResultSource()).items()},
+            }
             for record in self.records
         ]
 

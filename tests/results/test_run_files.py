@@ -11,15 +11,22 @@ from hypothesis.strategies import floats, integers, lists, none, sampled_from, t
 
 from core.runs.files import append_json_line
 from core.runs.result_log import EVALUATION_SCHEMA, finish_evaluation, read_result_log
-from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
+from core.utils.results import ResultMetadata, ResultRecord, ResultSource, ScalarResult, log_record
 from results import run_files
-from results.run_files import Fault, read_file, read_measures, read_object, without_garbage_collection
+from results.run_files import Fault, NewestResults, read_file, read_object, read_results, without_garbage_collection
 
 METADATA = [
     ResultMetadata("loss"),
     ResultMetadata("loss", n_steps=18, protocol={"weights": "ema", "ratio": 0.5, "flag": True, "none": None}),
     ResultMetadata('odd "result": { name \\ } \n', n_samples=7, unit="batch", higher_is_better=True),
-    ResultMetadata("ünïcödé", protocol={"metadata": '"result": {', "result": 3}),
+    ResultMetadata("ünïcödé", protocol={"metadata": '"result": {', "result": 3}, role="reference", kind="proportion"),
+]
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+SOURCES = [
+    None,
+    ResultSource(),
+    ResultSource(step=1200),
+    ResultSource(step=0, digest=DIGEST, weights="raw", sample_seed=7),
 ]
 records = tuples(
     sampled_from(METADATA),
@@ -27,22 +34,32 @@ records = tuples(
     floats(min_value=0) | sampled_from([math.nan]),
     none() | integers(0, 10**12),
     sampled_from([None, "train", "eval-0001", "eval-0002"]),
+    sampled_from(SOURCES),
 )
+Row = tuple[ResultMetadata, float, float, int | None, str | None, ResultSource | None]
+Read = list[tuple[ResultMetadata, str, str, ScalarResult, ResultSource | None]]
+HEAD = '{"schema": "pyml.result/1", "evaluation": null, "metadata": {"name": "x"'
+FULL = HEAD + ', "n_steps": null, "n_samples": null, "unit": "sample", "protocol": {}, "higher_is_better": null'
+USUAL = '{"mean": 0.5, "error": 0.1, "n": 3, "n_nan": 0, "n_inf": 0}'
 
 
-def write(run_path: Path, rows: list[tuple[ResultMetadata, float, float, int | None, str | None]]) -> None:
-    for metadata, mean, error, n, evaluation in rows:
-        record = ResultRecord(metadata, ScalarResult(mean, error, n, n_nan=1, n_inf=2))
+def write(run_path: Path, rows: list[Row]) -> None:
+    for metadata, mean, error, n, evaluation, source in rows:
+        record = ResultRecord(metadata, ScalarResult(mean, error, n, n_nan=1, n_inf=2), source)
         log_record(record, run_path, evaluation=evaluation)
 
 
-def careful(run_path: Path) -> list[tuple[ResultMetadata, ScalarResult]]:
-    return [(record.metadata, record.result) for record in read_result_log(run_path).newest()]
+def careful(run_path: Path) -> Read:
+    records = read_result_log(run_path).newest()
+    return [(r.metadata, r.metadata.role, r.metadata.kind, r.result, r.source) for r in records]
 
 
-def fast(run_path: Path) -> list[tuple[ResultMetadata, ScalarResult]]:
-    measures, _ = read_measures(str(run_path / "results.jsonl"))
-    return [(metadata, ScalarResult(**fields)) for metadata, fields in measures.items()]
+def fast(run_path: Path) -> Read:
+    found = read_results(str(run_path / "results.jsonl"))
+    return [
+        (metadata, metadata.role, metadata.kind, ScalarResult(**fields), found.sources.get(metadata))
+        for metadata, fields in found.measures.items()
+    ]
 
 
 @settings(max_examples=60, deadline=None)
@@ -67,23 +84,23 @@ def test_the_fast_reader_agrees_with_cores_on_a_torn_file(
     path = run_path / "results.jsonl"
     path.write_bytes(path.read_bytes()[:-cut] + junk.encode())
     write(run_path, rows[-1:])
-    measures, faults = read_measures(str(path))
-    assert [(metadata, ScalarResult(**fields)) for metadata, fields in measures.items()] == careful(run_path)
-    assert len(faults) == len(read_result_log(run_path).faults)
+    assert fast(run_path) == careful(run_path)
+    assert len(read_results(str(path)).faults) == len(read_result_log(run_path).faults)
 
 
 def test_ordinary_files_never_need_the_careful_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> None:
         raise AssertionError(f"{path} was read slowly")
 
-    monkeypatch.setattr(run_files, "_careful_measures", refuse)
+    monkeypatch.setattr(run_files, "_careful_results", refuse)
     rows = [
-        (metadata, mean, 0.1, 3, "eval-0001")
-        for metadata, mean in zip(METADATA, [0.5, math.nan, math.inf, 1], strict=True)
+        (metadata, mean, 0.1, 3, "eval-0001", source)
+        for metadata, mean, source in zip(METADATA, [0.5, math.nan, math.inf, 1], SOURCES, strict=True)
     ]
     write(tmp_path, rows)
     finish_evaluation(tmp_path, "eval-0001", 4)
-    assert [result.mean for _, result in fast(tmp_path)][2:] == [math.inf, 1.0]
+    assert [result.mean for _, _, _, result, _ in fast(tmp_path)][2:] == [math.inf, 1.0]
+    assert [source for *_, source in fast(tmp_path)] == SOURCES
 
 
 @pytest.mark.parametrize(
@@ -94,18 +111,27 @@ def test_ordinary_files_never_need_the_careful_reader(tmp_path: Path, monkeypatc
         '{"schema": "pyml.result/1", "evaluation": null}',
         "[1, 2]",
         '{"schema": "pyml.result/1", "evalu',
+        HEAD + ', "role": "x"}, "result": {"mean": 0.5}}',
+        HEAD + ', "role": null}, "result": {"mean": 0.5}}',
+        HEAD + ', "kind": 3}, "result": {"mean": 0.5}}',
+        FULL + ', "role": "x", "kind": "mean"}, "result": ' + USUAL + "}",
+        FULL + '}, "result": ' + USUAL + ', "source": {"digest": "sha256:12"}}',
+        FULL + '}, "result": ' + USUAL + ', "source": {"weights": "x"}}',
+        FULL + '}, "result": ' + USUAL + ', "source": {"step": -1}}',
+        FULL + '}, "result": ' + USUAL + ', "source": {"step": true}}',
+        FULL + '}, "result": ' + USUAL + ', "source": 3}',
     ],
 )
 def test_a_line_that_cannot_be_read_is_reported_and_the_others_are_kept(tmp_path: Path, line: str) -> None:
-    write(tmp_path, [(METADATA[0], 0.5, 0.1, 3, None)])
+    write(tmp_path, [(METADATA[0], 0.5, 0.1, 3, None, None)])
     with (tmp_path / "results.jsonl").open("a") as file:
         file.write(line)
-    write(tmp_path, [(METADATA[1], 0.25, 0.1, 3, None)])
-    measures, faults = read_measures(str(tmp_path / "results.jsonl"))
-    assert [fields["mean"] for fields in measures.values()] == [0.5, 0.25]
-    assert len(faults) == 1
-    assert "results.jsonl" in str(faults[0])
-    assert "skipped" in str(faults[0])
+    write(tmp_path, [(METADATA[1], 0.25, 0.1, 3, None, None)])
+    found = read_results(str(tmp_path / "results.jsonl"))
+    assert [fields["mean"] for fields in found.measures.values()] == [0.5, 0.25]
+    assert len(found.faults) == 1
+    assert "results.jsonl" in str(found.faults[0])
+    assert "skipped" in str(found.faults[0])
 
 
 def test_a_record_with_another_spacing_or_order_is_read_all_the_same(tmp_path: Path) -> None:
@@ -115,11 +141,33 @@ def test_a_record_with_another_spacing_or_order_is_read_all_the_same(tmp_path: P
         {"result": {"n": 3, "error": 0.1, "mean": 0.5}, "metadata": record, "schema": "pyml.result/1"},
     )
     append_json_line(tmp_path / "results.jsonl", {"evaluation": "eval-0001", "schema": EVALUATION_SCHEMA})
-    assert fast(tmp_path) == [(METADATA[0], ScalarResult(0.5, 0.1, 3))]
+    assert fast(tmp_path) == [(METADATA[0], "primary", "mean", ScalarResult(0.5, 0.1, 3), None)]
+
+
+@pytest.mark.parametrize(
+    ("tail", "source"),
+    [
+        ("}", None),
+        (', "source": null}', None),
+        (', "source": {}}', ResultSource()),
+        (', "source": {"step": null, "weights": "ema"}}', ResultSource(weights="ema")),
+    ],
+)
+def test_a_record_may_leave_out_what_it_does_not_know(tmp_path: Path, tail: str, source: ResultSource | None) -> None:
+    (tmp_path / "results.jsonl").write_text(FULL + '}, "result": ' + USUAL + tail + "\n")
+    assert fast(tmp_path) == careful(tmp_path)
+    assert fast(tmp_path) == [(ResultMetadata("x"), "primary", "mean", ScalarResult(0.5, 0.1, 3), source)]
+
+
+def test_the_newest_records_role_and_source_count(tmp_path: Path) -> None:
+    write(tmp_path, [(ResultMetadata("x"), 0.5, 0.1, 3, None, SOURCES[3])])
+    write(tmp_path, [(ResultMetadata("x", role="part"), 0.25, 0.1, 3, None, None)])
+    assert fast(tmp_path) == careful(tmp_path)
+    assert [(role, source) for _, role, _, _, source in fast(tmp_path)] == [("part", None)]
 
 
 def test_no_results_file_means_no_results() -> None:
-    assert read_measures("/nowhere/results.jsonl") == ({}, ())
+    assert read_results("/nowhere/results.jsonl") == NewestResults()
 
 
 def test_an_object_is_read_or_its_fault_is_named(tmp_path: Path) -> None:
@@ -149,8 +197,8 @@ def test_an_object_is_read_or_its_fault_is_named(tmp_path: Path) -> None:
 def test_a_directory_in_place_of_a_file_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "results.jsonl").mkdir()
     (tmp_path / "config.json").mkdir()
-    _, faults = read_measures(str(tmp_path / "results.jsonl"))
-    assert "cannot be read" in str(faults[0])
+    found = read_results(str(tmp_path / "results.jsonl"))
+    assert "cannot be read" in str(found.faults[0])
     assert "cannot be read" in str(read_object(str(tmp_path / "config.json"), "pyml.config/1"))
 
 

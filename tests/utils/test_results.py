@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from core.runs import strict_json
 from core.runs.serialise import UnknownFieldWarning, structure, unstructure
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult, log_record
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, ScalarResult, log_record
 
 LOSS = ResultMetadata("loss", n_steps=18, unit="image", protocol={"split": "held_out", "draws": 4})
 RECORD = ResultRecord(LOSS, ScalarResult(0.12345, 0.0012, 360))
@@ -31,6 +31,15 @@ metadata = st.builds(
     unit=st.sampled_from(["image", "run"]),
     protocol=st.dictionaries(st.text(), scalars, max_size=4),
     higher_is_better=st.sampled_from([None, True, False]),
+    role=st.sampled_from(["primary", "part", "reference"]),
+    kind=st.sampled_from(["mean", "proportion"]),
+)
+sources = st.builds(
+    ResultSource,
+    step=st.none() | st.integers(0, 10**9),
+    digest=st.none() | st.binary(min_size=32, max_size=32).map(lambda digest: f"sha256:{digest.hex()}"),
+    weights=st.sampled_from([None, "ema", "raw"]),
+    sample_seed=st.none() | st.integers(),
 )
 results = st.builds(
     ScalarResult, mean=floats, error=floats.map(abs), n=st.none() | st.integers(0, 2**70), n_nan=st.integers(0, 9)
@@ -81,7 +90,7 @@ def test_nan_results_are_equal_to_themselves() -> None:
     assert len({ScalarResult(math.nan), ScalarResult(float("nan"))}) == 1
 
 
-@given(st.lists(st.builds(ResultRecord, metadata, results), max_size=4))
+@given(st.lists(st.builds(ResultRecord, metadata, results, st.none() | sources), max_size=4))
 def test_a_collection_survives_strict_json_bit_for_bit(records: list[ResultRecord]) -> None:
     collection = ResultCollection(records)
     text = strict_json.dumps(unstructure(collection))
@@ -89,6 +98,36 @@ def test_a_collection_survives_strict_json_bit_for_bit(records: list[ResultRecor
     assert again == collection
     for mine, other in zip(collection, again, strict=True):
         assert mine.result.mean.hex() == other.result.mean.hex()
+        assert (mine.metadata.role, mine.metadata.kind) == (other.metadata.role, other.metadata.kind)
+
+
+def test_role_and_kind_are_no_part_of_equality_or_hash() -> None:
+    other = attrs.evolve(LOSS, role="part", kind="proportion")
+    assert other == LOSS
+    assert {LOSS: 1}[other] == 1
+    assert other.is_comparable_with(LOSS)
+    assert (LOSS.role, LOSS.kind) == ("primary", "mean")
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ResultMetadata("x", role="x"), "role: got 'x'; accepted: 'primary', 'part', 'reference'"),
+        (lambda: ResultMetadata("x", kind=None), "kind: got None; accepted: 'mean', 'proportion'"),
+        (lambda: ResultSource(weights="average"), "weights: got 'average'; accepted: 'ema', 'raw'"),
+        (lambda: ResultSource(digest="sha256:12"), "digest: got 'sha256:12'; accepted: 'sha256:' and 64 hex"),
+        (lambda: ResultSource(step=-1), r"got -1 \(int\); accepted: an integer from 0 up"),
+        (lambda: ResultSource(sample_seed=0.5), r"got 0.5 \(float\); accepted: an integer or None"),
+    ],
+)
+def test_words_that_no_reader_knows_are_refused(build: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        build()
+
+
+def test_a_source_takes_little_room_in_a_file_and_none_takes_nothing() -> None:
+    assert "source" not in unstructure(RECORD)
+    assert unstructure(attrs.evolve(RECORD, source=ResultSource(step=3)))["source"] == {"step": 3}
 
 
 def test_nan_is_null_and_infinities_are_strings_in_json() -> None:
@@ -182,6 +221,7 @@ def test_rows_for_a_data_frame_hold_metadata_and_result() -> None:
     assert row["name"] == "loss"
     assert row["protocol"] == {"draws": 4, "split": "held_out"}
     assert (row["mean"], row["error"], row["n"]) == (0.12345, 0.0012, 360)
+    assert (row["role"], row["kind"], row["source_step"]) == ("primary", "mean", None)
 
 
 def test_the_logger_prints_and_saves_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
