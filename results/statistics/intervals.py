@@ -19,6 +19,7 @@ from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Counts = int | NDArray[np.int64]
 
 
 class MeanInterval(NamedTuple):
@@ -176,7 +177,9 @@ def welch_from_errors(
     return _exact_where_no_spread(found)
 
 
-def welch_df(error_a: ArrayLike, n_a: int, error_b: ArrayLike, n_b: int) -> Array:
+def welch_df(
+    error_a: ArrayLike, n_a: int | NDArray[np.int64], error_b: ArrayLike, n_b: int | NDArray[np.int64]
+) -> Array:
     """Degrees of freedom of a difference of two means with standard errors ``error_a`` and ``error_b``.
 
     Source: Welch 1947, "The generalization of Student's problem when several different population variances are
