@@ -119,6 +119,13 @@ def seed_of(run: Run) -> int | str | None:
     return seed if seed is None or isinstance(seed, int | str) else spell(seed)
 
 
+def seed_order(seed: object) -> tuple[int, float, str]:
+    """Return a sort key for seeds: numbers by value, then text, then a missing seed."""
+    if isinstance(seed, int | float):
+        return 0, seed, ""
+    return (2, 0, "") if seed is None else (1, 0, spell(seed))
+
+
 def described(run: Run) -> dict[str, Any]:
     """Return what sets a run's group apart: its config without the seed, and the versions of its plugins."""
     config = {name: value for name, value in run.config.items() if name != SEED}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.config.errors import ConfigError
-from results.groups import Group
+from results.groups import Group, seed_order
 from results.plots.figure import finish, new_figure, plain
 from results.run import Run
 
@@ -28,7 +28,7 @@ def grids_of(groups: Sequence[Group], *, each_run: bool = False) -> list[tuple[s
     """Return a title and a picture per group (of its run with the smallest seed), or per run."""
     found = []
     for group in groups:
-        runs = sorted(group.replicates.items(), key=lambda pair: str(pair[0]))
+        runs = sorted(group.replicates.items(), key=lambda pair: seed_order(pair[0]))
         with_grid = [(seed, grid) for seed, run in runs if (grid := newest_grid(run))]
         for seed, grid in with_grid if each_run else with_grid[:1]:
             found.append((f"{group.label or 'all runs'}, seed {seed}", grid))

@@ -15,7 +15,7 @@ from results.groups import Group, group_runs
 from results.plots.curves import plot_curves
 from results.plots.figure import plain, styles
 from results.plots.points import plot_field, plot_steps
-from results.plots.samples import newest_grid, plot_samples
+from results.plots.samples import grids_of, newest_grid, plot_samples
 
 FRECHET = [ResultMetadata("frechet", n_steps=k, protocol={"n": 500}, higher_is_better=False) for k in (5, 18, 50)]
 
@@ -210,3 +210,11 @@ def test_more_lines_than_anybody_can_tell_apart_are_refused() -> None:
     assert len({(style["color"], style["linestyle"]) for style in styles(20)}) == 20
     with pytest.raises(ConfigError, match="21 groups are more than 20"):
         styles(21)
+
+
+def test_the_first_grid_is_that_of_the_smallest_seed_counted_as_a_number(make_run: MakeRun, experiments: Path) -> None:
+    for seed in (10, 2, 33):
+        save_picture(make_run({LOSS: 0.1}, seed=seed), "eval-0001.png")
+    titles = [title for title, _ in grids_of(groups(experiments), each_run=True)]
+    assert titles == ["all runs, seed 2", "all runs, seed 10", "all runs, seed 33"]
+    assert [title for title, _ in grids_of(groups(experiments))] == ["all runs, seed 2"]
