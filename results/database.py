@@ -12,10 +12,11 @@ from typing import Any
 from core.config.errors import ConfigError, nearest, unknown_name
 from core.runs.directory import RUN_ID, resolve_run
 from core.utils.results import ResultMetadata, ResultRecord
+from results import export
 from results.conditions import parse_condition
-from results.run import Run
+from results.run import Run, config_fields
 from results.run_files import Fault, without_garbage_collection
-from results.text.labels import measure_labels
+from results.text.labels import differing_names, measure_labels
 
 MISSING = object()
 VERSIONS = ("model version", "dataset version")
@@ -140,17 +141,14 @@ class ResultsDatabase:
     @cached_property
     def _config_fields(self) -> dict[str, None]:
         with without_garbage_collection():
-            layouts = dict.fromkeys(tuple(run.config) for run in self._runs)  # few: one per config class
-        return dict.fromkeys(name for layout in layouts for name in layout)
-
-    def varies(self, field: str) -> bool:
-        """Say whether the runs differ in a config field; to lack it differs, too. Unreadable configs do not count."""
-        values = [run.config.get(field, MISSING) for run in self._runs if run.config]
-        return any(value != values[0] for value in values)
+            return dict.fromkeys(config_fields(self._runs))
 
     def varying_fields(self) -> list[str]:
-        """Return the config fields in which the runs differ, ``seed`` among them."""
-        return [name for name in self._config_fields if self.varies(name)]
+        """Return the config fields in which the runs differ, including ``seed``.
+
+        A run without the field differs from a run with it. Runs whose config cannot be read are ignored.
+        """
+        return differing_names([run.config for run in self._runs if run.config])
 
     def metadata(self) -> dict[ResultMetadata, int]:
         """Return what was measured, with the number of runs that have it; in the order of first appearance."""
@@ -175,27 +173,19 @@ class ResultsDatabase:
 
     def to_pandas(self) -> Any:
         """Return a pandas DataFrame with a row per run and result (needs pandas), see :mod:`results.export`."""
-        from results.export import to_pandas
-
-        return to_pandas(self)
+        return export.to_pandas(self._runs)
 
     def to_polars(self) -> Any:
         """Return a polars DataFrame with a row per run and result (needs polars)."""
-        from results.export import to_polars
-
-        return to_polars(self)
+        return export.to_polars(self._runs)
 
     def to_csv(self) -> str:
         """Return CSV with a row per run and result."""
-        from results.export import to_csv
-
-        return to_csv(self)
+        return export.to_csv(self._runs)
 
     def to_json(self) -> str:
         """Return strict JSON with an object per run."""
-        from results.export import to_json
-
-        return to_json(self)
+        return export.to_json(self._runs)
 
     @property
     def faults(self) -> list[Fault]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.utils.tables import aligned
 from results.run import Run
-from results.text.labels import printable, spell
+from results.text.labels import differing_names, printable, spell
 
 MISSING = "(not there)"
 SAME = "(no difference)"
@@ -35,13 +35,6 @@ def describe_difference(a: Run, b: Run) -> str:
         ("Packages", a.packages, b.packages),
     ]
     return "\n\n".join(f"{title}\n{_indented(_difference_table(one, other, a, b))}" for title, one, other in parts)
-
-
-def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (name, value in a, value in b) for each name whose values differ, in the order of the names."""
-    names = dict.fromkeys([*a, *b])
-    texts = ((name, _text(a, name), _text(b, name)) for name in names if a.get(name, MISSING) != b.get(name, MISSING))
-    return [(printable(name), one, other) for name, one, other in texts]
 
 
 def _overview(run: Run) -> dict[str, Any]:
@@ -76,12 +69,12 @@ def _every_record(run: Run) -> str:
 def _difference_table(one: Mapping[str, Any], other: Mapping[str, Any], a: Run, b: Run) -> str:
     if not one and not other:
         return NOTHING
-    rows = differences(one, other)
-    return _table(("", printable(a.id), printable(b.id)), rows) if rows else SAME
+    rows = [(name, _text(one, name), _text(other, name)) for name in differing_names([one, other])]
+    return _table(("", a.id, b.id), rows) if rows else SAME
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return aligned(header, [[printable(cell) for cell in row] for row in rows])
+    return aligned(list(map(printable, header)), [[printable(cell) for cell in row] for row in rows])
 
 
 def _section(title: str, values: Mapping[str, Any]) -> str:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import attrs
 
-from core.runs.strict_json import dumps, encode_float
-from results.database import ResultsDatabase
-from results.text.escaping import csv_text
-from results.text.labels import spell
+from core.runs.strict_json import dumps
+from results.run import Run, config_fields
+from results.text.escaping import csv_cell, csv_text
 
 EXPORT_SCHEMA = "pyml.export/1"
 _RESULT = ("mean", "error", "n", "n_nan", "n_inf")
 _METADATA = ("name", "n_steps", "n_samples", "unit", "protocol", "higher_is_better")
 
 
-def rows(database: ResultsDatabase) -> Iterator[dict[str, Any]]:
+def rows(runs: Collection[Run]) -> Iterator[dict[str, Any]]:
     """Yield a flat row per run and result: run, status, config.*, measure.*, mean, error, n, n_nan, n_inf.
 
     A run without results is one row with empty measures, so that none is missing. The protocol is text in strict JSON.
     """
-    fields = database.config_fields()
-    for run in database:
+    fields = config_fields(runs)
+    for run in runs:
         about = {
             "run": run.id,
             "status": run.status.state,
@@ -39,20 +38,20 @@ def rows(database: ResultsDatabase) -> Iterator[dict[str, Any]]:
             yield about | measure | {name: result[name] for name in _RESULT}
 
 
-def to_csv(database: ResultsDatabase) -> str:
+def to_csv(runs: Collection[Run]) -> str:
     """Return the rows as CSV; unknown numbers are empty, and no cell can be taken for a formula."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    for i, row in enumerate(rows(database)):
+    for i, row in enumerate(rows(runs)):
         if i == 0:
             writer.writerow(map(csv_text, row))
-        writer.writerow(map(_csv_cell, row.values()))
+        writer.writerow(map(csv_cell, row.values()))
     return file.getvalue()
 
 
-def to_json(database: ResultsDatabase) -> str:
+def to_json(runs: Collection[Run]) -> str:
     """Return strict JSON: an object per run with its config, plugins, status and results."""
-    runs = [
+    content = [
         {
             "run": run.id,
             "status": attrs.asdict(run.status),
@@ -63,32 +62,24 @@ def to_json(database: ResultsDatabase) -> str:
                 for metadata, result in run.measures.items()
             ],
         }
-        for run in database
+        for run in runs
     ]
-    return dumps({"schema": EXPORT_SCHEMA, "runs": runs}, indent=1) + "\n"
+    return dumps({"schema": EXPORT_SCHEMA, "runs": content}, indent=1) + "\n"
 
 
-def to_pandas(database: ResultsDatabase) -> Any:
+def to_pandas(runs: Collection[Run]) -> Any:
     """Return the rows as a pandas DataFrame; ImportError with the remedy where pandas is missing."""
     try:
         import pandas as pd
     except ImportError:
         raise ImportError("to_pandas needs pandas, which is not installed; try: pip install pandas") from None
-    return pd.DataFrame(list(rows(database)))
+    return pd.DataFrame(list(rows(runs)))
 
 
-def to_polars(database: ResultsDatabase) -> Any:
+def to_polars(runs: Collection[Run]) -> Any:
     """Return the rows as a polars DataFrame; ImportError with the remedy where polars is missing."""
     try:
         import polars as pl
     except ImportError:
         raise ImportError("to_polars needs polars, which is not installed; try: pip install polars") from None
-    return pl.DataFrame(list(rows(database)), infer_schema_length=None)
-
-
-def _csv_cell(value: object) -> object:
-    if isinstance(value, float):
-        return "" if value != value else encode_float(value)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    return csv_text(spell(value))
+    return pl.DataFrame(list(rows(runs)), infer_schema_length=None)

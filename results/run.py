@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,3 +143,9 @@ class Run:
             self.faults.append(content)
             return None
         return content
+
+
+def config_fields(runs: Iterable[Run]) -> list[str]:
+    """Return the names of all fields that any run's config has, in order of first appearance."""
+    layouts = dict.fromkeys(tuple(run.config) for run in runs)  # few: one per config class
+    return list(dict.fromkeys(name for layout in layouts for name in layout))

@@ -7,7 +7,7 @@ import re
 from core.config.errors import ConfigError
 from results.database import ResultsDatabase
 from results.groups import Group, described, group_runs
-from results.text.labels import spell
+from results.text.labels import differing_names, spell
 
 _CONDITION = re.compile("[<>=]")
 _AND = re.compile(r",\s+|\s+and\s+")
@@ -46,8 +46,7 @@ def _differing(groups: list[Group]) -> str:
     """Name the fields in which groups differ, with their values, as "learning_rate (0.001 or 0.0001)"."""
     things = [described(group.runs[0]) for group in groups]
     parts = []
-    for name in dict.fromkeys(name for thing in things for name in thing):
-        values = list(dict.fromkeys(spell(thing[name]) if name in thing else "not there" for thing in things))
-        if len(values) > 1:
-            parts.append(f"{name} ({' or '.join(values[:4])}{', ...' if len(values) > 4 else ''})")
+    for name in differing_names(things):
+        values = list(dict.fromkeys(spell(thing[name]) if name in thing else "missing" for thing in things))
+        parts.append(f"{name} ({' or '.join(values[:4])}{', ...' if len(values) > 4 else ''})")
     return "; ".join(parts)

@@ -141,12 +141,11 @@ def diff(a: str, b: str, experiments_dir: str | None) -> None:
 @common_options
 def export(where: tuple[str, ...], style: str, output: str | None, experiments_dir: str | None) -> None:
     """Export all runs and results: CSV with a row per run and result, or JSON with an object per run."""
-    from results.export import to_csv, to_json
     from results.run_files import without_garbage_collection
 
     with without_garbage_collection():
         database = open_database(experiments_dir, where).read()
-        content = to_csv(database) if style == "csv" else to_json(database)
+        content = database.to_csv() if style == "csv" else database.to_json()
         if output:
             write_file(Path(output), content.encode())
         else:

@@ -10,7 +10,7 @@ from attrs import frozen
 from core.config.errors import ConfigError, unknown_name
 from core.utils.results import ResultMetadata
 from results.groups import Group
-from results.text.labels import is_time, measure_labels, spell
+from results.text.labels import differing_names, is_time, measure_labels, spell
 
 
 @frozen
@@ -90,8 +90,5 @@ def _differences(of_a: list[ResultMetadata], of_b: list[ResultMetadata]) -> str:
         return "several n_steps or n_samples on each side; name one with --metric"
     first = {"unit": one.unit, **dict(one.protocol)}
     second = {"unit": other.unit, **dict(other.protocol)}
-    return "; ".join(
-        f"{key} {spell(first.get(key))} against {spell(second.get(key))}"
-        for key in dict.fromkeys([*first, *second])
-        if key not in first or key not in second or first[key] != second[key]
-    )
+    names = differing_names([first, second])
+    return "; ".join(f"{name} {spell(first.get(name))} against {spell(second.get(name))}" for name in names)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.config.errors import ConfigError, unknown_name
-from results.curve import AXES, GroupCurve, curve_names, group_curves
+from results.curve import GroupCurve, curve_names, group_curves
 from results.groups import Group
 from results.plots.figure import finish, new_figure, plain, styles
 
@@ -71,6 +71,3 @@ def _draw(panel: Axes, curve: GroupCurve, label: str, colour: str, dash: str) ->
     text = plain(f"{label} (n = {curve.n_text})")
     panel.plot(curve.positions, means, color=colour, linestyle=dash, marker=marker, linewidth=1.5, label=text)
     panel.fill_between(curve.positions, low, high, color=colour, alpha=0.2, linewidth=0)
-
-
-__all__ = ["AXES", "caption", "plot_curves"]

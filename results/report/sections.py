@@ -13,8 +13,8 @@ from results.plots.figure import MOST_LINES
 from results.report.html import Cell, Html, element, picture, table
 from results.run import Run
 from results.run_files import Fault
-from results.tables.table import Table, runs_text, short_error, varying
-from results.text.labels import count, printable, spell
+from results.tables.table import Table, runs_text, short_error
+from results.text.labels import count, differing_names, printable, spell
 
 MOST_ROWS = 200
 MOST_CURVES = 6
@@ -107,7 +107,7 @@ def grids(groups: Sequence[Group]) -> list[Html]:
 def configs(groups: Sequence[Group]) -> list[Html]:
     """Return in what the groups' configs differ, and what they share."""
     things = [described(group.runs[0]) for group in groups]
-    fields = varying(things)
+    fields = differing_names(things) or ["model"]
     rows = [
         [Cell(str(i)), *(Cell(printable(spell(thing[name])) if name in thing else "-", kind="long") for name in fields)]
         for i, thing in enumerate(things[:MOST_ROWS], start=1)

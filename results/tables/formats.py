@@ -9,12 +9,12 @@ from typing import Any
 
 import attrs
 
-from core.runs.strict_json import dumps, encode_float
+from core.runs.strict_json import dumps
 from core.utils.tables import aligned
 from results.comparison.json_form import over_runs
 from results.provenance import Provenance
 from results.tables.table import Row, Table
-from results.text.escaping import comment_text, csv_comment, csv_text, latex_text, markdown_text
+from results.text.escaping import comment_text, csv_cell, csv_comment, csv_text, latex_text, markdown_text
 from results.text.numbers import aligned_at_error
 
 TABLE_SCHEMA = "pyml.table/1"
@@ -75,7 +75,7 @@ def as_csv(table: Table, made_by: Provenance | None = None) -> str:
     if entries:
         writer.writerow([csv_text(name) for name in entries[0]])
     for entry in entries:
-        writer.writerow([_csv_cell(value) for value in entry.values()])
+        writer.writerow([csv_cell(value) for value in entry.values()])
     return file.getvalue()
 
 
@@ -137,11 +137,3 @@ _NUMBERS = (
     "n_runs_not_finite",
     "n_runs_lacking",
 )
-
-
-def _csv_cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return "" if value != value else encode_float(value)
-    return csv_text(value) if isinstance(value, str) else value

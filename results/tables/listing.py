@@ -11,7 +11,7 @@ from core.utils.tables import aligned
 from results.database import MISSING, ResultsDatabase
 from results.run import Run
 from results.run_files import without_garbage_collection
-from results.text.labels import printable, spell
+from results.text.labels import differing_names, printable, spell
 from results.text.numbers import aligned_at_error, mean_error
 
 NOTHING = "-"
@@ -39,7 +39,8 @@ def listed_fields(database: ResultsDatabase, asked_for: Sequence[str]) -> list[s
     for name in asked_for:
         if name not in known:
             raise unknown_name("config field", name, known)
-    usual = ["model", *(["dataset"] if database.varies("dataset") else []), "seed"]
+    datasets = [{"dataset": run.config["dataset"]} if "dataset" in run.config else {} for run in database if run.config]
+    usual = ["model", *differing_names(datasets), "seed"]
     return list(dict.fromkeys([*usual, *asked_for]))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -16,7 +15,7 @@ from core.utils.results import ResultMetadata
 from results.groups import SEED, Group, OverRuns, described
 from results.statistics.intervals import summarise
 from results.statistics.significance import choose_test
-from results.text.labels import printable, spell
+from results.text.labels import differing_names, printable, spell
 from results.text.numbers import decimals_of, mean_error
 
 MISSING = "missing"
@@ -115,7 +114,7 @@ def make_table(
 ) -> Table:
     """Summarise groups over runs, one row each."""
     things = [described(group.runs[0]) for group in groups]
-    fields = varying(things)
+    fields = differing_names(things) or ["model"]
     cells = []
     for metadata in measures:
         found = [group.over_runs(metadata, level) for group in groups]
@@ -126,13 +125,6 @@ def make_table(
         for i, (group, thing) in enumerate(zip(groups, things, strict=True))
     ]
     return Table(tuple(fields), measures, tuple(rows), error, level, within)
-
-
-def varying(things: Sequence[Mapping[str, object]]) -> list[str]:
-    """Return the names of the entries in which the mappings differ; without any such, the model's name."""
-    names = list(dict.fromkeys(name for thing in things for name in thing))
-    differ = [n for n in names if any((n in a, a.get(n)) != (n in b, b.get(n)) for a, b in pairwise(things))]
-    return differ or ["model"]
 
 
 def resolved_best(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import html
 import re
 
+from core.runs.strict_json import encode_float
+from results.text.labels import spell
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
 _AFTER_SEPARATOR = re.compile(r"(?<=[,;\t])(?=\s*[=+@＝＋－＠-])")
@@ -56,6 +59,15 @@ def csv_text(text: str) -> str:
     Source: OWASP, "CSV Injection".
     """
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) or text.startswith(FORMULA_STARTS) else text
+
+
+def csv_cell(value: object) -> object:
+    """Return what stands for a value in a CSV file: numbers in full, unknown ones empty, text that is no formula."""
+    if isinstance(value, float):
+        return "" if value != value else encode_float(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    return csv_text(spell(value))
 
 
 def csv_comment(text: str) -> str:

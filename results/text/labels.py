@@ -23,9 +23,17 @@ def measure_labels(measures: Iterable[ResultMetadata]) -> dict[ResultMetadata, s
 
 def differing(things: Sequence[Mapping[str, Any]]) -> list[str]:
     """Describe each mapping by the entries in which the mappings differ, as "n_steps=18, split=held_out"."""
-    names = list(dict.fromkeys(name for thing in things for name in thing))
-    varying = [name for name in names if any(_get(thing, name) != _get(things[0], name) for thing in things)]
-    return [", ".join(f"{name}={spell(thing[name])}" for name in varying if name in thing) for thing in things]
+    names = differing_names(things)
+    return [", ".join(f"{name}={spell(thing[name])}" for name in names if name in thing) for thing in things]
+
+
+def differing_names(things: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names whose values differ between the mappings, in order of first appearance.
+
+    A name that one mapping lacks differs from any value of it.
+    """
+    names = dict.fromkeys(name for thing in things for name in thing)
+    return [name for name in names if any(_get(thing, name) != _get(things[0], name) for thing in things)]
 
 
 def spell(value: object) -> str:
