@@ -60,24 +60,38 @@ def sync_directory(path: Path) -> None:
 def append_json_line(path: Path, value: Any) -> None:
     """Append one record, on disk when this returns; many processes may append to one file.
 
-    The record is one write of newline + JSON + newline to a file opened for appending: the leading newline ends
-    whatever torn line a crashed writer may have left, so that this record is always on a line of its own.
+    The record is one write of JSON + newline to a file opened for appending. If the byte before it is no newline, a
+    writer that crashed left a torn line there, and the record is appended again: every record stands whole on a line
+    of its own, and the file is plain JSON Lines unless a writer crashed.
 
     Raises:
         OSError: The record could not be written whole; readers will skip what was written of it.
     """
-    line = b"\n" + strict_json.dumps(value).encode("utf-8", "backslashreplace") + b"\n"
+    line = strict_json.dumps(value).encode("utf-8", "backslashreplace") + b"\n"
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, 0o666)
     try:
-        written = os.write(descriptor, line)
-        if written != len(line):
-            raise OSError(f"{path}: only {written} of {len(line)} bytes could be written; is the disk full?")
+        while not _append(descriptor, line, path):
+            pass  # ends: what stands before the next attempt is this one's newline, or another writer's
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     if is_new:
         sync_directory(path.parent)
+
+
+def _append(descriptor: int, line: bytes, path: Path) -> bool:
+    """Write a line at the end of the file and say whether it stands on a line of its own."""
+    written = os.write(descriptor, line)
+    if written != len(line):
+        raise OSError(f"{path}: only {written} of {len(line)} bytes could be written; is the disk full?")
+    # An appending write leaves the position at its own end, also where other processes have appended since (POSIX).
+    start = os.lseek(descriptor, 0, os.SEEK_CUR) - len(line)
+    if start == 0:
+        return True
+    os.lseek(descriptor, start - 1, os.SEEK_SET)
+    return os.read(descriptor, 1) == b"\n"
 
 
 @frozen
