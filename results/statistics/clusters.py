@@ -1,0 +1,63 @@
+"""Standard errors of samples that belong together: several draws of one image, several questions of one text.
+
+Samples of one cluster tell less than as many independent ones: ten questions of one text rise and fall together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+class ClusteredMean(NamedTuple):
+    """A mean with its clustered standard error.
+
+    Attributes:
+        mean: Over all values, whatever their cluster.
+        error: Clustered standard error; NaN (unknown) for fewer than two clusters.
+        n_clusters: Distinct clusters, C.
+        df: Degrees of freedom of an interval: C - 1.
+        plain_error: The standard error that takes the values for independent.
+    """
+
+    mean: float
+    error: float
+    n_clusters: int
+    df: int
+    plain_error: float
+
+    @property
+    def design_effect(self) -> float:
+        """How much the variance of the mean exceeds that of independent values; NaN where either is unknown or 0."""
+        return (self.error / self.plain_error) ** 2 if self.plain_error > 0 else math.nan
+
+
+def clustered_mean(values: ArrayLike, cluster_ids: ArrayLike) -> ClusteredMean:
+    """Return the mean of values with a standard error that allows for clusters.
+
+    Args:
+        values: Shape ``(n,)``: one value per sample; for a paired comparison, the samples' differences.
+        cluster_ids: Shape ``(n,)``: the cluster of each sample; values with equal ids belong together.
+
+    Raises:
+        ValueError: The two have different shapes, or none.
+
+    Source: Miller 2024, "Adding error bars to evals", arXiv:2411.00640, section 2.2 and appendix A: the sum over
+    clusters of (the sum of a cluster's deviations from the mean)², over n². It is multiplied by C / (C - 1), as
+    inspect_ai does, since the paper's own form is too small for few clusters.
+    """
+    x, ids = np.asarray(values, dtype=float), np.asarray(cluster_ids)
+    if x.ndim != 1 or x.shape != ids.shape or not len(x):
+        raise ValueError(f"every value needs a cluster id, got shapes {x.shape} and {ids.shape}")
+    mean = float(np.mean(x))
+    _, inverse = np.unique(ids, return_inverse=True)
+    sums = np.bincount(inverse, weights=x - mean)
+    n_clusters = len(sums)
+    plain = float(np.std(x, ddof=1) / math.sqrt(len(x))) if len(x) > 1 else math.nan
+    if n_clusters < 2:
+        return ClusteredMean(mean, math.nan, n_clusters, 0, plain)
+    error = math.sqrt(float(np.sum(sums**2)) * n_clusters / (n_clusters - 1)) / len(x)
+    return ClusteredMean(mean, error, n_clusters, n_clusters - 1, plain)
