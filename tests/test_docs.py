@@ -1,16 +1,171 @@
-"""The documentation: what it links to is there."""
+"""The documentation: links lead somewhere, Python blocks run, commands and folders are those that exist."""
+
+from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from sybil.document import Document
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+from core import cli, plugins
+from core.commands.config_command import ConfigCommand
+from core.config.config import GlobalConfig, ModelConfig
+from core.config.options import options_of
+from core.runs.directory import RunStatus
+from core.runs.result_log import finish_evaluation, start_evaluation
+from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
+from core.utils.utils import create_experiment_subdir, generate_run_id, save_config_to_json
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+MANUAL = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+REFERENCE = ROOT / "docs/commands.md"
+EVERYWHERE = {"--help", "-h"}
+
+by_page = pytest.mark.parametrize("page", MANUAL, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def options_of_commands() -> dict[str, set[str]]:
+    """Return every command as a reader types it, with all its options; of ``train`` those of every model."""
+    found: dict[str, set[str]] = {}
+
+    def visit(command: click.Command, name: str) -> None:
+        context = click.Context(command)
+        parameters = command.get_params(context)
+        if isinstance(command, ConfigCommand):
+            classes = [plugins.config_class(model) for model in plugins.in_the_box(plugins.MODELS)]
+            parameters += [option for cls in [ModelConfig, GlobalConfig, *classes] for option in options_of(cls)]
+        options = [option for option in parameters if isinstance(option, click.Option) and not option.hidden]
+        found[name] = {spelling for option in options for spelling in [*option.opts, *option.secondary_opts]}
+        if isinstance(command, click.Group):
+            for each in command.list_commands(context):
+                if name != "python -m core" or each in plugins.in_the_box(plugins.COMMANDS):
+                    sub = command.get_command(context, each)
+                    assert sub is not None
+                    visit(sub, f"{name} {each}")
+
+    visit(cli.group, "python -m core")
+    return found
+
+
+COMMANDS = options_of_commands()
+SCRIPTS = {"pyml-train": "python -m core train", "pyml-eval": "python -m core eval"}
+
+
+def command_of(words: list[str]) -> str | None:
+    """Return the command that a documented line starts, None where it starts another program."""
+    line = " ".join(words)
+    for short, full in SCRIPTS.items():
+        if words[0] == short:
+            line = line.replace(short, full, 1)
+    line = re.sub(r"^python -m core runs(?= -|$)", "python -m core runs list", line)  # its default
+    known = [name for name in COMMANDS if line == name or line.startswith(f"{name} ")]
+    return max(known, key=len, default=None)
+
+
+def documented_lines(page: Path) -> Iterator[str]:
+    """Yield the commands of ours that a page shows, in blocks and in running text."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", text, re.DOTALL)
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    for line in [*lines, *spans]:
+        for part in re.split(r"&&|\|\s|;", line):
+            if re.match(r"(\S*/)?(pyml-train|pyml-eval|python3? -m core)\b", part.strip()):
+                yield re.sub(r"^\S*/(?=pyml-|python)", "", part.strip()).replace("python3 -m", "python -m")
+
+
+def sections_of_reference() -> dict[str, str]:
+    """Return the text of each ``## `command` `` section of docs/commands.md."""
+    parts = re.split(r"^##+ (.*)$", REFERENCE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {
+        name: text
+        for title, text in zip(parts[1::2], parts[2::2], strict=True)
+        for name in re.findall("`([^`]+)`", title)
+    }
+
+
+def spellings(text: str) -> set[str]:
+    """Return every option that a text names in backticks."""
+    return {
+        option
+        for span in re.findall(r"`(?:python -m )?([^`\n]+)`", text)
+        for option in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", span)
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_relative_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not missing
+
+
+@pytest.fixture
+def experiments(tmp_path: Path) -> Path:
+    """Two groups of five finished runs in ./experiments, for the blocks that read runs."""
+    directory = tmp_path / "experiments"
+    about = ResultMetadata("denoising_loss", unit="image", protocol={"split": "held_out"}, higher_is_better=False)
+    for model, loss in {"mlp": 0.34, "unet": 0.33}.items():
+        for seed in range(5):
+            run_path = create_experiment_subdir(GlobalConfig(experiments_dir=directory), generate_run_id())
+            save_config_to_json(ModelConfig(model=model, seed=seed), run_path)
+            with RunStatus(run_path) as status:
+                status.progress(100, 100)
+            evaluation = start_evaluation(run_path, {})
+            result = ScalarResult(loss + 0.01 * (seed % 3), 0.003, n=359)
+            log_record(ResultRecord(about, result), run_path, evaluation=evaluation)
+            finish_evaluation(run_path, evaluation, 1)
+    return directory
+
+
+@by_page
+def test_python_blocks_run(page: Path, experiments: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(experiments.parent)
+    document = Document.parse(str(page), PythonCodeBlockParser(), SkipParser())
+    for example in document.examples():
+        example.evaluate()
+
+
+@by_page
+def test_documented_commands_and_options_exist(page: Path) -> None:
+    for line in documented_lines(page):
+        words = shlex.split(line, comments=True)
+        command = command_of(words)
+        assert command, f"{page.name}: no command answers to {line!r}"
+        named = {word.partition("=")[0] for word in words if word.startswith("-") and not word[1:2].isdigit()} - {"-m"}
+        assert named <= COMMANDS[command], f"{page.name}: {line!r}: {named - COMMANDS[command]} is no option"
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_is_documented_with_exactly_its_options(command: str) -> None:
+    titles = {SCRIPTS.get(title, title): text for title, text in sections_of_reference().items()}
+    assert command in titles, f"{REFERENCE.name} needs a section for `{command}`"
+    documented = spellings(titles[command]) | EVERYWHERE
+    missing, unknown = COMMANDS[command] - documented, documented - COMMANDS[command] - EVERYWHERE
+    assert not missing, f"{REFERENCE.name}: the section of `{command}` does not name {sorted(missing)}"
+    assert not unknown, f"{REFERENCE.name}: the section of `{command}` names {sorted(unknown)}, which --help does not"
+
+
+def test_every_folder_has_a_place_in_the_contributors_table() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("| folder |")[1].split("\n\n")[0]
+    listed = set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE))
+    sources = [
+        path
+        for top in ("core", "results", "csrc")
+        for path in ROOT.glob(f"{top}/**/*.[pch]*")
+        if "__pycache__" not in path.parts
+    ]
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in sources}
+    tops = {
+        path.parts[0]
+        for path in (each.relative_to(ROOT) for each in ROOT.glob("*/*"))
+        if not path.parts[0].startswith(".")
+    }
+    expected = folders | (tops & {"scripts", "benchmarks", "examples", "docs"})
+    assert listed == expected, "CONTRIBUTING.md: the table of folders and the tree differ"
