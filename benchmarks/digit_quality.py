@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from core import plugins
 from core.diffusion.sampling import generate
-from core.diffusion.training.checkpoints import load_denoiser
+from core.diffusion.trained import load_denoiser
 
 N_SAMPLES = 1000
 

@@ -14,15 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import attrs
 import torch
 
 from core import plugins
 from core.config.config import ModelConfig
-from core.diffusion.datasets.base import TRAIN, Batches, load_data, standard_deviation
+from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.devices import choose_device
 from core.diffusion.model import denoising_losses, draw_sigmas
-from core.diffusion.train import train_epoch
+from core.diffusion.train import completed_from_data, train_epoch
 from core.diffusion.training.curve import log_epoch
 from core.diffusion.training.state import TrainingState
 
@@ -39,12 +38,10 @@ def main() -> None:
     device = choose_device(arguments.device)
     config = plugins.with_own_fields(ModelConfig(model=arguments.model, dataset=arguments.dataset))
     data = load_data(config, TRAIN)
-    config = attrs.evolve(
-        config, data_shape=data.data_shape, n_classes=data.n_classes, sigma_data=standard_deviation(data)
-    )
+    config, _ = completed_from_data(config, data)
     batches, n = Batches(data, device), len(data)
     torch.manual_seed(0)
-    bare, ours = bare_epoch(state_of(config, device), batches, n), our_epoch(state_of(config, device), batches, n)
+    bare, ours = bare_epoch(state_of(config, device, n), batches), our_epoch(state_of(config, device, n), batches)
     times: dict[str, list[float]] = {"bare": [], "ours": []}
     for _ in range(arguments.epochs + 1):
         for name, run in (("bare", bare), ("ours", ours)):
@@ -52,19 +49,19 @@ def main() -> None:
     report({name: values[1:] for name, values in times.items()}, config, device)
 
 
-def state_of(config: ModelConfig, device: torch.device) -> TrainingState:
-    state = TrainingState(config, plugins.load(plugins.MODELS, config.model)(config), device)
+def state_of(config: ModelConfig, device: torch.device, n_images: int) -> TrainingState:
+    state = TrainingState(config, plugins.load(plugins.MODELS, config.model)(config), device, n_images)
     state.model.train()
     return state
 
 
-def bare_epoch(state: TrainingState, batches: Batches, n: int) -> Callable[[], None]:
+def bare_epoch(state: TrainingState, batches: Batches) -> Callable[[], None]:
     config, model, parameters = state.config, state.model, state.parameters
     averages = [parameter.detach().clone() for parameter in parameters]
     optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
 
     def epoch() -> None:
-        for indices in torch.split(torch.randperm(n), config.batch_size):
+        for indices in torch.split(torch.randperm(state.n_images), config.batch_size):
             images, labels = batches.take(indices)
             sigma = draw_sigmas(len(images), config.p_mean, config.p_std, state.device)
             loss = denoising_losses(model, images, torch.randn_like(images), sigma, model.sigma_data, labels).mean()
@@ -77,11 +74,11 @@ def bare_epoch(state: TrainingState, batches: Batches, n: int) -> Callable[[], N
     return epoch
 
 
-def our_epoch(state: TrainingState, batches: Batches, n: int) -> Callable[[], None]:
+def our_epoch(state: TrainingState, batches: Batches) -> Callable[[], None]:
     directory = Path(tempfile.mkdtemp())
 
     def epoch() -> None:
-        train_epoch(state, batches, n, lambda: None)
+        train_epoch(state, batches, lambda: None)
         log_epoch(directory, state.measures.meter, state.step, state.epoch, 0.0, 0.0)
 
     return epoch

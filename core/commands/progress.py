@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from core.utils.formatting import format_duration
 from core.utils.output import say
-
-Progress = Callable[[int, int, str], None]
+from core.utils.progress import Progress
 
 LINE_EVERY_S = 10.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +80,17 @@ def _spell(resolved: Resolved, config: ModelConfig) -> str:
     return dumps({**asked_for, "global": everywhere}, indent=2)
 
 
+@contextlib.contextmanager
+def _no_empty_directory(run_path: Path) -> Iterator[None]:
+    """Remove the run's directory if training fails before it has written anything: the data may be missing."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # rmdir removes nothing but an empty directory
+            run_path.rmdir()
+        raise
+
+
 def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> None:
     from core.commands.progress import reporting
     from core.diffusion.devices import choose_device
@@ -96,7 +109,7 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
         run_path = create_experiment_subdir(resolved.global_config, generate_run_id())
     say(f"Run {run_path}")
     say(engine)
-    with StopSignals() as signals, reporting() as progress:
+    with StopSignals() as signals, reporting() as progress, _no_empty_directory(run_path):
         model = train_diffusion_model(
             config,
             run_path,

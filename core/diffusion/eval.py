@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.devices import choose_device
-from core.diffusion.evaluators.base import RunEvaluator, Settings, as_trained, is_denoiser
+from core.diffusion.evaluators.base import RunEvaluator, Settings
+from core.diffusion.trained import is_denoiser, trained_config
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
 from core.runs.result_log import finish_evaluation, start_evaluation
+from core.utils.progress import Progress
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, log_record
 from core.utils.utils import Timer
 
@@ -49,13 +51,13 @@ class Evaluator:
         seed: int | None = None,
         weights: str = EMA_WEIGHTS,
         device: str = "auto",
-        progress: Callable[[int, int, str], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         choose_device(device)  # before anything is written
         self.run_path = Path(run_path)
         given = {"n_samples": n_samples, "seed": seed}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        self.config = as_trained(attrs.evolve(plugins.with_own_fields(config), **changes), self.run_path)
+        self.config = trained_config(attrs.evolve(plugins.with_own_fields(config), **changes), self.run_path)
         self.n_steps = tuple(dict.fromkeys(n_steps)) or (config.n_steps,)
         self.settings = Settings(device=device, weights=weights)
         if progress is not None:

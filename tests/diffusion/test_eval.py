@@ -26,7 +26,8 @@ from core.diffusion.evaluators.sampling import SamplingEvaluator
 from core.diffusion.noise import Purpose, SampleNoise
 from core.diffusion.sampling import Samples, generate
 from core.diffusion.train import train_diffusion_model
-from core.diffusion.training.checkpoints import CheckpointError, load_denoiser
+from core.diffusion.trained import load_denoiser
+from core.diffusion.training.checkpoints import CheckpointError
 from core.runs.result_log import read_result_log
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import attrs
 import torch
 from attrs import frozen
 
-from core import plugins
 from core.config.config import ModelConfig
 from core.diffusion.devices import choose_device
 from core.diffusion.model import Denoiser
-from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_denoiser
+from core.diffusion.trained import is_denoiser, load_denoiser, trained_config
+from core.diffusion.training.checkpoints import EMA_WEIGHTS
+from core.utils.progress import Progress, silent
 from core.utils.results import ResultCollection, ResultMetadata
-
-
-def _silent(_done: int, _total: int, _words: str) -> None:
-    pass
 
 
 @frozen
@@ -36,7 +31,7 @@ class Settings:
     device: str = "auto"
     weights: str = EMA_WEIGHTS
     evaluation: str | None = None
-    progress: Callable[[int, int, str], None] = _silent
+    progress: Progress = silent
 
 
 class RunEvaluator:
@@ -59,7 +54,7 @@ class RunEvaluator:
 
     def __init__(self, config: ModelConfig, run_path: str | Path) -> None:
         self.run_path = Path(run_path)
-        self.config = as_trained(config, self.run_path)
+        self.config = trained_config(config, self.run_path)
         self.settings = Settings()
 
     @classmethod
@@ -87,17 +82,3 @@ class RunEvaluator:
     def metadata(self, name: str, **fields: Any) -> ResultMetadata:
         """Return a result's metadata; the raw weights' results get a name of their own."""
         return ResultMetadata(name if self.settings.weights == EMA_WEIGHTS else f"{name}/raw", **fields)
-
-
-def is_denoiser(config: ModelConfig) -> bool:
-    """Say whether the config's model is one that is trained for real."""
-    return issubclass(plugins.load(plugins.MODELS, config.model), Denoiser)
-
-
-def as_trained(config: ModelConfig, run_path: Path) -> ModelConfig:
-    """Return the config with what the trainer filled in from the data, read from the run where it is missing."""
-    filled_in = ("data_shape", "n_classes", "sigma_data")
-    if all(getattr(config, name) is not None for name in filled_in) or not is_denoiser(config):
-        return config
-    saved = plugins.saved_config(run_path)
-    return attrs.evolve(config, **{name: getattr(saved, name) for name in filled_in})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from core import plugins
 from core.config.config import ModelConfig
-from core.diffusion.evaluators.base import RunEvaluator, is_denoiser
+from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.placeholder import dummy_record, placeholder_notice
+from core.diffusion.trained import is_denoiser
 from core.utils.results import ResultCollection
 
 

@@ -12,9 +12,6 @@ from typing import Any
 import torch
 
 from core.config.config import ModelConfig
-from core.config.errors import unknown_name
-from core.diffusion.model import Denoiser
-from core.plugins import MODELS, load
 from core.runs.files import replacing
 
 CHECKPOINT_SCHEMA = "pyml.checkpoint/1"
@@ -94,24 +91,3 @@ def load_weights(path: Path, model: torch.nn.Module, weights: dict[str, Any]) ->
     except RuntimeError as error:
         detail = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
         raise CheckpointError(f"{path}: does not fit the model that the run's config describes ({detail}).") from None
-
-
-def load_denoiser(run_path: Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS) -> Denoiser:
-    """Return a run's trained model, ready to denoise: on the device, in eval mode, without gradients.
-
-    Args:
-        run_path: The run directory.
-        config: The run's config, as saved: data_shape and n_classes are known.
-        device: Where to put it.
-        weights: "ema" for the moving average, "raw" for the weights themselves.
-
-    Raises:
-        ConfigError: ``weights`` is neither.
-        CheckpointError: The checkpoint is missing, damaged or of another model.
-    """
-    if weights not in WEIGHTS:
-        raise unknown_name("kind of weights", weights, WEIGHTS)
-    state = load_checkpoint(run_path, config)
-    model: Denoiser = load(MODELS, config.model)(config)
-    load_weights(checkpoint_path(run_path), model, state["ema" if weights == EMA_WEIGHTS else "weights"])
-    return model.to(device).eval().requires_grad_(False)

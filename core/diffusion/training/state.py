@@ -1,4 +1,4 @@
-"""Everything that training changes: what a checkpoint holds, so that a resumed run goes on to the bit."""
+"""The state of training: everything that a step changes, and that a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from core.config.config import ModelConfig
 from core.diffusion.model import Denoiser
 from core.diffusion.training.checkpoints import (
     CheckpointError,
-    checkpoint_path,
-    load_checkpoint,
     load_weights,
     save_checkpoint,
 )
@@ -25,18 +23,25 @@ from core.utils.meters import Meter
 
 
 class TrainingState:
-    """Model, moving average, optimiser, and how far training is.
+    """Model, moving average, optimiser, and the progress of training.
+
+    Args:
+        config: The run's config, completed from the data.
+        model: The model to train; it is moved to the device.
+        device: Device to train on.
+        n_images: Number of training images.
 
     Attributes:
         step: Steps done.
         epoch: Epochs done.
-        order: The data order of the epoch under way, int64 on the CPU; None between epochs.
-        n_seen: Images of ``order`` that the epoch has used.
+        order: Order of the images in the current epoch, int64 of shape ``(n_images,)`` on the CPU; None between epochs.
+        n_seen: Images of the current epoch already trained on; 0 between epochs.
     """
 
-    def __init__(self, config: ModelConfig, model: Denoiser, device: torch.device) -> None:
+    def __init__(self, config: ModelConfig, model: Denoiser, device: torch.device, n_images: int) -> None:
         self.config = config
         self.device = device
+        self.n_images = n_images
         self.model = model.to(device)
         self.ema = EMA(self.model, config.ema_half_life_images)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -49,11 +54,16 @@ class TrainingState:
 
     @property
     def n_images_seen(self) -> int:
-        """Images trained on so far, each counted as often as it came."""
-        return self.epoch * (0 if self.order is None else len(self.order)) + self.n_seen
+        """Images trained on so far, counting each image once per epoch."""
+        return self.epoch * self.n_images + self.n_seen
+
+    def finish_epoch(self) -> None:
+        """Count the current epoch as done."""
+        self.epoch += 1
+        self.order, self.n_seen = None, 0
 
     def set_learning_rate(self) -> None:
-        """Give the optimiser the learning rate of this step: a straight warm-up, then constant."""
+        """Set the learning rate of this step: linear warm-up, then constant."""
         warm = min(1.0, self.step / max(1, self.config.warmup_steps))
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * warm
@@ -68,7 +78,7 @@ class TrainingState:
         """Write the run's checkpoint.
 
         Raises:
-            TrainingDivergedError: A loss is not finite; nothing is written, and the last good checkpoint stays.
+            TrainingDivergedError: A loss is not finite. Nothing is written; the last good checkpoint is kept.
         """
         self.measures.fold()
         save_checkpoint(
@@ -87,25 +97,30 @@ class TrainingState:
             },
         )
 
-    def load(self, run_path: Path) -> None:
-        """Go on from the run's checkpoint.
+    def restore(self, checkpoint: dict[str, Any], source: Path) -> None:
+        """Restore the state that a checkpoint holds, the random generators included.
+
+        Args:
+            checkpoint: What ``load_checkpoint`` returned.
+            source: The checkpoint's path, for error messages.
 
         Raises:
-            CheckpointError: It is missing, damaged or of another model.
+            CheckpointError: It does not fit the model, or training cannot continue from it.
         """
-        state = load_checkpoint(run_path, self.config)
-        path = checkpoint_path(run_path)
-        load_weights(path, self.model, state["ema"])
+        load_weights(source, self.model, checkpoint["ema"])
         self.ema.load_state_dict(self.model.state_dict())
-        load_weights(path, self.model, state["weights"])
+        load_weights(source, self.model, checkpoint["weights"])
         try:
-            self._restore(state)
+            self._restore_progress(checkpoint)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: training cannot go on from it ({type(error).__name__}: {error}).") from None
+            raise CheckpointError(
+                f"{source}: training cannot continue from it ({type(error).__name__}: {error})."
+            ) from None
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.epoch, self.n_seen, self.order = (state[key] for key in ("step", "epoch", "n_seen", "order"))
+    def _restore_progress(self, checkpoint: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.step, self.epoch, self.order = (checkpoint[key] for key in ("step", "epoch", "order"))
+        self.n_seen = 0 if self.order is None else checkpoint["n_seen"]  # older checkpoints kept it between epochs
         self.measures.restart()
-        self.measures.meter.merge(Meter.from_state_dict(state["meter"]))
-        set_random_states(state["random"], self.device)
+        self.measures.meter.merge(Meter.from_state_dict(checkpoint["meter"]))
+        set_random_states(checkpoint["random"], self.device)

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from core.config.config import ModelConfig
+from core.diffusion.trained import load_denoiser
 from core.diffusion.training import checkpoints
 from core.diffusion.training.checkpoints import (
     CheckpointError,
     checkpoint_path,
     load_checkpoint,
-    load_denoiser,
     save_checkpoint,
 )
 

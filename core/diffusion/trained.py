@@ -1,0 +1,54 @@
+"""Read a trained run: its config, completed from the data, and its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import torch
+
+from core import plugins
+from core.config.config import ModelConfig
+from core.config.errors import unknown_name
+from core.diffusion.model import Denoiser
+from core.diffusion.training.checkpoints import EMA_WEIGHTS, WEIGHTS, checkpoint_path, load_checkpoint, load_weights
+
+FOUND_IN_DATA = ("data_shape", "n_classes", "sigma_data")
+
+
+def is_denoiser(config: ModelConfig) -> bool:
+    """Return whether the config's model is a ``Denoiser``, that is, whether it is trained."""
+    return issubclass(plugins.load(plugins.MODELS, config.model), Denoiser)
+
+
+def trained_config(config: ModelConfig, run_path: Path) -> ModelConfig:
+    """Return the config with the fields that the trainer found in the data, read from the run where they are missing.
+
+    Raises:
+        ConfigError: A field is missing and the run has no config.json that can be read.
+    """
+    if all(getattr(config, name) is not None for name in FOUND_IN_DATA) or not is_denoiser(config):
+        return config
+    saved = plugins.saved_config(run_path)
+    return attrs.evolve(config, **{name: getattr(saved, name) for name in FOUND_IN_DATA})
+
+
+def load_denoiser(run_path: Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS) -> Denoiser:
+    """Return a run's trained model on the device, in eval mode, without gradients.
+
+    Args:
+        run_path: The run directory.
+        config: The run's config as saved, in which data_shape, n_classes and sigma_data are known.
+        device: Device of the model.
+        weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
+
+    Raises:
+        ConfigError: ``weights`` is neither.
+        CheckpointError: The checkpoint is missing, damaged or of another model.
+    """
+    if weights not in WEIGHTS:
+        raise unknown_name("kind of weights", weights, WEIGHTS)
+    state = load_checkpoint(run_path, config)
+    model: Denoiser = plugins.load(plugins.MODELS, config.model)(config)
+    load_weights(checkpoint_path(run_path), model, state["ema" if weights == EMA_WEIGHTS else "weights"])
+    return model.to(device).eval().requires_grad_(False)
