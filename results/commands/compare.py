@@ -5,20 +5,13 @@ from __future__ import annotations
 import click
 
 from core.config.errors import ConfigError
-from results.commands.shared import (
-    SETTINGS,
-    common_options,
-    metric_option,
-    open_database,
-    report_faults,
-    where_option,
-)
+from results.commands import shared
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(context_settings=shared.SETTINGS)
 @click.argument("specs", metavar="A B [B...]", nargs=-1)
-@metric_option
-@where_option
+@shared.metric_option
+@shared.where_option
 @click.option("--group", "whole_group", is_flag=True, help="A run stands for all runs that differ only in seed.")
 @click.option(
     "--test",
@@ -29,9 +22,9 @@ from results.commands.shared import (
     help="How to test; auto pairs over shared seeds, or over shared samples of two single runs, and takes Welch else.",
 )
 @click.option("--detect", metavar="DELTA", type=float, help="Also the seeds needed for 80% power at this difference.")
-@click.option("--level", metavar="L", type=float, default=0.95, show_default=True, help="Coverage of the intervals.")
+@shared.level_option
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@common_options
+@shared.common_options
 def compare(
     specs: tuple[str, ...],
     metrics: tuple[str, ...],
@@ -50,13 +43,13 @@ def compare(
     """
     if len(specs) < 2:
         raise ConfigError("compare needs A and B, such as: compare model=mlp model=unet, or two runs.")
-    _check(detect, level, metrics)
+    _check_detect(detect)
     from results.comparison.comparison import compare_groups
     from results.run_files import without_garbage_collection
     from results.selection import select_group
 
     with without_garbage_collection():
-        database = open_database(experiments_dir, where)
+        database = shared.open_database(experiments_dir, where)
         groups = [select_group(database, spec, whole_group=whole_group) for spec in specs]
         comparisons, refused = compare_groups(groups, metrics, method, level)
         if detect is not None and len({one.metadata for one in comparisons}) > 1:
@@ -69,11 +62,9 @@ def compare(
             from results.comparison.text import comparisons_text
 
             click.echo(comparisons_text(comparisons, refused, detect))
-        report_faults([fault for group in groups for run in group.runs for fault in run.faults])
+        shared.report_faults([fault for group in groups for run in group.runs for fault in run.faults])
 
 
-def _check(detect: float | None, level: float, metrics: tuple[str, ...]) -> None:
-    if not 0 < level < 1:
-        raise ConfigError(f"--level: got {level:g}; accepted: a number between 0 and 1, such as 0.95.")
+def _check_detect(detect: float | None) -> None:
     if detect is not None and not 0 < abs(detect) < float("inf"):
         raise ConfigError(f"--detect: got {detect:g}; accepted: a difference other than 0, in the measure's unit.")

@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.config.errors import ConfigError, unknown_name
-from results.commands.shared import (
-    SETTINGS,
-    common_options,
-    metric_option,
-    open_database,
-    report_faults,
-    where_option,
-)
+from results.commands import shared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +32,7 @@ class _NearestName(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_NearestName, context_settings=SETTINGS)
+@click.group(cls=_NearestName, context_settings=shared.SETTINGS)
 def plot() -> None:
     """Plot training curves, measures against a field or the sampler's steps, and grids of samples.
 
@@ -53,19 +46,14 @@ def _output_option(default: str) -> Callable[[Any], Any]:
     )
 
 
-_level_option = click.option(
-    "--level", metavar="L", type=float, default=0.95, show_default=True, help="Coverage of the interval over runs."
-)
-
-
-@plot.command(context_settings=SETTINGS)
+@plot.command(context_settings=shared.SETTINGS)
 @click.argument("measures", metavar="[MEASURE]...", nargs=-1)
 @click.option("--x", "axis", type=click.Choice(["step", "epoch"]), default="step", show_default=True)
 @click.option("--log", is_flag=True, help="Logarithmic axis of the measure.")
-@_level_option
+@shared.level_option
 @_output_option("curves.png")
-@where_option
-@common_options
+@shared.where_option
+@shared.common_options
 def curves(
     measures: tuple[str, ...],
     axis: str,
@@ -79,19 +67,19 @@ def curves(
 
     MEASURE is a name in metrics.jsonl; without one: loss.
     """
-    groups = _groups(experiments_dir, where, output, level)
+    groups = _groups(experiments_dir, where, output)
     from results.plots.curves import plot_curves
 
     _save(plot_curves(groups, measures, axis=axis, log=log, level=level), output, groups)
 
 
-@plot.command(context_settings=SETTINGS)
+@plot.command(context_settings=shared.SETTINGS)
 @click.argument("name", metavar="FIELD")
-@metric_option
-@_level_option
+@shared.metric_option
+@shared.level_option
 @_output_option("field.png")
-@where_option
-@common_options
+@shared.where_option
+@shared.common_options
 def field(
     name: str,
     metrics: tuple[str, ...],
@@ -101,7 +89,7 @@ def field(
     experiments_dir: str | None,
 ) -> None:
     """Plot measures against a config FIELD: mean over seeds with error bars."""
-    groups = _groups(experiments_dir, where, output, level)
+    groups = _groups(experiments_dir, where, output)
     from results.measures import choose_measures
     from results.plots.points import plot_field
 
@@ -109,28 +97,28 @@ def field(
     _save(plot_field(groups, name, chosen, level=level), output, groups)
 
 
-@plot.command(context_settings=SETTINGS)
-@metric_option
-@_level_option
+@plot.command(context_settings=shared.SETTINGS)
+@shared.metric_option
+@shared.level_option
 @_output_option("steps.png")
-@where_option
-@common_options
+@shared.where_option
+@shared.common_options
 def steps(
     metrics: tuple[str, ...], level: float, output: str, where: tuple[str, ...], experiments_dir: str | None
 ) -> None:
     """Plot the samples' quality against the sampler's number of steps."""
-    groups = _groups(experiments_dir, where, output, level)
+    groups = _groups(experiments_dir, where, output)
     from results.measures import choose_measures
     from results.plots.points import plot_steps
 
     _save(plot_steps(groups, choose_measures(_counts(groups), metrics), level=level), output, groups)
 
 
-@plot.command(context_settings=SETTINGS)
+@plot.command(context_settings=shared.SETTINGS)
 @click.option("--each-run", is_flag=True, help="A grid of every run, not only of each group's first seed.")
 @_output_option("samples.png")
-@where_option
-@common_options
+@shared.where_option
+@shared.common_options
 def samples(each_run: bool, output: str, where: tuple[str, ...], experiments_dir: str | None) -> None:
     """Show the newest grids of samples side by side."""
     groups = _groups(experiments_dir, where, output)
@@ -139,16 +127,14 @@ def samples(each_run: bool, output: str, where: tuple[str, ...], experiments_dir
     _save(plot_samples(groups, each_run=each_run), output, groups)
 
 
-def _groups(experiments_dir: str | None, where: tuple[str, ...], output: str, level: float = 0.95) -> list[Group]:
+def _groups(experiments_dir: str | None, where: tuple[str, ...], output: str) -> list[Group]:
     from results.groups import group_runs
     from results.plots.figure import check_suffix
 
     check_suffix(Path(output))
-    if not 0 < level < 1:
-        raise ConfigError(f"--level: got {level:g}; accepted: a number between 0 and 1, such as 0.95.")
-    database = open_database(experiments_dir, where).read()
+    database = shared.open_database(experiments_dir, where).read()
     groups = [group for group in group_runs(database) if group.replicates]
-    report_faults(database.faults)
+    shared.report_faults(database.faults)
     if not groups:
         raise ConfigError("no run has finished, so there is nothing to plot.")
     return groups

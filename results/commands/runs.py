@@ -9,16 +9,7 @@ from pathlib import Path
 import click
 
 from core.config.errors import unknown_name
-from results.commands.shared import (
-    SETTINGS,
-    common_options,
-    find_run,
-    metric_option,
-    open_database,
-    report_faults,
-    where_option,
-    write_file,
-)
+from results.commands import shared
 
 N_MEASURES = 3
 
@@ -39,7 +30,7 @@ class _WithDefault(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_WithDefault, context_settings=SETTINGS)
+@click.group(cls=_WithDefault, context_settings=shared.SETTINGS)
 def runs() -> None:
     """List runs with their status and main results; show one in full; diff two; export all.
 
@@ -47,14 +38,14 @@ def runs() -> None:
     """
 
 
-@runs.command("list", context_settings=SETTINGS)
-@where_option
+@runs.command("list", context_settings=shared.SETTINGS)
+@shared.where_option
 @click.option("--sort", metavar="FIELD", default="id", help="Sort by id, status, a config field or a measure.")
 @click.option("--reverse", is_flag=True, help="Sort the other way.")
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the last N rows.")
 @click.option("--field", "fields", metavar="NAME", multiple=True, help="Show this config field; may be repeated.")
-@metric_option
-@common_options
+@shared.metric_option
+@shared.common_options
 def list_(
     where: tuple[str, ...],
     sort: str,
@@ -70,7 +61,7 @@ def list_(
     from results.tables.listing import list_runs, listed_fields, sort_runs
 
     with without_garbage_collection():
-        database = open_database(experiments_dir, where)
+        database = shared.open_database(experiments_dir, where)
         if sort != "id" or reverse:
             database = sort_runs(database, sort, reverse)
         if limit:
@@ -84,7 +75,7 @@ def list_(
             table = list_runs(database, measures, columns)
         click.echo(table)
         click.echo(f"\n{_footer(len(database), len(measures), len(choose_measures(database.metadata())))}")
-        report_faults(database.faults)
+        shared.report_faults(database.faults)
 
 
 def _width() -> int:
@@ -95,17 +86,14 @@ def _footer(n_runs: int, n_shown: int, n_measures: int) -> str:
     text = f"{n_runs:,} run{'s' * (n_runs != 1)}."
     if n_shown:
         text += " ± is the standard error within the run; over seeds, see: python -m core table."
-    n_more = n_measures - n_shown
-    if n_more > 0:
-        text += f" {n_more} more measure{'s' * (n_more > 1)}: --metric NAME, or --metric '*'."
-    return text
+    return f"{text} {shared.count_of_more(n_shown, n_measures)}".rstrip()
 
 
-@runs.command(context_settings=SETTINGS)
+@runs.command(context_settings=shared.SETTINGS)
 @click.argument("run", metavar="RUN")
 @click.option("--all", "every_record", is_flag=True, help="Every record, older and incomplete evaluations included.")
 @click.option("--packages", is_flag=True, help="Also the versions of all installed packages.")
-@common_options
+@shared.common_options
 def show(run: str, every_record: bool, packages: bool, experiments_dir: str | None) -> None:
     """Show one run in full: status, config, environment, results.
 
@@ -113,15 +101,15 @@ def show(run: str, every_record: bool, packages: bool, experiments_dir: str | No
     """
     from results.describe import describe_run
 
-    found = find_run(run, experiments_dir)
+    found = shared.find_run(run, experiments_dir)
     click.echo(describe_run(found, every_record=every_record, packages=packages))
-    report_faults(found.check())
+    shared.report_faults(found.check())
 
 
-@runs.command(context_settings=SETTINGS)
+@runs.command(context_settings=shared.SETTINGS)
 @click.argument("a", metavar="RUN_A")
 @click.argument("b", metavar="RUN_B")
-@common_options
+@shared.common_options
 def diff(a: str, b: str, experiments_dir: str | None) -> None:
     """Show in what two runs differ: config, plugins, environment, packages.
 
@@ -129,25 +117,25 @@ def diff(a: str, b: str, experiments_dir: str | None) -> None:
     """
     from results.describe import describe_difference
 
-    one, other = find_run(a, experiments_dir), find_run(b, experiments_dir)
+    one, other = shared.find_run(a, experiments_dir), shared.find_run(b, experiments_dir)
     click.echo(describe_difference(one, other))
-    report_faults([*one.faults, *other.faults])
+    shared.report_faults([*one.faults, *other.faults])
 
 
-@runs.command(context_settings=SETTINGS)
-@where_option
+@runs.command(context_settings=shared.SETTINGS)
+@shared.where_option
 @click.option("--format", "style", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
 @click.option("--output", "-o", metavar="FILE", help="Write a file instead of printing.")
-@common_options
+@shared.common_options
 def export(where: tuple[str, ...], style: str, output: str | None, experiments_dir: str | None) -> None:
     """Export all runs and results: CSV with a row per run and result, or JSON with an object per run."""
     from results.run_files import without_garbage_collection
 
     with without_garbage_collection():
-        database = open_database(experiments_dir, where).read()
+        database = shared.open_database(experiments_dir, where).read()
         content = database.to_csv() if style == "csv" else database.to_json()
         if output:
-            write_file(Path(output), content.encode())
+            shared.write_file(Path(output), content.encode())
         else:
             click.echo(content, nl=False)
-        report_faults(database.faults)
+        shared.report_faults(database.faults)

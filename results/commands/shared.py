@@ -56,6 +56,25 @@ def metric_option(command: Function) -> Function:
     )(command)
 
 
+def level_option(command: Function) -> Function:
+    """Add --level, a number between 0 and 1."""
+    return click.option(
+        "--level",
+        metavar="L",
+        type=float,
+        default=0.95,
+        show_default=True,
+        callback=_checked_level,
+        help="Confidence level of the intervals, between 0 and 1.",
+    )(command)
+
+
+def _checked_level(_context: click.Context, _parameter: click.Parameter, level: float) -> float:
+    if not 0 < level < 1:
+        raise ConfigError(f"--level: got {level:g}; accepted: a number between 0 and 1, such as 0.95.")
+    return level
+
+
 def open_database(experiments_dir: str | None, where: Sequence[str] = ()) -> ResultsDatabase:
     """Open the experiment directory that the options name, and keep the runs that meet the conditions.
 
@@ -85,6 +104,12 @@ def _directory(experiments_dir: str | None) -> Path:
     from core.config.config import GlobalConfig
 
     return Path(experiments_dir) if experiments_dir else GlobalConfig().experiments_dir
+
+
+def count_of_more(n_shown: int, n_measures: int) -> str:
+    """Say how many measures are not shown and how to see them; "" if all are."""
+    n_more = n_measures - n_shown
+    return f"{n_more} more measure{'s' * (n_more > 1)}: --metric NAME, or --metric '*'." if n_more > 0 else ""
 
 
 def report_faults(faults: Sequence[Fault]) -> None:

@@ -11,10 +11,10 @@ from attrs import frozen
 from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
 from results.comparison.matching import match_measures
+from results.comparison.significance import RUNS, ReplicateTest, choose_test
 from results.groups import Group, OverRuns
-from results.statistics.intervals import holm
+from results.statistics.correction import holm
 from results.statistics.power import detectable_difference, pairs_needed, runs_needed_per_group, sd_limits
-from results.statistics.significance import RUNS, ReplicateTest, choose_test
 
 CANNOT_TELL = "cannot tell"
 
@@ -111,7 +111,7 @@ def compare_groups(
     Args:
         groups: Two or more; no run may be in two of them.
         patterns: Measures by name, in which * stands for anything; none takes all but the times.
-        method: "auto", or the test to take, see :func:`results.statistics.significance.choose_test`.
+        method: "auto", or the test to take, see :func:`results.comparison.significance.choose_test`.
         level: Coverage of the intervals. The answers, corrected by Holm's method, err in 1 - level of all calls.
 
     Returns:

@@ -9,8 +9,8 @@ from typing import Any
 from core.utils.formatting import format_value
 from core.utils.tables import aligned
 from results.comparison.comparison import CANNOT_TELL, Comparison
+from results.comparison.significance import RUNS
 from results.groups import Group
-from results.statistics.significance import RUNS
 from results.tables.table import over_runs_text
 from results.text.labels import spell
 from results.text.numbers import aligned_at_error, decimals_of

@@ -1,8 +1,8 @@
-"""Intervals and tests over replicates, along the last axis of arrays: the arithmetic behind every comparison.
+"""Student's t intervals and t tests over replicates.
 
-Everything here takes the replicates of one group as the last axis, so that a simulation of 20,000 experiments is
-one call. SciPy does the tests; this module decides what they are asked and what an answer is where SciPy has none
-(one replicate: unknown, never 0; no spread at all: the difference is exact).
+The tests take the replicates of one group along the last axis of an array, so that a simulation of 20,000 experiments
+is one call. SciPy does the tests. This module also defines the results that SciPy leaves open: with one replicate the
+error is unknown (NaN), never 0.
 """
 
 from __future__ import annotations
@@ -20,19 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 Counts = int | NDArray[np.int64]
-
-
-class MeanInterval(NamedTuple):
-    """Mean over replicates with its standard error and Student's t interval; NaN where the data cannot tell.
-
-    Each field is an array with one element per row of replicates (0-d for a single row).
-    """
-
-    mean: Array
-    error: Array
-    ci_low: Array
-    ci_high: Array
-    df: Array
 
 
 class Difference(NamedTuple):
@@ -73,7 +60,16 @@ class Summary:
 
 
 def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
-    """Return what ``t_interval`` does of one row, in plain Python: thousands of small groups in no time."""
+    """Return the mean, its standard error over replicates and Student's t interval with n - 1 degrees of freedom.
+
+    Args:
+        values: One value per replicate (a run, never a sample within a run).
+        level: Coverage of the interval, in (0, 1).
+
+    Returns:
+        With one replicate, error and interval are NaN (unknown); with none, the mean is NaN too.
+    """
+    # plain Python: NumPy would take ten times as long for the few values of a group, and a table has thousands of them
     n = len(values)
     if n == 0 or not all(map(math.isfinite, values)):
         mean = math.nan if n == 0 else sum(values) / n
@@ -89,30 +85,6 @@ def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
 @functools.cache
 def _cached_t_quantile(level: float, df: int) -> float:
     return float(t_quantile(level, df))
-
-
-def t_interval(values: ArrayLike, level: float = 0.95) -> MeanInterval:
-    """Return mean, standard error over the last axis and the t interval with n - 1 degrees of freedom.
-
-    Args:
-        values: Shape ``(..., n)``, one element per replicate (a run, never a sample within a run).
-        level: Coverage of the interval, in (0, 1).
-
-    Returns:
-        With one replicate, error and interval are NaN (unknown); with none, the mean is NaN too.
-    """
-    x = _replicates(values)
-    n = x.shape[-1]
-    unknown = np.full(x.shape[:-1], np.nan)
-    if n == 0:
-        return MeanInterval(unknown, unknown, unknown, unknown, unknown)
-    with np.errstate(all="ignore"):
-        mean = np.mean(x, axis=-1)
-        if n == 1:
-            return MeanInterval(mean, unknown, unknown, unknown, np.zeros_like(unknown))
-        error = np.std(x, axis=-1, ddof=1) / np.sqrt(n)
-        half = t_quantile(level, n - 1) * error
-        return MeanInterval(mean, error, mean - half, mean + half, np.full_like(unknown, n - 1))
 
 
 def t_quantile(level: float, df: ArrayLike) -> Array:
@@ -190,42 +162,6 @@ def welch_df(
         largest = np.maximum(a, b)  # a ratio first: squares of tiny errors would underflow
         share = (a / largest) ** 2 / ((a / largest) ** 2 + (b / largest) ** 2)
         return np.asarray(1.0 / (share**2 / (n_a - 1) + (1.0 - share) ** 2 / (n_b - 1)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for the number of comparisons made at once; NaN (no test was possible) counts as none.
-
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6.
-    """
-    tested = sorted((p, i) for i, p in enumerate(p_values) if not np.isnan(p))
-    adjusted = [float("nan")] * len(p_values)
-    largest = 0.0
-    for rank, (p, i) in enumerate(tested):
-        largest = max(largest, min(1.0, (len(tested) - rank) * p))
-        adjusted[i] = largest
-    return adjusted
-
-
-def effect_size(difference: float, sd_a: float, n_a: int, sd_b: float, n_b: int) -> float:
-    """Return the difference in units of the replicates' standard deviation (Hedges' g* of unpooled variances).
-
-    NaN where a group has fewer than two replicates or neither has any spread.
-
-    Source: Delacre et al. 2021, "Why Hedges' g*s based on the non-pooled standard deviation should be reported with
-    Welch's t-test", doi:10.31234/osf.io/tu6mp: the average variance, corrected for small samples by the exact gamma
-    form of Hedges' factor with Welch's kind of degrees of freedom.
-    """
-    largest = max(sd_a, sd_b)
-    if n_a < 2 or n_b < 2 or not (0 < largest < np.inf):
-        return float("nan")
-    from scipy.special import gammaln
-
-    ratio_a, ratio_b = (sd_a / largest) ** 2, (sd_b / largest) ** 2
-    df = (ratio_a + ratio_b) ** 2 / (ratio_a**2 / (n_a - 1) + ratio_b**2 / (n_b - 1))
-    if df <= 1:
-        return float("nan")
-    factor = float(np.exp(gammaln(df / 2) - gammaln((df - 1) / 2)) / np.sqrt(df / 2))
-    return float(difference / (largest * np.sqrt((ratio_a + ratio_b) / 2)) * factor)
 
 
 def _replicates(values: ArrayLike) -> Array:

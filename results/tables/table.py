@@ -12,9 +12,9 @@ from attrs import frozen
 from core.config.errors import ConfigError, unknown_name
 from core.utils.formatting import format_value
 from core.utils.results import ResultMetadata
+from results.comparison.significance import choose_test
 from results.groups import SEED, Group, OverRuns, described
 from results.statistics.intervals import summarise
-from results.statistics.significance import choose_test
 from results.text.labels import differing_names, printable, spell
 from results.text.numbers import decimals_of, mean_error
 

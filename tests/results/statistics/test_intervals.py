@@ -5,13 +5,16 @@ import statistics
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.strategies import floats, lists
+from scipy import stats
 
+from results.statistics.correction import holm
+from results.statistics.effect_size import effect_size
 from results.statistics.intervals import (
     Difference,
-    effect_size,
-    holm,
     paired_difference,
-    t_interval,
+    summarise,
     t_quantile,
     welch_df,
     welch_difference,
@@ -31,14 +34,13 @@ def experiments(seed: int, n: int, spread: float = 1.0) -> np.ndarray:
 
 @pytest.mark.parametrize("n", [3, 5, 10, 30])
 def test_a_95_percent_interval_covers_the_truth_in_95_percent_of_experiments(n: int) -> None:
-    interval = t_interval(experiments(n, n) + 7.0)
-    covered = np.mean((interval.ci_low <= 7.0) & (interval.ci_high >= 7.0))
+    intervals = [summarise(values) for values in (experiments(n, n) + 7.0).tolist()]
+    covered = np.mean([one.ci_low <= 7.0 <= one.ci_high for one in intervals])
     assert 0.945 < covered < 0.955
 
 
 def test_mean_plus_or_minus_one_standard_error_covers_only_58_percent_with_three_runs() -> None:
-    interval = t_interval(experiments(1, 3))
-    covered = np.mean(np.abs(interval.mean) <= interval.error)
+    covered = np.mean([abs(one.mean) <= one.error for one in map(summarise, experiments(1, 3).tolist())])
     assert covered == pytest.approx(0.577, abs=0.01)  # 2 P(0 < t_2 < 1) = 1/sqrt(3)
 
 
@@ -73,10 +75,10 @@ def test_pooling_samples_over_runs_would_cover_far_less_than_it_says() -> None:
     rng = np.random.default_rng(5)
     seeds = rng.normal(0, 1, size=(2_000, 5, 1))
     samples = seeds + rng.normal(0, 1, size=(2_000, 5, 100))
-    by_seed = t_interval(samples.mean(axis=-1))
-    pooled = t_interval(samples.reshape(2_000, 500))
-    assert np.mean((by_seed.ci_low <= 0) & (by_seed.ci_high >= 0)) == pytest.approx(0.95, abs=0.02)
-    assert np.mean((pooled.ci_low <= 0) & (pooled.ci_high >= 0)) < 0.3
+    by_seed = [summarise(values) for values in samples.mean(axis=-1).tolist()]
+    pooled = [summarise(values) for values in samples.reshape(2_000, 500).tolist()]
+    assert np.mean([one.ci_low <= 0 <= one.ci_high for one in by_seed]) == pytest.approx(0.95, abs=0.02)
+    assert np.mean([one.ci_low <= 0 <= one.ci_high for one in pooled]) < 0.3
 
 
 def test_paired_test_of_students_sleep_data_gives_the_published_numbers() -> None:
@@ -113,25 +115,33 @@ def test_welch_degrees_of_freedom_survive_errors_whose_squares_underflow() -> No
 
 
 def test_interval_of_known_values_matches_a_hand_calculation() -> None:
-    interval = t_interval([2.0, 4.0, 6.0])  # sd 2, error 2/sqrt(3), t(0.975, 2) = 4.30265 from the tables
-    assert float(interval.mean) == 4.0
-    assert float(interval.error) == pytest.approx(2 / math.sqrt(3))
-    assert float(interval.ci_low) == pytest.approx(4 - 4.30265 * 2 / math.sqrt(3), abs=1e-4)
-    assert float(interval.ci_high) == pytest.approx(4 + 4.30265 * 2 / math.sqrt(3), abs=1e-4)
+    interval = summarise([2.0, 4.0, 6.0])  # sd 2, error 2/sqrt(3), t(0.975, 2) = 4.30265 from the tables
+    assert interval.mean == 4.0
+    assert interval.error == pytest.approx(2 / math.sqrt(3))
+    assert interval.ci_low == pytest.approx(4 - 4.30265 * 2 / math.sqrt(3), abs=1e-4)
+    assert interval.ci_high == pytest.approx(4 + 4.30265 * 2 / math.sqrt(3), abs=1e-4)
+
+
+@given(values=lists(floats(-1e6, 1e6), min_size=2, max_size=6, unique=True))
+def test_the_interval_agrees_with_scipy(values: list[float]) -> None:
+    summary = summarise(values)
+    wanted = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert (summary.ci_low, summary.ci_high) == pytest.approx((wanted.low, wanted.high), rel=1e-9, abs=1e-9)
+    assert (summary.n, summary.error) == (len(values), pytest.approx(stats.sem(values), rel=1e-9))
 
 
 def test_one_replicate_has_a_mean_and_an_unknown_error() -> None:
-    interval = t_interval([3.5])
-    assert float(interval.mean) == 3.5
-    assert all(math.isnan(float(part)) for part in (interval.error, interval.ci_low, interval.ci_high))
+    interval = summarise([3.5])
+    assert interval.mean == 3.5
+    assert all(math.isnan(part) for part in (interval.error, interval.ci_low, interval.ci_high))
 
 
 def test_no_replicate_has_no_mean() -> None:
-    assert math.isnan(float(t_interval([]).mean))
+    assert math.isnan(summarise([]).mean)
 
 
 def test_a_nan_replicate_is_not_dropped_in_silence() -> None:
-    assert math.isnan(float(t_interval([1.0, math.nan, 2.0]).mean))
+    assert math.isnan(summarise([1.0, math.nan, 2.0]).mean)
     assert math.isnan(float(paired_difference([1.0, math.nan, 2.0], [1.0, 2.0, 3.0]).p_value))
     assert math.isnan(float(welch_difference([1.0, math.inf, 2.0], [1.0, 2.0, 3.0]).p_value))
 
@@ -161,7 +171,7 @@ def test_pairs_of_different_number_are_refused() -> None:
 
 def test_a_single_number_is_no_sequence_of_replicates() -> None:
     with pytest.raises(ValueError, match="replicates come as a sequence"):
-        t_interval(3.0)
+        paired_difference(3.0, 4.0)
 
 
 def test_an_interval_of_level_95_is_refused_with_the_accepted_range() -> None:

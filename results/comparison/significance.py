@@ -13,16 +13,15 @@ from core.utils.results import ResultMetadata
 from results.groups import Group
 from results.run import Run
 from results.samples import sample_values, shared_samples
+from results.statistics.effect_size import effect_size
 from results.statistics.intervals import (
     Difference,
-    effect_size,
     paired_difference,
     summarise,
     welch_difference,
     welch_from_errors,
 )
 
-METHODS = ("auto", "paired", "welch", "samples")
 RUNS = "runs"
 
 
