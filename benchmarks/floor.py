@@ -8,13 +8,16 @@ import subprocess
 import sysconfig
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from timing import Candidate, interleaved
 
 SOURCE = Path(__file__).with_name("floor.cpp")
 LIBRARY = SOURCE.parents[1] / "build" / "benchmarks" / f"floor_native{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
 def build() -> ModuleType:
-    """Compile floor.cpp unless that has been done, and import it: ``Floor().update(**values)``, ``read(array)``."""
+    """Compile floor.cpp if it is newer than the library, and import it: a class ``Floor`` and several ``read_...``."""
     if not LIBRARY.exists() or LIBRARY.stat().st_mtime < SOURCE.stat().st_mtime:
         LIBRARY.parent.mkdir(parents=True, exist_ok=True)
         compiler = os.environ.get("CXX", "g++")
@@ -27,3 +30,12 @@ def build() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def fastest_read(array: Any) -> Candidate:
+    """Return the fastest of several plain sums of an array: what no work on all of its values can beat."""
+    native = build()
+    names = [name for name in dir(native) if name.startswith("read_")]
+    reads = [Candidate(name, "read(x)", {"read": getattr(native, name), "x": array}) for name in names]
+    seconds = interleaved(reads, rounds=5, at_least_s=0.5).seconds
+    return min(reads, key=lambda read: seconds[read.name])

@@ -77,6 +77,8 @@ PEERS = (
         add_array="meter[0].add(x); meter[1].add_sqnorm(x)",
     ),
     Peer("numpy mean + std", "numpy", lambda m: m.array, add_array="x.mean(); x.std(ddof=1)"),
+    Peer("numpy sum + sum of squares", "numpy", lambda m: m.array, add_array="x.sum(); x @ x"),
+    Peer("torch sum (no spread)", "torch", lambda m: m.empty, add_array="x.sum()", as_input=as_tensor),
     Peer("torch mean + std", "torch", lambda m: m.empty, add_array="x.mean(); x.std()", as_input=as_tensor),
     Peer(
         "torchmetrics MeanMetric (no spread)",

@@ -12,6 +12,7 @@ from pathlib import Path
 from timing import Candidate, Times
 
 FLOOR = "floor"
+NOISE = 0.03  # a median of ratios may be off by so much
 PACKAGES = ("numpy", "torch", "torchmetrics", "torcheval", "river", "boost-histogram", "xsum")
 
 
@@ -90,6 +91,17 @@ def verdicts(results: Sequence[Result]) -> str:
             cells = (result.title, name, bound.text(bound.limit), bound.text(bound.stretch), taken, verdict)
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def false_floors(results: Sequence[Result]) -> list[str]:
+    """Say which candidates were faster than their floor, by more than noise."""
+    return [
+        f"{result.title}: {name} took {ratio:.2f} times the floor"
+        for result in results
+        if FLOOR in result.times.seconds
+        for name, ratio in result.times.of_first.items()
+        if ratio < 1 - NOISE
+    ]
 
 
 def machine() -> dict[str, str]:

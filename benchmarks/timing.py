@@ -1,11 +1,12 @@
 """Medians of interleaved runs: every candidate is timed in every round, so that a slow minute of the machine hits all.
 
-What is timed is the thread's processor time: other processes on the machine do not count, and libraries run on one
-thread (peers.py sees to it), or their other threads would not count either.
+What is timed is the processor time of one thread. Other processes on the machine do not count; nor would a library's
+other threads, so libraries run on one thread: NumPy's by the setting below, torch by peers.py.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 import timeit
@@ -13,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is imported: import this module first
+
 SAMPLE_S = 0.005  # a candidate's turn in a round, or one call if that takes longer
-WORK_S = 3.0  # all turns of all candidates; more rounds than asked for, if there is time
+WORK_S = 3.0  # all turns of all candidates: more rounds than asked for if they take less
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,14 @@ class Times:
     of_first: dict[str, float]
 
 
-def interleaved(candidates: Sequence[Candidate], rounds: int) -> Times:
-    """Time the candidates in at least so many rounds, the cost of an empty loop taken off."""
+def interleaved(candidates: Sequence[Candidate], rounds: int, at_least_s: float = WORK_S) -> Times:
+    """Time the candidates in so many rounds, or in more if there is time; the cost of an empty loop is taken off."""
     with_loop = [Candidate("loop", "pass", {}), *candidates]
     timers = [timeit.Timer(c.statement, timer=time.thread_time, globals=c.names) for c in with_loop]
     numbers = [calls_in(timer, SAMPLE_S) for timer in timers]
     samples: list[list[float]] = []
     start = time.perf_counter()
-    while len(samples) < rounds or time.perf_counter() - start < WORK_S:
+    while len(samples) < rounds or time.perf_counter() - start < at_least_s:
         loop, *calls = (timer.timeit(number) / number for timer, number in zip(timers, numbers, strict=True))
         samples.append([call - loop for call in calls])
     names = [c.name for c in candidates]
