@@ -145,7 +145,11 @@ def config_class(model: str) -> type[ModelConfig]:
 
 
 def with_own_fields(config: ModelConfig) -> ModelConfig:
-    """Return the config as its model's own class, so that ``ModelConfig(model="mlp")`` serves every model."""
+    """Return the config as an instance of its model's own class; a plain ModelConfig gets that class's defaults.
+
+    Raises:
+        ConfigError: The config belongs to another model: its own fields would be lost without a word.
+    """
     import attrs
 
     from core.config.config import ModelConfig
@@ -153,6 +157,11 @@ def with_own_fields(config: ModelConfig) -> ModelConfig:
     cls = config_class(config.model)
     if isinstance(config, cls):
         return config
+    if type(config) is not ModelConfig:
+        raise ConfigError(
+            f"model {config.model!r}: got a {type(config).__name__}, the config of another model; accepted: "
+            f"{' or '.join(dict.fromkeys([cls.__name__, 'ModelConfig']))}."
+        )
     return cls(**{field.name: getattr(config, field.name) for field in attrs.fields(ModelConfig)})
 
 

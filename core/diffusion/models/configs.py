@@ -1,39 +1,60 @@
-"""Config fields that only one model has; imported for ``--help``, so nothing here imports torch."""
+"""Config fields that only one model has. ``--help`` imports this module, so it must not import torch."""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 from attrs import frozen
 
 from core.config import rules
 from core.config.config import ModelConfig, option
 
+Own = TypeVar("Own", bound=ModelConfig)
+
 
 @frozen(kw_only=True)
 class MLPConfig(ModelConfig):
-    """Hyperparameters of ``mlp``; the widths of its layers are ``hidden_layer_sizes``."""
+    """Hyperparameters of ``mlp``; ``hidden_layer_sizes`` gives the width of its layers."""
 
-    embedding_size: int = option(
-        128, rule=rules.integer(8), help="Size of the embedding of noise level and class, in units."
-    )
-    dropout: float = option(0.0, rule=rules.number(0, 0.99), help="Share of hidden units dropped in training.")
+    embedding_size: int = option(128, rule=rules.integer(8), help="Size of the embedding of noise level and class.")
+    dropout: float = option(0.0, rule=rules.number(0, 0.99), help="Dropout probability in training.")
     class_conditional: bool = option(
-        True, rule=rules.boolean(), help="Whether the denoiser is told the class of the image."
+        True, rule=rules.boolean(), help="Whether the denoiser gets the class of the image as input."
     )
 
 
 @frozen(kw_only=True)
 class UNetConfig(ModelConfig):
-    """Hyperparameters of ``unet``; for 28×28 images the multipliers 1,2,2 halve them twice."""
+    """Hyperparameters of ``unet``; the multipliers 1,2,2 suit 28×28 images, which they halve twice."""
 
     channels: int = option(16, rule=rules.integer(4), help="Channels at full resolution.")
     channel_multipliers: tuple[int, ...] = option(
-        (1, 2), rule=rules.integers(1), help="Channels at each resolution, as multiples; each further one halves it."
+        (1, 2),
+        rule=rules.integers(1),
+        help="Channels at each level, as multiples of --channels; each level after the first halves the image.",
     )
-    blocks_per_level: int = option(1, rule=rules.integer(1), help="Residual blocks at each resolution, down and up.")
-    embedding_size: int = option(
-        64, rule=rules.integer(8), help="Size of the embedding of noise level and class, in units."
-    )
-    dropout: float = option(0.0, rule=rules.number(0, 0.99), help="Share of hidden units dropped in training.")
+    blocks_per_level: int = option(1, rule=rules.integer(1), help="Residual blocks per level, on the way down and up.")
+    embedding_size: int = option(64, rule=rules.integer(8), help="Size of the embedding of noise level and class.")
+    dropout: float = option(0.0, rule=rules.number(0, 0.99), help="Dropout probability in training.")
     class_conditional: bool = option(
-        True, rule=rules.boolean(), help="Whether the denoiser is told the class of the image."
+        True, rule=rules.boolean(), help="Whether the denoiser gets the class of the image as input."
     )
+
+
+def own_config(config: ModelConfig, cls: type[Own], model: str) -> Own:
+    """Return the config if it is of the model's own class.
+
+    Args:
+        config: The config that the model was given.
+        cls: The model's config class.
+        model: The model's name, for the message.
+
+    Raises:
+        TypeError: It is not. Defaults in place of the missing fields would be a model that nobody asked for.
+    """
+    if not isinstance(config, cls):
+        raise TypeError(
+            f"model {model!r}: got a {type(config).__name__}; accepted: {cls.__name__}. "
+            "Try: core.plugins.with_own_fields(config)."
+        )
+    return config

@@ -11,7 +11,7 @@ from torch.nn import functional
 from core.config.config import ModelConfig
 from core.diffusion.model import Denoiser
 from core.diffusion.models.conditioning import Conditioning
-from core.diffusion.models.configs import MLPConfig
+from core.diffusion.models.configs import MLPConfig, own_config
 
 
 class Layer(nn.Module):
@@ -42,7 +42,7 @@ class MLP(Denoiser):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        own = config if isinstance(config, MLPConfig) else MLPConfig()
+        own = own_config(config, MLPConfig, "mlp")
         n_values = math.prod(self.data_shape)
         widths = [n_values, *config.hidden_layer_sizes]
         self.conditioning = Conditioning(own.embedding_size, self.n_classes if own.class_conditional else 0)

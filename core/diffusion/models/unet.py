@@ -12,7 +12,7 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.model import Denoiser
 from core.diffusion.models.conditioning import Conditioning
-from core.diffusion.models.configs import UNetConfig
+from core.diffusion.models.configs import UNetConfig, own_config
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -83,7 +83,7 @@ class UNet(Denoiser):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        own = config if isinstance(config, UNetConfig) else UNetConfig()
+        own = own_config(config, UNetConfig, "unet")
         channels = check_shape(self.data_shape, own)
         embedding, dropout, n_blocks = own.embedding_size, own.dropout, own.blocks_per_level
         widths = [own.channels * factor for factor in own.channel_multipliers]

@@ -18,13 +18,14 @@ class ConvNet(Denoiser):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        own = config if isinstance(config, ConvNetConfig) else ConvNetConfig()
+        if not isinstance(config, ConvNetConfig):
+            raise TypeError(f"model 'convnet': got a {type(config).__name__}; accepted: ConvNetConfig")
         channels = self.data_shape[0]
-        widths = [channels] + [own.width] * own.depth
+        widths = [channels] + [config.width] * config.depth
         self.layers = nn.ModuleList(nn.Conv2d(n_in, n_out, 3, padding=1) for n_in, n_out in pairwise(widths))
-        self.noise = nn.ModuleList(nn.Linear(2, own.width) for _ in self.layers)
-        self.classes = nn.ModuleList(nn.Embedding(max(1, self.n_classes), own.width) for _ in self.layers)
-        self.out = nn.Conv2d(own.width, channels, 3, padding=1)
+        self.noise = nn.ModuleList(nn.Linear(2, config.width) for _ in self.layers)
+        self.classes = nn.ModuleList(nn.Embedding(max(1, self.n_classes), config.width) for _ in self.layers)
+        self.out = nn.Conv2d(config.width, channels, 3, padding=1)
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
         """Return F(scaled; c_noise, labels), the shape of ``scaled``; input and target have unit variance."""
