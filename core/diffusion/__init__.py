@@ -1,10 +1,20 @@
-"""Diffusion models in the manner of EDM (Karras et al. 2022, arXiv:2206.00364).
+"""Diffusion models after EDM (Karras et al. 2022, arXiv:2206.00364).
 
-Nothing is re-exported: importing ``core.diffusion.models.configs`` for ``--help`` must not import torch.
+This package re-exports nothing: ``--help`` imports ``core.diffusion.models.configs``, which must not import torch.
 
-model.py        the identity seed, the EDM formulas, Denoiser: the base of every trained model
-mlp.py          the models in the box
-configs.py      their own config fields
-train.py        train_diffusion_model
-eval.py         the evaluators
+model.py        Denoiser, the base class of all trained models; the EDM formulas; Identity, the placeholder model
+train.py        train_diffusion_model: train a run
+eval.py         Evaluator: evaluate a run
+trained.py      read a trained run: its completed config and its model
+sampling.py     the samplers (Euler, Heun, stochastic) and generate()
+noise.py        noise that depends only on seed, purpose and sample
+likelihood.py   log-likelihood from the probability-flow ODE
+frechet.py      Fréchet distance
+pictures.py     image grids as PNG files
+devices.py      choose_device
+placeholder.py  dummy run for models without training
+models/         the built-in denoisers mlp and unet, and their config fields
+datasets/       the built-in data sets; base.py says what a data set must offer
+training/       state, checkpoints, moving average, random state and training curve
+evaluators/     the built-in evaluators; base.py is their base class
 """

@@ -1,4 +1,4 @@
-"""Which device to work on."""
+"""Choose the device."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from core.config.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` names; auto takes a GPU if there is one.
+    """Return the device named ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; auto takes a GPU if there is one.
 
     Raises:
-        ConfigError: The name means nothing to torch, or the device is not there.
+        ConfigError: The name is not accepted, or the machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""Log-likelihood through the probability-flow ODE, with an exact or a stochastic trace."""
+"""Log-likelihood from the probability-flow ODE, with the exact trace or Hutchinson's estimate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ Trace = Callable[[Tensor, Tensor], Tensor]
 
 
 def exact_trace(denoised: Tensor, x: Tensor) -> Tensor:
-    """Return the trace of each image's Jacobian dD/dx, shape ``(1, n)``; as many backward passes as there are values.
+    """Return the trace of the Jacobian dD/dx of each image, with one backward pass per value of an image.
 
     The images of a batch must not depend on each other.
+
+    Args:
+        denoised: D(x), shape ``(n, ...)``, with the graph that leads to ``x``.
+        x: Noisy images, shape ``(n, ...)``, with requires_grad.
+
+    Returns:
+        Shape ``(1, n)``.
     """
-    columns = denoised.flatten(1)
+    columns = denoised.flatten(1)  # (n, d)
     total = torch.zeros(len(x), dtype=x.dtype, device=x.device)
     for index in range(columns.shape[1]):
         (row,) = torch.autograd.grad(columns[:, index].sum(), x, retain_graph=True)
@@ -28,16 +35,19 @@ def exact_trace(denoised: Tensor, x: Tensor) -> Tensor:
 
 
 def hutchinson_trace(probes: Tensor) -> Trace:
-    """Return an estimator of the trace: v · (dD/dx) v for each probe v, unbiased for independent signs.
+    """Return an unbiased estimator of the trace: v · (dD/dx) v for each probe v of independent random signs.
 
     Args:
-        probes: -1 or 1 with equal chance, shape ``(n_probes, n, *data_shape)``; estimates come in shape
-            ``(n_probes, n)``.
+        probes: -1 or 1 with equal probability, shape ``(n_probes, n, *data_shape)``.
+
+    Returns:
+        A function like ``exact_trace`` that returns shape ``(n_probes, n)``.
 
     Source: Hutchinson 1990; Grathwohl et al. 2019, arXiv:1810.01367, eq. 7.
     """
 
     def estimate(denoised: Tensor, x: Tensor) -> Tensor:
+        # Each row is vᵀ (dD/dx), shape (n, *data_shape): one backward pass per probe.
         rows = [torch.autograd.grad(denoised, x, probe, retain_graph=True)[0] for probe in probes]
         return torch.stack([(row * probe).flatten(1).sum(1) for row, probe in zip(rows, probes, strict=True)])
 
@@ -47,27 +57,30 @@ def hutchinson_trace(probes: Tensor) -> Trace:
 def log_density(
     denoise: Denoise, x: Tensor, trace: Trace, sigma_min: float, sigma_max: float, n_steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Follow x up the ODE and return ln p(x; sigma_min) of the density that ends in N(0, sigma_max²).
+    """Integrate the ODE from sigma_min to sigma_max and return ln p(x; sigma_min).
+
+    The density at ``sigma_max`` is taken to be N(0, sigma_max² I).
 
     With t = ln sigma the ODE is dx/dt = x - D(x), along which ln p falls at the rate d - tr(dD/dx). Both are
     integrated by Runge and Kutta's fourth-order method in steps of equal t.
 
     Args:
-        denoise: The denoiser; see ``core.diffusion.sampling.bind``.
+        denoise: The denoiser. See ``core.diffusion.sampling.bind``.
         x: Points at noise level ``sigma_min``, float64, shape ``(n, ...)``.
-        trace: ``exact_trace``, or one that ``hutchinson_trace`` returned.
-        sigma_min: Noise level at which the density is wanted.
-        sigma_max: Noise level at which it is taken for normal.
-        n_steps: Steps; each costs four calls of denoiser and trace.
+        trace: ``exact_trace`` or the result of ``hutchinson_trace``.
+        sigma_min: Noise level of the density to return.
+        sigma_max: Noise level at which the density is taken to be normal.
+        n_steps: Runge-Kutta steps; each calls the denoiser and the trace four times.
 
     Returns:
-        Nats, float64, shape ``(n_probes, n)``: a row per probe; and the points at ``sigma_max``.
+        ln p in nats, float64 of shape ``(n_probes, n)`` with one row per probe, and the points at ``sigma_max``, shape
+        ``(n, ...)``.
 
     Source: Song et al. 2021, arXiv:2011.13456, eq. 39, with EDM's ODE.
     """
     times = np.linspace(math.log(sigma_min), math.log(sigma_max), n_steps + 1).tolist()
     step = times[1] - times[0]
-    gained = torch.zeros(1, len(x), dtype=x.dtype, device=x.device)
+    gained = torch.zeros(1, len(x), dtype=x.dtype, device=x.device)  # (n_probes, n) after the first step
 
     def rates(point: Tensor, time: float) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
@@ -87,19 +100,33 @@ def log_density(
 
 
 def normal_log_density(x: Tensor, sigma: float) -> Tensor:
-    """Return ln N(x; 0, sigma² I) of each image, in nats, shape ``(n,)``."""
+    """Return ln N(x; 0, sigma² I) of each image, in nats, shape ``(n,)``.
+
+    Args:
+        x: Images, shape ``(n, ...)``.
+        sigma: Standard deviation of each value.
+    """
     d = x[0].numel()
     return -x.square().flatten(1).sum(1) / (2 * sigma**2) - d * math.log(sigma * math.sqrt(2 * math.pi))
 
 
 def log_share_of_level(noisy: Tensor, clean: Tensor, sigma: float, n_levels: int) -> Tensor:
-    """Return ln P(clean | noisy), where each value was one of ``n_levels``, evenly from -1 to 1, before the noise.
+    """Return ln P(clean | noisy) of each image, in nats, for values that lie on a grid of levels from -1 to 1.
 
-    Source: Kingma et al. 2021, arXiv:2107.00630, eq. 8: the decoder of a discrete image from its slightly noisy one.
+    Args:
+        noisy: The images with noise, shape ``(n, ...)``.
+        clean: The images before the noise, same shape; each value is one of the levels.
+        sigma: Standard deviation of the noise.
+        n_levels: Number of levels, evenly spaced from -1 to 1.
+
+    Returns:
+        Shape ``(n,)``.
+
+    Source: Kingma et al. 2021, arXiv:2107.00630, eq. 8: the decoder of a discrete image given its noisy version.
     """
     width = 2 / (n_levels - 1)
-    places = torch.arange(-3, 4, dtype=noisy.dtype, device=noisy.device) * width  # further levels add less than e^-70
-    centres = clean[..., None] + places
+    places = torch.arange(-3, 4, dtype=noisy.dtype, device=noisy.device) * width  # further ones add less than e^-70
+    centres = clean[..., None] + places  # (n, ..., 7): the nearest levels
     inside = (centres > -1 - width / 2) & (centres < 1 + width / 2)
     logits = (-((noisy[..., None] - centres) ** 2) / (2 * sigma**2)).masked_fill(~inside, -math.inf)
     return (logits[..., 3] - torch.logsumexp(logits, dim=-1)).flatten(1).sum(1)

@@ -1,4 +1,4 @@
-"""The seed model, and what every trained denoiser shares: EDM's preconditioning, loss and noise levels.
+"""The identity model, and what all denoisers share: EDM's preconditioning, loss and noise levels.
 
 Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models",
 arXiv:2206.00364, table 1, column "Ours (EDM)".
@@ -20,19 +20,19 @@ Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Identity(nn.Module):
-    """The seed: a module whose ``__init__`` takes the config and that returns its input; it learns nothing."""
+    """A placeholder that returns its input and has no parameters. It shows what a model must offer."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x``, whatever its shape."""
+        """Return ``x``, of any shape."""
         return x
 
 
 class Scalings(NamedTuple):
-    """EDM's four factors, each of sigma's shape."""
+    """EDM's four preconditioning factors, each with the shape of sigma."""
 
     c_skip: Tensor
     c_out: Tensor
@@ -41,7 +41,7 @@ class Scalings(NamedTuple):
 
 
 def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
-    """Return the factors that keep the network's input, output and target at unit variance.
+    """Return the factors that give the network's input and target unit variance.
 
     Args:
         sigma: Noise levels, positive, in data units.
@@ -59,7 +59,8 @@ def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
 
 
 def loss_weight(sigma: Tensor, sigma_data: float) -> Tensor:
-    """Return lambda(sigma) = 1 / c_out², which makes the loss of an untrained network about 1 at every level.
+    """Return lambda(sigma) = 1 / c_out², which makes the expected loss of a network that returns 0 equal to 1 at every
+    level if the data have mean 0 and standard deviation ``sigma_data``.
 
     Source: arXiv:2206.00364, table 1, "Training".
     """
@@ -100,18 +101,29 @@ def edm_sigmas(n_steps: int, sigma_min: float, sigma_max: float, rho: float = 7.
 
 
 def per_image(values: Tensor, images: Tensor) -> Tensor:
-    """Shape one value per image, or one for all, so that it broadcasts over the images' other dimensions."""
+    """Reshape one value per image, or one for all, so that it broadcasts over the images.
+
+    Args:
+        values: Shape ``(N,)`` or ``()``.
+        images: Shape ``(N, ...)``.
+
+    Returns:
+        Shape ``(N, 1, ..., 1)``, with as many dimensions as ``images``.
+    """
     return values.expand(len(images)).reshape(-1, *[1] * (images.ndim - 1))
 
 
 class Denoiser(nn.Module):
-    """Base of every model that is trained for real: estimates clean images from noisy ones.
+    """Base class of all models that are trained: it estimates clean images from noisy ones.
 
-    A subclass defines ``network``, which sees input of unit variance and is asked for a target of unit variance;
-    ``forward`` wraps it in EDM's preconditioning. A model with another preconditioning overrides ``forward``.
+    A subclass defines ``network``, whose input and target have unit variance. ``forward`` adds EDM's
+    preconditioning. A model with another preconditioning overrides ``forward``.
 
     Args:
-        config: The run's config, in which the trainer has filled in what the data decide.
+        config: The run's config. data_shape, n_classes and sigma_data must be set; the trainer sets them.
+
+    Raises:
+        ValueError: One of them is None.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -124,7 +136,7 @@ class Denoiser(nn.Module):
         self.sigma_data = config.sigma_data
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
-        """Return F(c_in x; c_noise, labels): the network that is trained, without its preconditioning.
+        """Return F(c_in x; c_noise, labels), the output of the network before preconditioning.
 
         Args:
             scaled: Noisy images times ``c_in``, shape ``(N, *data_shape)``.
@@ -132,7 +144,7 @@ class Denoiser(nn.Module):
             labels: Classes, int64 of shape ``(N,)``, or None.
 
         Returns:
-            The shape of ``scaled``.
+            Same shape as ``scaled``.
         """
         raise NotImplementedError(f"{type(self).__name__} must define network(scaled, c_noise, labels)")
 
@@ -142,23 +154,39 @@ class Denoiser(nn.Module):
         Args:
             x: Noisy images, float32 of shape ``(N, *data_shape)``; the clean ones are scaled to [-1, 1].
             sigma: Noise levels, shape ``(N,)``, or one for all.
-            labels: Classes, int64 of shape ``(N,)``; None where the model is not conditional.
+            labels: Classes, int64 of shape ``(N,)``; None if the model is not class-conditional.
+
+        Returns:
+            Same shape as ``x``.
         """
         return precondition(self.network, x, sigma, self.sigma_data, labels)
 
 
 def precondition(network: Network, x: Tensor, sigma: Tensor, sigma_data: float, labels: Tensor | None = None) -> Tensor:
-    """Return D(x; sigma) = c_skip x + c_out F(c_in x; c_noise). Source: arXiv:2206.00364, eq. 7."""
-    sigma = sigma.expand(len(x))
+    """Return the denoiser D(x; sigma) = c_skip x + c_out F(c_in x; c_noise).
+
+    Args:
+        network: The network F, called as ``network(scaled, c_noise, labels)``.
+        x: Noisy images, shape ``(N, ...)``.
+        sigma: Noise levels, shape ``(N,)`` or ``()``.
+        sigma_data: Standard deviation of the data.
+        labels: Classes, int64 of shape ``(N,)``, or None.
+
+    Returns:
+        Same shape as ``x``.
+
+    Source: arXiv:2206.00364, eq. 7.
+    """
+    sigma = sigma.expand(len(x))  # (N,)
     c_skip, c_out, c_in, c_noise = edm_scalings(sigma, sigma_data)
-    raw = network(per_image(c_in, x) * x, c_noise, labels)
+    raw = network(per_image(c_in, x) * x, c_noise, labels)  # (N, ...)
     return per_image(c_skip, x) * x + per_image(c_out, x) * raw
 
 
 def denoising_losses(
     denoiser: nn.Module, images: Tensor, noise: Tensor, sigma: Tensor, sigma_data: float, labels: Tensor | None = None
 ) -> Tensor:
-    """Return each image's loss, lambda(sigma) · mean over its values of (D(y + sigma n; sigma) - y)².
+    """Return the loss of each image: lambda(sigma) times the mean over its values of (D(y + sigma n; sigma) - y)².
 
     Args:
         denoiser: Called as ``denoiser(x, sigma, labels)``.
@@ -171,9 +199,9 @@ def denoising_losses(
     Returns:
         Shape ``(N,)``.
 
-    Source: arXiv:2206.00364, eq. 2 and 8, with the mean in place of the sum over values, so that losses of images of
-    different sizes can be read side by side.
+    Source: arXiv:2206.00364, eq. 2 and 8, but with the mean over the values instead of the sum, so that losses of
+    images of different sizes have one scale.
     """
     denoised = denoiser(images + per_image(sigma, images) * noise, sigma, labels)
-    losses: Tensor = loss_weight(sigma, sigma_data) * (denoised - images).square().flatten(1).mean(1)
+    losses: Tensor = loss_weight(sigma, sigma_data) * (denoised - images).square().flatten(1).mean(1)  # (N,)
     return losses

@@ -1,4 +1,4 @@
-"""Noise that depends on the seed, its purpose and the sample alone: not on batch size, order, device or processes."""
+"""Noise that depends only on the seed, the purpose and the sample: not on batch size, order, device or process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Purpose(IntEnum):
-    """What noise is for; two purposes share none. The numbers are part of every result: never change one."""
+    """The purpose of the noise. Each has its own stream. Results depend on these numbers: never change one."""
 
     SAMPLING = 0
     DENOISING = 1
@@ -20,16 +20,16 @@ class Purpose(IntEnum):
 
 
 class SampleNoise:
-    """Standard normal noise for samples with the given indices, each from a generator of its own.
+    """Standard normal noise for samples with the given indices; each sample has its own generator.
 
-    The generators are counter-based (Philox), keyed by seed and purpose and counted from the sample's index, so that
-    sample 7 has its noise whether it is drawn first, last or alone.
+    The generators are counter-based (Philox), with seed and purpose as the key and the sample's index in the counter.
+    Sample 7 gets the same noise whether it is drawn first, last or alone.
 
     Args:
         seed: The seed, 0 to 2^64 - 1.
-        purpose: What the noise is for.
+        purpose: What the noise is used for.
         indices: The samples' indices, 0 or more.
-        variant: Tells apart several noises of one sample, such as those at several noise levels.
+        variant: Selects one of several independent streams of a sample, such as one per noise level.
     """
 
     def __init__(self, seed: int, purpose: Purpose, indices: Sequence[int], variant: int = 0) -> None:
@@ -38,5 +38,5 @@ class SampleNoise:
         self._generators = [np.random.Generator(np.random.Philox(key=key, counter=counter)) for counter in counters]
 
     def draw(self, shape: tuple[int, ...]) -> Tensor:
-        """Return the samples' next noise, float64 of shape ``(n, *shape)``, on the CPU."""
+        """Return the next noise of each sample, float64 of shape ``(n, *shape)``, on the CPU."""
         return torch.from_numpy(np.stack([generator.standard_normal(shape) for generator in self._generators]))

@@ -22,20 +22,20 @@ GROUND = 96
 
 
 def n_columns(n_classes: int) -> int:
-    """Return the columns of a grid: one per class, so that each shows one, where that makes sense; else 10."""
+    """Return the number of columns of a grid: one per class for 2 to 20 classes, else 10."""
     return n_classes if 2 <= n_classes <= 20 else 10
 
 
 def image_grid(images: Tensor, columns: int) -> NDArray[np.uint8]:
-    """Lay images out in rows on a grey ground, each pixel enlarged by a whole factor until images can be seen.
+    """Arrange images in rows on a grey background; small images are enlarged by a whole factor.
 
     Args:
-        images: float32, shape ``(n, channels, height, width)`` with 1 or 3 channels, scaled to [-1, 1]; values
-            beyond are clipped.
-        columns: Images in a row.
+        images: float32, shape ``(n, channels, height, width)`` with 1 or 3 channels, scaled to [-1, 1]; other values
+            are clipped.
+        columns: Images per row.
 
     Returns:
-        Shape ``(height, width, 3)``.
+        uint8, shape ``(height, width, 3)``.
     """
     n, _, height, width = images.shape
     rows = math.ceil(n / columns)
@@ -51,7 +51,7 @@ def image_grid(images: Tensor, columns: int) -> NDArray[np.uint8]:
 
 
 def save_grid(images: Tensor, columns: int, path: Path) -> None:
-    """Write images as one PNG, see ``image_grid``; the same images give the same bytes."""
+    """Write images as one PNG file; the same images give the same bytes. See ``image_grid`` for the arguments."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -61,14 +61,26 @@ def save_grid(images: Tensor, columns: int, path: Path) -> None:
 
 
 def can_be_shown(data_shape: tuple[int, ...]) -> bool:
-    """Say whether data of this shape is a picture: one channel, or red, green and blue."""
+    """Return whether data of this shape are images with one channel or with red, green and blue."""
     return len(data_shape) == 3 and data_shape[0] in {1, 3}
 
 
 def save_sample_grid(
     denoiser: Denoiser, config: ModelConfig, device: torch.device, run_path: Path, name: str, rows: int = 4
 ) -> Path | None:
-    """Sample some rows of images and save them in the run's ``samples``; None for data that is no picture."""
+    """Sample a grid of images and save it in the run's ``samples`` directory.
+
+    Args:
+        denoiser: The model, in eval mode on the device.
+        config: The run's config.
+        device: Device of the model.
+        run_path: The run directory.
+        name: Name of the file, without suffix.
+        rows: Rows of the grid.
+
+    Returns:
+        The path of the file; None for data that are not images.
+    """
     if not can_be_shown(denoiser.data_shape):
         return None
     columns = n_columns(denoiser.n_classes)

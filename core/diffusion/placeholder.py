@@ -1,4 +1,4 @@
-"""The way of a model that is not trained: dummy tensors through it, a dummy result, and a word on what it is."""
+"""Dummy run for models without training: dummy data, a dummy result, and a notice that says so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ DUMMY_SHAPE = (4, 1, 8, 8)
 
 
 def dummy_record(model: nn.Module, model_name: str, name: str) -> ResultRecord:
-    """Pass dummy tensors through the model and return a result that shows the way and means nothing else."""
+    """Pass dummy data through the model and return a dummy result.
+
+    Args:
+        model: The model.
+        model_name: Its plugin's name.
+        name: The result is called ``placeholder/<name>``.
+    """
     x = torch.linspace(-1, 1, steps=256).reshape(DUMMY_SHAPE)
     with torch.no_grad():
         change = (model(x) - x).flatten(1).mean(1)
@@ -25,7 +31,7 @@ def dummy_record(model: nn.Module, model_name: str, name: str) -> ResultRecord:
 
 
 def placeholder_notice(model: str) -> str:
-    """Say that a model is a placeholder and name the models that there are besides."""
+    """Return a notice that the model is a placeholder, with the names of the other models."""
     others = [name for name in plugins.names(plugins.MODELS) if name != model]
     choice = f"try --model {' or --model '.join(others)}" if others else "no other model is installed"
-    return f"{model!r} is a placeholder: it is not trained, and its results mean nothing; for a real one {choice}"
+    return f"{model!r} is a placeholder: it is not trained and its results mean nothing. For a real model {choice}"

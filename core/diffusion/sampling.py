@@ -1,4 +1,4 @@
-"""Samplers, as functions of a denoiser, and a stream of samples that depend on the seed and their index alone."""
+"""Samplers, and ``generate``: samples that depend only on the seed and their index."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAMPLES_PER_BATCH = 250
 def euler_sampler(denoise: Denoise, noise: Tensor, sigmas: NDArray[np.float64]) -> Tensor:
     """Solve the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma by Euler's first-order method.
 
-    N steps cost N calls of the denoiser. Arguments and result as for ``heun_sampler``.
+    N steps cost N calls of the denoiser. See ``heun_sampler`` for the arguments and the result.
     """
     levels = sigmas.tolist()
     x: Tensor = noise * levels[0]
@@ -38,15 +38,15 @@ def euler_sampler(denoise: Denoise, noise: Tensor, sigmas: NDArray[np.float64]) 
 def heun_sampler(denoise: Denoise, noise: Tensor, sigmas: NDArray[np.float64]) -> Tensor:
     """Solve the probability-flow ODE by Heun's second-order method.
 
-    N steps cost ``2 N - 1`` calls of the denoiser: the last one, to sigma = 0, is Euler's.
+    N steps cost ``2 N - 1`` calls of the denoiser, because the last step, to sigma = 0, is an Euler step.
 
     Args:
-        denoise: The denoiser D, called as ``denoise(x, sigma)``; see ``bind``.
+        denoise: The denoiser D, called as ``denoise(x, sigma)``. See ``bind``.
         noise: Standard normal, float64, shape ``(n, ...)``.
-        sigmas: Noise levels, decreasing, the last one 0; see ``edm_sigmas``.
+        sigmas: Noise levels, shape ``(N + 1,)``, decreasing, the last one 0. See ``edm_sigmas``.
 
     Returns:
-        Samples, the dtype and shape of ``noise``.
+        Samples, float64 with the shape of ``noise``.
 
     Source: arXiv:2206.00364, algorithm 1, with sigma(t) = t and s(t) = 1.
     """
@@ -68,22 +68,25 @@ def stochastic_sampler(
     s_max: float = 50.0,
     s_noise: float = 1.003,
 ) -> Tensor:
-    """Add a little noise before each of Heun's steps, which corrects what earlier steps got wrong.
+    """Solve the ODE by Heun's method, adding noise before each step to correct errors of earlier steps.
 
     Args:
         denoise: As for ``heun_sampler``.
-        draw: Returns the samples' next standard normal noise, float64, each time of the same shape.
+        draw: Returns the next standard normal noise, float64 of shape ``(n, ...)``.
         sigmas: As for ``heun_sampler``.
-        s_churn: How much noise; 0 gives ``heun_sampler``.
-        s_min: Smallest noise level at which it is added.
-        s_max: Largest noise level at which it is added.
-        s_noise: Its standard deviation, slightly above 1 to make up for what denoisers remove too much.
+        s_churn: Amount of noise over all steps. With 0 the result equals that of ``heun_sampler``.
+        s_min: Smallest noise level at which noise is added.
+        s_max: Largest noise level at which noise is added.
+        s_noise: Standard deviation of the added noise; slightly above 1 because denoisers remove too much noise.
+
+    Returns:
+        Samples, float64 of shape ``(n, ...)``.
 
     Source: arXiv:2206.00364, algorithm 2; the defaults are those of table 5 for ImageNet-64.
     """
     levels = sigmas.tolist()
-    most = min(s_churn / (len(levels) - 1), math.sqrt(2) - 1)
-    x: Tensor = draw() * levels[0]
+    most = min(s_churn / (len(levels) - 1), math.sqrt(2) - 1)  # the bound keeps the added noise below that present
+    x: Tensor = draw() * levels[0]  # (n, ...)
     for sigma, next_sigma in itertools.pairwise(levels):
         raised = sigma * (1 + (most if s_min <= sigma <= s_max else 0.0))
         x = x + math.sqrt(raised**2 - sigma**2) * s_noise * draw()
@@ -92,20 +95,28 @@ def stochastic_sampler(
 
 
 def _heun_step(denoise: Denoise, x: Tensor, sigma: float, next_sigma: float) -> Tensor:
+    """Return x after one step from sigma to next_sigma: arXiv:2206.00364, algorithm 1, lines 4 to 8."""
     step = next_sigma - sigma
     slope = (x - denoise(x, sigma)) / sigma
-    if next_sigma > 0:
+    if next_sigma > 0:  # at 0 the slope is not defined, so the last step stays an Euler step
         euler = x + step * slope
         slope = (slope + (euler - denoise(euler, next_sigma)) / next_sigma) / 2
     return x + step * slope
 
 
 def bind(denoiser: Denoiser, labels: Tensor | None) -> Denoise:
-    """Return the denoiser as a sampler calls it: float64 in and out, float32 inside, one noise level for all."""
+    """Return the denoiser in the form that samplers call: float64 in and out, one noise level for all images.
+
+    The network itself works in float32.
+
+    Args:
+        denoiser: The model.
+        labels: Classes of the images, int64 of shape ``(n,)``, or None.
+    """
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
         images = x.float()
-        levels = torch.full((len(x),), sigma, dtype=images.dtype, device=x.device)
+        levels = torch.full((len(x),), sigma, dtype=images.dtype, device=x.device)  # (n,)
         denoised: Tensor = denoiser(images, levels, labels)
         return denoised.to(x.dtype)
 
@@ -116,9 +127,9 @@ class Samples(NamedTuple):
     """A batch of samples, on the CPU.
 
     Attributes:
-        indices: Their indices, 0 or more, in order.
+        indices: Their indices, in increasing order.
         images: float32, shape ``(n, *data_shape)``.
-        labels: The classes that were asked for, int64 of shape ``(n,)``; None for data without classes.
+        labels: The requested classes, int64 of shape ``(n,)``; None for data without classes.
     """
 
     indices: range
@@ -127,12 +138,21 @@ class Samples(NamedTuple):
 
 
 def sample_labels(indices: range, n_classes: int) -> Tensor | None:
-    """Return the classes that samples are asked for, in turn: sample i has class i mod n_classes."""
+    """Return the requested class of each sample, int64 of shape ``(n,)``: sample i gets class i mod n_classes."""
     return torch.tensor(indices) % n_classes if n_classes else None
 
 
 def sample(denoise: Denoise, draw: Callable[[], Tensor], config: ModelConfig) -> Tensor:
-    """Sample by the config's sampler, in its number of steps, from noise that ``draw`` returns."""
+    """Sample with the config's sampler and number of steps.
+
+    Args:
+        denoise: The denoiser; see ``bind``.
+        draw: Returns standard normal noise, float64 of shape ``(n, ...)``.
+        config: The run's config.
+
+    Returns:
+        Samples, float64 of shape ``(n, ...)``.
+    """
     sigmas = edm_sigmas(config.n_steps, config.sigma_min, config.sigma_max, config.rho)
     if config.sampler == "stochastic":
         return stochastic_sampler(denoise, draw, sigmas, **churn(config))
@@ -141,7 +161,7 @@ def sample(denoise: Denoise, draw: Callable[[], Tensor], config: ModelConfig) ->
 
 
 def churn(config: ModelConfig) -> dict[str, float]:
-    """Return the settings of the config's sampler that make its results its own; none unless it is stochastic."""
+    """Return the settings of the stochastic sampler, for a protocol; empty for other samplers."""
     names = ("s_churn", "s_min", "s_max", "s_noise") if config.sampler == "stochastic" else ()
     return {name: getattr(config, name) for name in names}
 
@@ -149,8 +169,14 @@ def churn(config: ModelConfig) -> dict[str, float]:
 def generate(denoiser: Denoiser, config: ModelConfig, n_samples: int, device: torch.device) -> Iterator[Samples]:
     """Yield samples in batches, so that memory does not grow with their number.
 
-    Sample i depends on ``config.seed`` and on i alone: its noise to the bit, its values as far as the device's kernels
-    give the same bits in batches of other sizes.
+    The noise of sample i depends only on ``config.seed`` and i, to the bit. Its pixels may differ in the last bits
+    between devices and batch sizes, because the network's kernels do.
+
+    Args:
+        denoiser: The model, in eval mode on the device.
+        config: The run's config: seed, sampler, n_steps and noise levels.
+        n_samples: Number of samples.
+        device: Device of the model.
     """
     for start in range(0, n_samples, SAMPLES_PER_BATCH):
         indices = range(start, min(start + SAMPLES_PER_BATCH, n_samples))

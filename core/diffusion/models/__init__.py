@@ -1,1 +1,1 @@
-"""The denoisers in the box, one module each, and the config fields that only they have."""
+"""The built-in denoisers, one module each, and their own config fields (``configs.py``)."""

@@ -1,4 +1,4 @@
-"""What a network is told beside the noisy image: the noise level and the class."""
+"""The embedding of noise level and class, which a network takes beside the noisy image."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from torch.nn import functional
 
 
 class Conditioning(nn.Module):
-    """Embeds the noise level, and the class where there are classes, in one vector per image.
+    """Embeds the noise level, and the class if the data have classes, in one vector per image.
 
     The frequencies cover c_noise = ln(sigma) / 4 over EDM's whole range of noise levels, -1.6 to 1.1, with periods
     from 25 down to 0.4.
+
+    Args:
+        size: Size of the vector.
+        n_classes: Number of classes; 0 leaves the class out.
     """
 
     frequencies: Tensor
@@ -26,8 +30,16 @@ class Conditioning(nn.Module):
         self.classes = nn.Embedding(n_classes, size) if n_classes else None
 
     def forward(self, c_noise: Tensor, labels: Tensor | None) -> Tensor:
-        """Return shape ``(N, size)``."""
-        angles = c_noise[:, None] * self.frequencies
+        """Return shape ``(N, size)``.
+
+        Args:
+            c_noise: ln(sigma) / 4, shape ``(N,)``.
+            labels: Classes, int64 of shape ``(N,)``, or None.
+
+        Raises:
+            ValueError: The embedding has classes but ``labels`` is None.
+        """
+        angles = c_noise[:, None] * self.frequencies  # (N, size / 4)
         embedded: Tensor = self.out(functional.silu(self.hidden(torch.cat([angles.sin(), angles.cos()], 1))))
         if self.classes is not None:
             if labels is None:

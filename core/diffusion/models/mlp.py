@@ -1,4 +1,4 @@
-"""A multilayer perceptron as a denoiser: enough for small images, and quick to train on a CPU."""
+"""``mlp``: a multilayer perceptron as a denoiser, for small images and quick training on a CPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from core.diffusion.models.configs import MLPConfig, own_config
 
 
 class Layer(nn.Module):
-    """A linear layer, normalised, scaled and shifted by the conditioning; residual where the width stays."""
+    """A linear layer with layer norm, whose scale and shift come from the conditioning.
+
+    It has a residual connection if input and output have the same width.
+    """
 
     def __init__(self, n_in: int, n_out: int, embedding_size: int, dropout: float) -> None:
         super().__init__()
@@ -28,16 +31,16 @@ class Layer(nn.Module):
         self.is_residual = n_in == n_out
 
     def forward(self, hidden: Tensor, conditioning: Tensor) -> Tensor:
-        """Return shape ``(N, n_out)``."""
-        scale, shift = self.modulation(conditioning).chunk(2, dim=1)
+        """Return shape ``(N, n_out)``, given shapes ``(N, n_in)`` and ``(N, embedding_size)``."""
+        scale, shift = self.modulation(conditioning).chunk(2, dim=1)  # (N, n_out) each
         update: Tensor = self.dropout(functional.silu(self.norm(self.linear(hidden)) * (1 + scale) + shift))
         return hidden + update if self.is_residual else update
 
 
 class MLP(Denoiser):
-    """Hidden layers of ``hidden_layer_sizes`` units on the flattened image, told noise level and class.
+    """Hidden layers of ``hidden_layer_sizes`` units on the flattened image, conditioned on noise level and class.
 
-    The last layer starts at 0: an untrained model is exactly its preconditioning, and its loss about 1.
+    The last layer starts at 0, so the network of an untrained model returns 0.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -54,10 +57,10 @@ class MLP(Denoiser):
         nn.init.zeros_(self.out.bias)
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
-        """Return F, the shape of ``scaled``; see Denoiser."""
-        conditioning = self.conditioning(c_noise, labels)
-        hidden = scaled.flatten(1)
+        """Return F, with the shape of ``scaled``. See ``Denoiser.network``."""
+        conditioning = self.conditioning(c_noise, labels)  # (N, embedding_size)
+        hidden = scaled.flatten(1)  # (N, n_values)
         for layer in self.layers:
-            hidden = layer(hidden, conditioning)
-        raw: Tensor = self.out(hidden)
+            hidden = layer(hidden, conditioning)  # (N, width of the layer)
+        raw: Tensor = self.out(hidden)  # (N, n_values)
         return raw.reshape(scaled.shape)

@@ -1,4 +1,4 @@
-"""A compact convolutional U-Net as a denoiser, in the manner of DDPM++ and EDM."""
+"""``unet``: a compact convolutional U-Net as a denoiser, similar to DDPM++ and EDM."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from core.diffusion.models.configs import UNetConfig, own_config
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Return a group norm with groups of at least 4 channels, at most 32 groups, as in EDM."""
+    """Return a group norm with at least 4 channels per group and at most 32 groups, as in EDM."""
     return nn.GroupNorm(math.gcd(min(32, max(1, channels // 4)), channels), channels)
 
 
 def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    """Start a layer at 0, so that its branch adds nothing until it has learnt something."""
+    """Set a layer's weights to 0, so that its branch adds nothing at the start of training."""
     nn.init.zeros_(layer.weight)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
@@ -29,7 +29,7 @@ def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 class ResidualBlock(nn.Module):
-    """Two normalised 3×3 convolutions beside a shortcut; the conditioning scales and shifts between them."""
+    """Two 3×3 convolutions with group norm and a shortcut; the conditioning scales and shifts between them."""
 
     def __init__(self, n_in: int, n_out: int, embedding_size: int, dropout: float) -> None:
         super().__init__()
@@ -40,17 +40,17 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if n_in == n_out else nn.Conv2d(n_in, n_out, 1)
 
     def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
-        """Return shape ``(N, n_out, height, width)``."""
-        hidden = self.conv_in(functional.silu(self.norm_in(x)))
-        scale, shift = self.modulation(conditioning)[:, :, None, None].chunk(2, dim=1)
+        """Return ``(N, n_out, height, width)``, given ``(N, n_in, height, width)`` and ``(N, embedding_size)``."""
+        hidden = self.conv_in(functional.silu(self.norm_in(x)))  # (N, n_out, height, width)
+        scale, shift = self.modulation(conditioning)[:, :, None, None].chunk(2, dim=1)  # (N, n_out, 1, 1)
         hidden = functional.silu(self.norm_out(hidden) * (1 + scale) + shift)
         update: Tensor = self.conv_out(self.dropout(hidden))
         shortcut: Tensor = self.shortcut(x)
-        return (shortcut + update) * math.sqrt(0.5)
+        return (shortcut + update) * math.sqrt(0.5)  # keeps the variance of a sum of two equal ones
 
 
 class Attention(nn.Module):
-    """Self-attention over all places of an image, beside a shortcut."""
+    """Self-attention over all pixels of an image, with a shortcut."""
 
     HEAD_CHANNELS = 32
 
@@ -62,8 +62,9 @@ class Attention(nn.Module):
         self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the shape of ``x``."""
+        """Return the same shape as ``x``, ``(N, channels, height, width)``."""
         n, channels, height, width = x.shape
+        # (N, 3, n_heads, channels per head, pixels), then one (N, n_heads, pixels, channels per head) each
         heads = self.query_key_value(self.norm(x)).reshape(n, 3, self.n_heads, channels // self.n_heads, -1)
         query, key, value = heads.transpose(-1, -2).unbind(1)
         attended = functional.scaled_dot_product_attention(query, key, value).transpose(-1, -2)
@@ -72,13 +73,15 @@ class Attention(nn.Module):
 
 
 class UNet(Denoiser):
-    """Residual blocks at falling, then rising resolution, each of the latter seeing its counterpart's output.
+    """Residual blocks at falling, then rising resolution, with skip connections between them.
 
-    Attention works at the lowest resolution. Every branch starts at 0, so an untrained model is exactly its
-    preconditioning, and its loss about 1.
+    Each block on the way up also takes the output of the corresponding block on the way down.
+    Attention is used at the lowest resolution only. The last layer starts at 0, so the network of an untrained model
+    returns 0.
 
-    Source: Song et al. 2021, arXiv:2011.13456 (DDPM++), and NVlabs/edm, networks.py (SongUNet), made smaller: pooling
-    and repetition change the resolution, and each level's blocks are as many on the way up as on the way down.
+    Source: Song et al. 2021, arXiv:2011.13456 (DDPM++), and NVlabs/edm, networks.py (SongUNet), made smaller. Unlike
+    there, average pooling and nearest-neighbour upsampling change the resolution, and each level has as many blocks on
+    the way up as on the way down.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -105,31 +108,37 @@ class UNet(Denoiser):
         self.norm, self.out = group_norm(previous), zeroed(nn.Conv2d(previous, channels, 3, padding=1))
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
-        """Return F, the shape of ``scaled``; see Denoiser."""
+        """Return F, with the shape of ``scaled``. See ``Denoiser.network``."""
         conditioning = self.conditioning(c_noise, labels)
-        hidden, passed = self.stem(scaled), []
+        hidden, skips = self.stem(scaled), []  # (N, channels, height, width)
+
+        # Down: each level after the first halves height and width.
         for level, blocks in enumerate(self.down):
             if level:
                 hidden = functional.avg_pool2d(hidden, 2)
             for block in blocks:  # type: ignore[attr-defined]
                 hidden = block(hidden, conditioning)
-                passed.append(hidden)
+                skips.append(hidden)  # (N, width of the level, height / 2^level, width / 2^level)
+
+        # Middle: attention at the lowest resolution.
         hidden = self.middle_in(hidden, conditioning)
         hidden = self.middle_out(self.attention(hidden), conditioning)
+
+        # Up: each level after the first doubles height and width; each block takes the skip of its counterpart.
         for level, blocks in enumerate(self.up):
             if level:
                 hidden = functional.interpolate(hidden, scale_factor=2.0)
             for block in blocks:  # type: ignore[attr-defined]
-                hidden = block(torch.cat([hidden, passed.pop()], 1), conditioning)
+                hidden = block(torch.cat([hidden, skips.pop()], 1), conditioning)
         raw: Tensor = self.out(functional.silu(self.norm(hidden)))
         return raw
 
 
 def check_shape(data_shape: tuple[int, ...], config: UNetConfig) -> int:
-    """Return the number of channels of images that the U-Net can take.
+    """Check that the U-Net can take data of this shape, and return its number of channels.
 
     Raises:
-        ConfigError: The data are no images, or cannot be halved as often as there are levels.
+        ConfigError: The data are not images, or height or width cannot be halved as often as the levels need.
     """
     times = len(config.channel_multipliers) - 1
     if len(data_shape) != 3:

@@ -1,1 +1,1 @@
-"""What training changes and keeps: its state, checkpoints, the average of the weights, the curve."""
+"""The parts of training: state, checkpoints, moving average of the weights, random state, training curve."""

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, and loaded without ever running code."""
+"""Checkpoints: written whole or not at all, and loaded without running code."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ EMA_WEIGHTS, RAW_WEIGHTS = WEIGHTS = ("ema", "raw")
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that is missing, damaged, or not of this model; the message says which and what to try."""
+    """A checkpoint that is missing, damaged, or of another model; the message says which."""
 
 
 def checkpoint_path(run_path: Path) -> Path:
-    """Return where a run's newest good checkpoint lies."""
+    """Return the path of a run's checkpoint."""
     return run_path / "checkpoints" / "last.pt"
 
 
 def save_checkpoint(run_path: Path, state: dict[str, Any]) -> None:
-    """Replace the run's checkpoint; after a crash at any moment the old one, or the new one, is there whole.
+    """Replace the run's checkpoint. After a crash at any moment, the old one or the new one is there, complete.
 
     Args:
         run_path: The run directory.
-        state: Tensors, strings, numbers, None, lists and dicts of them, under ``KEYS`` less "schema".
+        state: One entry for each of ``KEYS`` but "schema": tensors, strings, numbers, None, and lists or dicts of them.
     """
     path = checkpoint_path(run_path)
     path.parent.mkdir(exist_ok=True)
-    buffer = io.BytesIO()  # torch.save hides a full disk behind an error of its own
+    buffer = io.BytesIO()  # torch.save to a file reports a full disk as an unrelated RuntimeError
     torch.save({"schema": CHECKPOINT_SCHEMA, **state}, buffer)
     with replacing(path) as file:
         file.write(buffer.getbuffer())
@@ -50,11 +50,11 @@ def load_checkpoint(run_path: Path, config: ModelConfig) -> dict[str, Any]:
     """Return the state that ``save_checkpoint`` wrote, on the CPU.
 
     Raises:
-        CheckpointError: There is none, it cannot be read, holds anything but plain data, or is another model's.
+        CheckpointError: It is missing, damaged or of another model, or holds anything but plain data.
     """
     path = checkpoint_path(run_path)
     if not path.exists():
-        raise CheckpointError(f"{path}: there is no checkpoint; the run has not come to its first one.")
+        raise CheckpointError(f"{path}: there is no checkpoint; the run has not saved one yet.")
     if not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path}: is truncated, or was never a checkpoint.")
     try:
@@ -63,7 +63,7 @@ def load_checkpoint(run_path: Path, config: ModelConfig) -> dict[str, Any]:
         found = re.search(r"(?:GLOBAL|class|Unsupported operand|function) [\w.]+", str(error))
         what = f" ({found[0]})" if found else ""
         raise CheckpointError(
-            f"{path}: holds objects that a checkpoint must not hold{what}; none was loaded."
+            f"{path}: holds objects that a checkpoint must not hold{what}; nothing was loaded."
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -85,9 +85,18 @@ def _check(path: Path, state: Any, config: ModelConfig) -> None:
 
 
 def load_weights(path: Path, model: torch.nn.Module, weights: dict[str, Any]) -> None:
-    """Put a checkpoint's weights into the model; CheckpointError if names or shapes are not the model's."""
+    """Load a checkpoint's weights into the model.
+
+    Args:
+        path: The checkpoint's path, for error messages.
+        model: The model.
+        weights: State dict.
+
+    Raises:
+        CheckpointError: Names or shapes do not match the model.
+    """
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         detail = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise CheckpointError(f"{path}: does not fit the model that the run's config describes ({detail}).") from None
+        raise CheckpointError(f"{path}: does not fit the model of the run's config ({detail}).") from None

@@ -1,4 +1,4 @@
-"""The training curve: each epoch's measures, metered per image, one line per epoch in metrics.jsonl."""
+"""The training curve: the measures of each epoch, taken per image."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ LOSS_BY_SIGMA = tuple(
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss or the gradient is no longer finite; the message says since which step."""
+    """The loss or the gradient is not finite; the message names the first such step."""
 
 
 class EpochMeasures:
-    """Gathers losses, noise levels and gradient norms on the device and meters them some steps at a time.
+    """Collects losses, noise levels and gradient norms on the device and adds them to a meter every few steps.
 
-    On a GPU the host waits only when they are metered, not in every step. The meter is exact, so it makes no
-    difference to the epoch's numbers when that happens, or how often training was interrupted in between.
+    The host waits for a GPU only when they are added to the meter, not in every step. The meter is exact, so the
+    numbers of an epoch do not depend on how often that happens or on interruptions.
 
     Args:
-        every_steps: Steps that are gathered before ``is_full``.
+        every_steps: Number of collected steps at which ``is_full`` becomes true.
     """
 
     def __init__(self, every_steps: int = 50) -> None:
@@ -40,19 +40,26 @@ class EpochMeasures:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to ``fold``."""
+        """Whether enough steps are collected to call ``fold``."""
         return len(self._gathered) >= self._every_steps
 
     def add(self, step: int, losses: Tensor, sigma: Tensor, grad_norm: Tensor) -> None:
-        """Gather what one step measured: losses and noise levels of shape ``(N,)``, and the gradient's norm."""
+        """Collect the measures of one step.
+
+        Args:
+            step: The training step.
+            losses: Shape ``(N,)``.
+            sigma: Noise levels, shape ``(N,)``.
+            grad_norm: L2 norm of the gradient before clipping, shape ``()``.
+        """
         self._gathered.append((step, losses.detach(), sigma, grad_norm.detach()))
 
     def skip(self) -> None:
-        """Count a step that was left out because its gradient was not finite."""
+        """Count a step that was skipped because its gradient was not finite."""
         self.meter.update(skipped=1)
 
     def fold(self) -> None:
-        """Meter what was gathered.
+        """Add the collected measures to the meter.
 
         Raises:
             TrainingDivergedError: A loss or gradient norm is not finite.
@@ -77,7 +84,7 @@ class EpochMeasures:
             self.meter.update({name: loss[bucket == index]})
 
     def restart(self) -> None:
-        """Forget everything: an epoch begins."""
+        """Clear the meter and the collected measures at the start of an epoch."""
         self.meter.reset()
         self._gathered = []
 

@@ -1,4 +1,4 @@
-"""The exponential moving average of the weights, which is what is sampled from."""
+"""The exponential moving average of the weights, from which samples are drawn."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """A moving average of a model's parameters, with a half-life counted in training images.
+    """A moving average of a model's parameters, with a half-life in training images.
 
-    At the start the half-life is at most 5% of the images seen so far, so that the random initial weights are soon
-    forgotten. Buffers, such as the statistics of batch norm, are copied as they are.
+    The half-life is at most 5% of the images seen so far, so that the random initial weights are soon forgotten.
+    Buffers, such as the statistics of batch norm, are not averaged.
+
+    Args:
+        model: The model whose parameters are averaged.
+        half_life_images: Half-life, in training images.
 
     Source: NVlabs/edm, training_loop.py (ema_halflife_kimg, ema_rampup_ratio = 0.05).
     """
@@ -25,20 +29,25 @@ class EMA:
         self._model = model
 
     def decay(self, n_seen: int, batch_size: int) -> float:
-        """Return the average's own weight in an update after a batch, ``n_seen`` images having come before it."""
+        """Return the weight of the old average in an update.
+
+        Args:
+            n_seen: Training images seen before this batch.
+            batch_size: Images of this batch.
+        """
         half_life = min(self.half_life_images, n_seen * self.RAMP_UP)
         return 0.5 ** (batch_size / half_life) if half_life else 0.0
 
     @torch.no_grad()
     def update(self, n_seen: int, batch_size: int) -> None:
-        """Move the average towards the model's weights of this moment."""
+        """Move the average towards the model's current weights. See ``decay`` for the arguments."""
         torch._foreach_lerp_(self._averages, self._parameters, 1 - self.decay(n_seen, batch_size))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the model's state with the averages in place of the weights; loadable into the model."""
+        """Return the model's state dict with the averages in place of the weights."""
         return {**self._model.state_dict(), **dict(zip(self._names, self._averages, strict=True))}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from averages that ``state_dict`` returned."""
+        """Set the averages to those that ``state_dict`` returned."""
         for name, average in zip(self._names, self._averages, strict=True):
             average.copy_(state[name])

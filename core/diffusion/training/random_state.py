@@ -1,4 +1,4 @@
-"""The global random generators of Python, NumPy and torch: seeded for a run, saved with it, given back after it."""
+"""The global random generators of Python, NumPy and torch: seed, save and restore them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ States = dict[str, Any]
 
 
 def random_states(device: torch.device) -> States:
-    """Return the generators' states, as tensors and plain numbers: a checkpoint must load without running code."""
+    """Return the states of the generators as tensors and plain numbers, which load without running code."""
     version, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
     states: States = {
@@ -29,7 +29,10 @@ def random_states(device: torch.device) -> States:
 
 
 def set_random_states(states: States, device: torch.device) -> None:
-    """Put the generators into states that ``random_states`` returned; a GPU's only where both know of one."""
+    """Set the generators to states that ``random_states`` returned.
+
+    The state of a GPU generator is set only if it was saved and the device is a GPU.
+    """
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
     name, keys, position, has_gauss, cached = states["numpy"]
@@ -42,10 +45,9 @@ def set_random_states(states: States, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generators for the block and give the caller's states back after it.
+    """Seed the global generators for the block and restore the caller's states after it.
 
-    Layers draw their first weights and their dropout from the global generators; a data set of the user's may draw
-    from NumPy's or Python's.
+    Layers draw initial weights and dropout from torch's global generator; a data set may use NumPy's or Python's.
     """
     before = random_states(device)
     random.seed(seed)
@@ -59,7 +61,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
-    """Give the global generators' states back after the block, however much it drew from them."""
+    """Restore the states of the global generators after the block."""
     before = random_states(device)
     try:
         yield
