@@ -28,12 +28,14 @@ from pathlib import Path
 import attrs
 
 from core.config import ModelConfig
-from core.runs.directory import STATUS_SCHEMA
-from core.runs.environment import describe_environment
-from core.runs.result_log import EVALUATION_SCHEMA
+from core.runs.config_file import CONFIG
+from core.runs.environment import ENVIRONMENT, describe_environment
+from core.runs.evaluations import EVALUATION_SCHEMA
+from core.runs.result_log import RESULT_SCHEMA
 from core.runs.serialise import unstructure
+from core.runs.status import STATUS
 from core.runs.strict_json import dumps
-from core.utils.results import RESULT_SCHEMA, ResultMetadata, ResultRecord, ScalarResult
+from core.utils.results import ResultMetadata, ResultRecord, ScalarResult
 
 ROOT = Path(__file__).parents[1]
 LEVELS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -57,7 +59,8 @@ def make_runs(directory: Path, n_runs: int) -> None:
     """Write the runs with core's own shapes, without an fsync for each."""
     rng = random.Random(0)
     about = measures()
-    environment = dumps(describe_environment(device="cpu", started_at="2026-01-01T00:00:00+00:00"), indent=2) + "\n"
+    described = describe_environment(device="cpu", started_at="2026-01-01T00:00:00+00:00")
+    environment = dumps({"schema": ENVIRONMENT.schema, **described}, indent=2) + "\n"
     plugins = {
         "model": {"name": "mlp", "distribution": "pyml-core", "version": "0.1.0"},
         "dataset": {"name": "digits", "distribution": "pyml-core", "version": "0.1.0"},
@@ -68,12 +71,12 @@ def make_runs(directory: Path, n_runs: int) -> None:
         path.mkdir(parents=True)
         rate, batch_size = (1e-3, 3e-4, 1e-4, 3e-5)[i // 5 % 4], 32 + i // 20
         config = ModelConfig(model="mlp", seed=i % 5, learning_rate=rate, batch_size=batch_size)
-        write(path / "config.json", {"schema": "pyml.config/1", "config": attrs.asdict(config), "plugins": plugins})
+        write(path / "config.json", {"schema": CONFIG.schema, "config": attrs.asdict(config), "plugins": plugins})
         at = "2026-01-01T00:00:00.000000+00:00"
         status = {"state": "finished", "reason": None, "host": "node1", "pid": 1, "step": 3600, "n_steps_total": 3600}
         write(
             path / "status.json",
-            {"schema": STATUS_SCHEMA, **status, "started_at": at, "heartbeat_at": at, "finished_at": at},
+            {"schema": STATUS.schema, **status, "started_at": at, "heartbeat_at": at, "finished_at": at},
         )
         (path / "environment.json").write_text(environment)
         lines = []
@@ -83,7 +86,7 @@ def make_runs(directory: Path, n_runs: int) -> None:
             lines.append(row)
         end = {"evaluation": "eval-0001", "state": "finished", "n_records": len(about), "finished_at": at}
         lines.append({"schema": EVALUATION_SCHEMA, **end})
-        (path / "results.jsonl").write_text("".join(f"\n{dumps(line)}\n" for line in lines))
+        (path / "results.jsonl").write_text("".join(f"{dumps(line)}\n" for line in lines))
 
 
 def write(path: Path, content: object) -> None:

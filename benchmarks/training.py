@@ -22,8 +22,8 @@ from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.devices import choose_device
 from core.diffusion.model import denoising_losses, draw_sigmas
 from core.diffusion.train import completed_from_data, train_epoch
-from core.diffusion.training.curve import log_epoch
 from core.diffusion.training.state import TrainingState
+from core.runs.metrics import log_epoch
 
 WITHIN = 1.10
 

@@ -173,7 +173,7 @@ def saved_config(run_path: str | Path) -> ModelConfig:
             with a warning.
         PluginError: The model's plugin is broken.
     """
-    from core.config.load import read_saved_config
+    from core.runs.config_file import read_saved_config
 
     saved = read_saved_config(Path(run_path) / "config.json")
     return saved.build(config_class(saved.model))

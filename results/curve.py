@@ -6,48 +6,20 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from core.runs.files import read_json_lines
-from core.runs.strict_json import decode_float
+from core.runs.metrics import CurvePoint
+from core.runs.metrics import read_curve as read_metrics
 from results.groups import Group
 from results.run import Run
-from results.run_files import Fault
 from results.statistics.intervals import Summary, summarise
 
-METRICS_SCHEMA = "pyml.metrics/1"
 AXES = ("step", "epoch")
 
 
-@frozen
-class CurvePoint:
-    """One line of a curve: where it stands and each measure's mean within the epoch."""
-
-    step: int
-    epoch: int
-    means: dict[str, float]
-
-
 def read_curve(run: Run) -> list[CurvePoint]:
-    """Return a run's training curve by step; of several lines of one step the last counts, as after a resume.
-
-    What cannot be read is skipped and added to the run's faults.
-    """
-    path = run.path / "metrics.jsonl"
-    try:
-        rows, faults = read_json_lines(path)
-    except OSError as error:
-        run.faults.append(Fault(path, f"cannot be read ({error.strerror or error})"))
-        return []
-    run.faults.extend(Fault(path, f"line {fault.line_number}: {fault.reason}") for fault in faults)
-    points: dict[int, CurvePoint] = {}
-    for row in rows:
-        try:
-            if row["schema"] != METRICS_SCHEMA:
-                raise ValueError(f"is of schema {row['schema']!r}; this version reads {METRICS_SCHEMA!r}")
-            means = {str(name): decode_float(measure["mean"]) for name, measure in row["measures"].items()}
-            points[int(row["step"])] = CurvePoint(int(row["step"]), int(row["epoch"]), means)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            run.faults.append(Fault(path, f"a line is no point of a curve ({type(error).__name__}: {error})"))
-    return [points[step] for step in sorted(points)]
+    """Return a run's training curve by step; what cannot be read is skipped and added to the run's faults."""
+    points, faults = read_metrics(run.path)
+    run.faults.extend(faults)
+    return points
 
 
 @frozen

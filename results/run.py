@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.config.load import CONFIG_SCHEMA
-from core.runs.directory import STATUS_SCHEMA
-from core.runs.status import RunState, run_state
+from core.runs.config_file import CONFIG
+from core.runs.fast_results import Measures, NewestResults, Sources, read_results
+from core.runs.files import Fault, RunFile
+from core.runs.status import STATUS, RunState, run_state
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
-from results.run_files import Fault, Measures, NewestResults, Sources, read_object, read_results
 
 if TYPE_CHECKING:
     from core.runs.result_log import ResultLog
@@ -42,7 +42,7 @@ class Run:
 
     @cached_property
     def _saved_config(self) -> Mapping[str, Any]:
-        return self._read("config.json", CONFIG_SCHEMA) or {}
+        return self._read(CONFIG) or {}
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -72,14 +72,14 @@ class Run:
     @cached_property
     def status(self) -> RunState:
         """How the run is doing, dead ones told apart from running ones."""
-        return run_state(self._read("status.json", STATUS_SCHEMA))
+        return run_state(self._read(STATUS))
 
     @cached_property
     def environment(self) -> Mapping[str, Any]:
         """What the run ran on; empty where it cannot be read."""
-        from core.runs.environment import ENVIRONMENT_SCHEMA
+        from core.runs.environment import ENVIRONMENT
 
-        return self._read("environment.json", ENVIRONMENT_SCHEMA) or {}
+        return self._read(ENVIRONMENT) or {}
 
     @property
     def packages(self) -> Mapping[str, Any]:
@@ -99,7 +99,7 @@ class Run:
 
     @cached_property
     def _newest(self) -> NewestResults:
-        newest = read_results(f"{self._directory}/results.jsonl")
+        newest = read_results(self._directory)
         self.faults.extend(newest.faults)
         return newest
 
@@ -137,8 +137,8 @@ class Run:
         _ = self.config, self.status, self.measures
         return self.faults
 
-    def _read(self, name: str, schema: str) -> dict[str, Any] | None:
-        content = read_object(f"{self._directory}/{name}", schema)
+    def _read(self, file: RunFile) -> dict[str, Any] | None:
+        content = file.read(self._directory)
         if isinstance(content, Fault):
             self.faults.append(content)
             return None

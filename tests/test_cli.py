@@ -13,8 +13,10 @@ import pytest
 from core.cli import group, run
 from core.commands.eval import evaluate
 from core.commands.train import train
-from core.runs.directory import now, run_ids, run_status
+from core.runs.directory import run_ids
 from core.runs.result_log import read_result_log
+from core.runs.status import run_status
+from core.utils.formatting import timestamp
 
 COMMANDS = {"train": train, "eval": evaluate, "core": group}
 Invoke = Callable[..., tuple[int, str, str]]
@@ -196,7 +198,7 @@ def test_a_run_that_still_runs_is_not_resumed(invoke: Invoke, experiments: Path)
     invoke("train")
     (run_id,) = run_ids(experiments)
     path = experiments / run_id / "status.json"
-    status = {**json.loads(path.read_text()), "state": "running", "pid": os.getpid(), "heartbeat_at": now()}
+    status = {**json.loads(path.read_text()), "state": "running", "pid": os.getpid(), "heartbeat_at": timestamp()}
     path.write_text(json.dumps(status))
     before = tree(experiments)
     code, _, err = invoke("train", "--resume", "latest")

@@ -16,8 +16,8 @@ from core import cli, plugins
 from core.commands.config_command import ConfigCommand
 from core.config.config import GlobalConfig, ModelConfig
 from core.config.options import options_of
-from core.runs.directory import RunStatus
-from core.runs.result_log import finish_evaluation, start_evaluation
+from core.runs.evaluations import finish_evaluation, start_evaluation
+from core.runs.status import RunStatus
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
 from core.utils.utils import create_experiment_subdir, generate_run_id, save_config_to_json
 

@@ -1,8 +1,13 @@
-"""The house's layers: imports point downwards, and what must start fast imports nothing heavy."""
+"""The house's layers: imports point downwards and in no circle, and what must start fast imports nothing heavy.
+
+Every import counts, those inside functions too. Imports for type checkers only (``if TYPE_CHECKING``) must respect the
+layers, but cannot close a circle: they never run.
+"""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,11 +24,45 @@ LAYERS = {
     "commands": 6,
     "cli": 6,
     "__main__": 7,
-    "__init__": 7,
 }
 #: Public names that live a layer above: a face may import its room.
-FACES = {"core/utils/results.py": {"core.runs"}, "core/utils/utils.py": {"core.runs"}}
+FACES = {"core.utils.results": "core.runs", "core.utils.utils": "core.runs"}
 HEAVY = {"torch", "scipy", "matplotlib", "sklearn", "cattrs", "rich", "pandas", "uncertainties"}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {
+    name_of(path): path
+    for package in ("core", "results", "scripts")
+    for path in sorted(ROOT.glob(f"{package}/**/*.py"))
+}
+
+
+def statements(node: ast.AST, *, types: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield all import statements below a node; with ``types`` also those that only type checkers run."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test) and not types:
+            yield from statements(ast.Module(child.orelse, []), types=types)
+        else:
+            yield from statements(child, types=types)
+
+
+def imports_of(module: str, *, types: bool = False) -> set[str]:
+    """Return the modules that a module imports anywhere in it: ours by their full names, others' as written."""
+    found: set[str] = set()
+    for node in statements(ast.parse(MODULES[module].read_text(encoding="utf-8")), types=types):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        else:
+            assert node.level == 0, f"{module}: relative import"
+            of_a_package = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else str(node.module) for name in of_a_package}
+    return found
 
 
 def layer_of(module: str) -> int | None:
@@ -31,36 +70,66 @@ def layer_of(module: str) -> int | None:
     return LAYERS[parts[1]] if parts[0] == "core" and len(parts) > 1 else None
 
 
-def imports_of(path: Path) -> set[str]:
-    """Return the full names of all that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return the strongly connected parts of more than one node (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            at = stack.index(node)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for node in graph:
+        if node not in index:
+            visit(node)
     return found
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("core/**/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_core_imports_point_down_the_layers(path: Path) -> None:
-    mine = layer_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    rooms = FACES.get(path.relative_to(ROOT).as_posix(), set())
-    for module in imports_of(path):
-        assert module.split(".")[0] not in {"results", "scripts", "tests"}, f"{path} imports {module}"
-        if any(module.startswith(f"{room}.") for room in rooms):
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("core")])
+def test_core_imports_point_down_the_layers(module: str) -> None:
+    mine = layer_of(module)
+    for other in imports_of(module, types=True):
+        assert other.split(".")[0] not in {"results", "scripts", "tests"}, f"{module} imports {other}"
+        if module in FACES and other.startswith(FACES[module]):
             continue
-        theirs = layer_of(module)
-        assert mine is None or theirs is None or theirs <= mine, f"{path} imports {module}, a layer above it"
+        theirs = layer_of(other)
+        assert mine is None or theirs is None or theirs <= mine, f"{module} imports {other}, a layer above it"
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("results/**/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_results_use_only_the_lower_layers(path: Path) -> None:
-    for module in imports_of(path):
-        assert module.split(".")[0] not in {"scripts", "tests"}
-        theirs = layer_of(module)
-        assert theirs is None or theirs <= LAYERS["plugins"], f"{path} imports {module}"
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("results")])
+def test_results_use_only_the_lower_layers(module: str) -> None:
+    for other in imports_of(module, types=True):
+        assert other.split(".")[0] not in {"scripts", "tests"}
+        theirs = layer_of(other)
+        assert theirs is None or theirs <= LAYERS["plugins"], f"{module} imports {other}"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circles({module: imports_of(module) & MODULES.keys() for module in MODULES}) == []
+
+
+def test_circles_are_found_and_chains_are_none() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": set(), "f": {"g"}, "g": {"f"}}
+    assert circles(graph) == [["a", "b", "c"], ["f", "g"]]
+
+
+def test_imports_inside_functions_are_seen_and_those_for_types_only_when_asked_for() -> None:
+    code = "if TYPE_CHECKING:\n    import a\nelse:\n    import b\ndef f():\n    if x:\n        import c"
+    names = [[s.names[0].name for s in statements(ast.parse(code), types=types)] for types in (False, True)]
+    assert names == [["b", "c"], ["a", "b", "c"]]
 
 
 def loaded_by(code: str) -> set[str]:

@@ -12,8 +12,9 @@ from attrs import frozen
 from core import plugins
 from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
-from core.config.load import Layer, build_config, read_config_file, read_saved_config
+from core.config.load import Layer, build_config
 from core.config.options import options_of
+from core.runs.config_file import read_config_file, read_saved_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

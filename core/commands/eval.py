@@ -42,7 +42,8 @@ def evaluate(
     """
     from core.config.config import GlobalConfig
     from core.config.load import Layer, build_config
-    from core.runs.directory import resolve_run, run_status
+    from core.runs.directory import resolve_run
+    from core.runs.status import run_status
 
     asked_for = {"device": device, "experiments_dir": experiments_dir}
     given = {name: value for name, value in asked_for.items() if value is not None}

@@ -48,7 +48,8 @@ def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
     """Return the saved config of the run to continue, with what the command line may change, and its directory."""
     import attrs
 
-    from core.runs.directory import resolve_run, run_status
+    from core.runs.directory import resolve_run
+    from core.runs.status import run_status
 
     run_path = resolve_run(resume, resolved.global_config.experiments_dir)
     if run_status(run_path).state == "running":

@@ -15,7 +15,7 @@ from core.diffusion.devices import choose_device
 from core.diffusion.evaluators.base import RunEvaluator, Settings
 from core.diffusion.trained import is_denoiser, trained_config
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
-from core.runs.result_log import finish_evaluation, start_evaluation
+from core.runs.evaluations import finish_evaluation, start_evaluation
 from core.utils.progress import Progress
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, log_record
 from core.utils.utils import Timer

@@ -21,12 +21,12 @@ from core.diffusion.pictures import save_sample_grid
 from core.diffusion.placeholder import dummy_record, placeholder_notice
 from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import checkpoint_path, load_checkpoint
-from core.diffusion.training.curve import log_epoch, wall_time_until
 from core.diffusion.training.random_state import seeded
 from core.diffusion.training.state import TrainingState
-from core.runs.directory import RunStatus, run_status
 from core.runs.environment import save_environment
-from core.runs.result_log import TRAINING
+from core.runs.evaluations import TRAINING
+from core.runs.metrics import log_epoch, wall_time_until
+from core.runs.status import RunStatus, run_status
 from core.utils.progress import Progress, silent
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
 from core.utils.utils import Timer, save_config_to_json

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core.runs.files import write_json
+from core.runs.files import RunFile
 
-ENVIRONMENT_SCHEMA = "pyml.environment/1"
+ENVIRONMENT = RunFile("environment.json", "pyml.environment/1")
 
 
 def describe_environment(**more: Any) -> dict[str, Any]:
@@ -29,7 +29,6 @@ def describe_environment(**more: Any) -> dict[str, Any]:
             packages.setdefault(dist.name, dist.version)  # the first on the path is the one that is imported
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
     return {
-        "schema": ENVIRONMENT_SCHEMA,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "torch": packages.get("torch"),
@@ -44,13 +43,13 @@ def describe_environment(**more: Any) -> dict[str, Any]:
     }
 
 
-def save_environment(run_path: Path, **more: Any) -> None:
-    """Write a run's environment.json; of a run that goes on, environment-2.json and so forth: the first stays true."""
-    path, part = run_path / "environment.json", 1
-    while path.exists():
+def save_environment(run_path: str | Path, **more: Any) -> None:
+    """Write a run's environment.json; when the run continues, environment-2.json and so on: the first stays true."""
+    file, part = ENVIRONMENT, 1
+    while (Path(run_path) / file.name).exists():
         part += 1
-        path = run_path / f"environment-{part}.json"
-    write_json(path, describe_environment(**more))
+        file = RunFile(f"environment-{part}.json", ENVIRONMENT.schema)
+    file.write(run_path, describe_environment(**more))
 
 
 def _git(*arguments: str) -> str | None:

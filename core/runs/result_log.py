@@ -1,54 +1,42 @@
-"""The log of a run's results: evaluations that write it, and reading what they left."""
+"""A run's results.jsonl: one result per line, with the id of the evaluation that wrote it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from attrs import frozen
 
-from core.runs.files import append_json_line, read_json_lines, write_json
-from core.utils.results import RESULT_SCHEMA, ResultCollection, ResultMetadata, ResultRecord
+from core.runs.evaluations import EVALUATION_SCHEMA, TRAINING
+from core.runs.files import Fault, append_json_line, read_json_lines
+from core.utils.collection import ResultCollection
+from core.utils.metadata import ResultMetadata
+from core.utils.output import say
+from core.utils.records import ResultRecord
 
-EVALUATION_SCHEMA = "pyml.evaluation/1"
-TRAINING = "train"
-CLAIM = re.compile(r"eval-(\d+)\.json")
+RESULT_SCHEMA = "pyml.result/1"
+RESULTS_FILE = "results.jsonl"
 
 
-def start_evaluation(run_path: Path, asked_for: Mapping[str, Any]) -> str:
-    """Claim the next evaluation id of a run and keep what was asked for beside it.
+def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True, evaluation: str | None = None) -> None:
+    """Append a record to the run's results.jsonl and print it; when it is printed, no crash can lose it.
 
-    Ids are ordinals, not times or random names, so that two runs with one seed stay byte-equal; the claim is a file
-    created exclusively, so that two processes never share one.
+    Args:
+        record: The result to log.
+        run_path: The run directory, which must exist.
+        save: Whether to write it; False prints only.
+        evaluation: Id of the evaluation that made it; None for a record that is complete by itself.
+
+    Raises:
+        OSError: The record could not be saved; it has been printed all the same.
     """
-    directory = run_path / "evaluations"
-    directory.mkdir(exist_ok=True)
-    claimed = [int(match[1]) for path in directory.iterdir() if (match := CLAIM.fullmatch(path.name))]
-    ordinal = 1 + max(claimed, default=0)
-    while True:
-        path = directory / f"eval-{ordinal:04d}.json"
-        try:
-            path.touch(exist_ok=False)
-        except FileExistsError:
-            ordinal += 1
-        else:
-            write_json(path, {"schema": EVALUATION_SCHEMA, **asked_for})
-            return path.stem
+    from core.runs.serialise import unstructure  # cattrs: 90 ms, paid by those who save
 
-
-def finish_evaluation(run_path: Path, evaluation: str, n_records: int) -> None:
-    """Mark an evaluation complete: from now on its records are the run's results."""
-    line = {
-        "schema": EVALUATION_SCHEMA,
-        "evaluation": evaluation,
-        "state": "finished",
-        "n_records": n_records,
-        "finished_at": datetime.now(UTC).isoformat(timespec="microseconds"),
-    }
-    append_json_line(run_path / "results.jsonl", line)
+    try:
+        if save:
+            row = {"schema": RESULT_SCHEMA, "evaluation": evaluation, **unstructure(record)}
+            append_json_line(Path(run_path) / RESULTS_FILE, row)
+    finally:
+        say(str(record))
 
 
 @frozen
@@ -66,11 +54,11 @@ class ResultLog:
 
     Attributes:
         entries: Every readable record, in the order of the file.
-        faults: One message per line that was skipped.
+        faults: The lines that were skipped, and why.
     """
 
     entries: tuple[LoggedRecord, ...]
-    faults: tuple[str, ...]
+    faults: tuple[Fault, ...]
 
     def newest(self) -> ResultCollection:
         """Return the run's results: for each metadata the record of the newest complete evaluation."""
@@ -86,29 +74,30 @@ class ResultLog:
         return ResultCollection(entry.record for entry in self.entries)
 
 
-def read_result_log(run_path: Path) -> ResultLog:
+def read_result_log(run_path: str | Path) -> ResultLog:
     """Read a run's results.jsonl without changing it; a line that cannot be read is skipped and reported."""
     from core.runs.serialise import structure
 
-    path = run_path / "results.jsonl"
-    rows, line_faults = read_json_lines(path)
-    faults = [str(fault) for fault in line_faults]
+    path = Path(run_path) / RESULTS_FILE
+    rows, faults = read_json_lines(path)
     finished = {str(row.get("evaluation")) for row in rows if row.get("schema") == EVALUATION_SCHEMA}
     entries = []
     for row in rows:
         if row.get("schema") == EVALUATION_SCHEMA:
             continue
         if row.get("schema") != RESULT_SCHEMA:
-            faults.append(f"{path}: a line of schema {row.get('schema')!r}, not {RESULT_SCHEMA!r}; the line is skipped")
+            reason = f"a line has schema {row.get('schema')!r}; this version reads {RESULT_SCHEMA!r}"
+            faults.append(Fault(path, f"{reason}; the line is skipped"))
             continue
         evaluation = row.get("evaluation")
         if evaluation is not None and not isinstance(evaluation, str):
-            faults.append(f"{path}: evaluation: got {evaluation!r}; accepted: a string or null; the line is skipped")
+            reason = f"evaluation: got {evaluation!r}; accepted: a string or null"
+            faults.append(Fault(path, f"{reason}; the line is skipped"))
             continue
         try:
             record = structure(row, ResultRecord)
         except ValueError as error:
-            faults.append(f"{path}: {error}; the line is skipped")
+            faults.append(Fault(path, f"{error}; the line is skipped"))
             continue
         entries.append(LoggedRecord(record, evaluation, evaluation in {None, TRAINING} or evaluation in finished))
     return ResultLog(tuple(entries), tuple(faults))

@@ -11,7 +11,9 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from core.runs.strict_json import decode_float, encode_float
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, ScalarResult
+from core.utils.collection import ResultCollection
+from core.utils.metadata import ResultMetadata
+from core.utils.records import ResultRecord, ResultSource, ScalarResult
 
 T = TypeVar("T")
 

@@ -1,17 +1,120 @@
-"""Whether a run still runs: what status.json says, held against the clock and the machine."""
+"""A run's status.json: kept true while the run works, and held against the clock and the machine when it is read."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
 
 from attrs import frozen
 
-DEAD_AFTER_S = 120.0  # heartbeats come every 20 s
+from core.config.errors import ConfigError
+from core.runs.files import Fault, RunFile
+from core.utils.formatting import timestamp
+from core.utils.signals import RunInterrupted
+
+if sys.platform != "win32":
+    import fcntl
+
+STATUS = RunFile("status.json", "pyml.status/1")
+HEARTBEAT_EVERY_S = 20.0
+DEAD_AFTER_S = 120.0  # six heartbeats
 STATES = ("running", "finished", "failed", "interrupted", "dead", "unknown")
+
+State = Literal["running", "finished", "failed", "interrupted"]
+
+
+class RunStatus:
+    """Keeps a run's status.json true while the block runs: a heartbeat, and at the end how it ended.
+
+    An exception that leaves the block makes the state "failed" with its reason; Ctrl-C, SIGTERM and RunInterrupted
+    make it "interrupted". The heartbeat is a thread's: a long step does not make the run look dead.
+    """
+
+    def __init__(self, run_path: str | Path) -> None:
+        self._run_path = Path(run_path)
+        self._fields: dict[str, Any] = {
+            "state": "running",
+            "reason": None,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "step": None,
+            "n_steps_total": None,
+            "started_at": run_status(run_path).started_at or timestamp(),
+            "heartbeat_at": timestamp(),
+            "finished_at": None,
+        }
+        self._directory: int | None = None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="pyml-heartbeat", daemon=True)
+
+    def progress(self, step: int, n_steps_total: int) -> None:
+        """Note how far training is; the next heartbeat writes it."""
+        self._fields.update(step=step, n_steps_total=n_steps_total)
+
+    def __enter__(self) -> RunStatus:
+        self._lock_directory()
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        state, reason = how_it_ended(error)
+        self._fields.update(state=state, reason=reason, finished_at=timestamp())
+        try:
+            self._write()
+        except OSError:
+            if error is None:  # else what ended the run is the thing to report
+                raise
+        finally:
+            if self._directory is not None:
+                os.close(self._directory)  # gives the lock back
+
+    def _lock_directory(self) -> None:
+        """Keep a second process from training in the same run; the system gives the lock back however this one ends."""
+        if sys.platform == "win32":
+            return
+        self._directory = os.open(self._run_path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._directory)
+            raise ConfigError(f"{self._run_path}: another process is training in this run; stop it first.") from None
+        except OSError:  # a file system without locks: the heartbeat has to do
+            return
+
+    def _write(self) -> None:
+        with self._lock:
+            self._fields["heartbeat_at"] = timestamp()
+            STATUS.write(self._run_path, self._fields)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_EVERY_S):
+            with contextlib.suppress(OSError):  # a full disk must not end the training; the next beat tries again
+                self._write()
+
+
+def how_it_ended(error: BaseException | None) -> tuple[State, str | None]:
+    """Return the state and the reason that status.json gives for a block that ended with ``error``."""
+    if error is None:
+        return "finished", None
+    if isinstance(error, RunInterrupted):
+        return "interrupted", str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", "Ctrl-C"
+    return "failed", f"{type(error).__name__}: {error}"
 
 
 @frozen
@@ -47,6 +150,12 @@ class RunState:
         if self.state == "dead":
             return f"dead ({self.reason})"
         return self.state
+
+
+def run_status(run_path: str | Path) -> RunState:
+    """Read how a run ended, or that it still runs; a run that was killed says "running" and is found to be dead."""
+    content = STATUS.read(run_path)
+    return run_state(None if isinstance(content, Fault) else content)
 
 
 def run_state(saved: Mapping[str, Any] | None, now: datetime | None = None) -> RunState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 UNKNOWN = "unknown"
 LONGEST = 40  # characters; beyond this a plain repr says more
@@ -59,3 +60,8 @@ def _unit_of(seconds: float) -> tuple[float, str]:
         if abs(seconds) >= least:
             return scale, unit
     return units[-1]
+
+
+def timestamp() -> str:
+    """Return the current time as files hold it: UTC, ISO 8601, microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,87 +1,26 @@
-"""Timer, and the making of run directories."""
+"""Timer; and, re-exported from :mod:`core.runs`, what makes run directories."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import json
-import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
-
-from core.config.config import GlobalConfig, ModelConfig
-from core.config.errors import ConfigError
-from core.config.load import CONFIG_SCHEMA
-from core.runs.files import sync_directory, write_json
+from core.runs.config_file import save_config_to_json
+from core.runs.directory import create_experiment_subdir, generate_run_id
 from core.utils.formatting import format_duration
 
 if TYPE_CHECKING:
-    from core.utils.results import ScalarResult
+    from core.utils.records import ScalarResult
+
+__all__ = ["Timer", "create_experiment_subdir", "generate_run_id", "save_config_to_json", "wait_for_gpu"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def generate_run_id() -> str:
-    """Return a new run id: UTC time to the microsecond and six random hex digits; ids sort by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}_{secrets.token_hex(3)}"
-
-
-def create_experiment_subdir(global_config: GlobalConfig, run_id: str) -> Path:
-    """Make a run's directory, and the experiments directory where it is missing.
-
-    Raises:
-        ConfigError: The directory cannot be made, or the run exists already: nothing is ever shared or overwritten.
-    """
-    run_path = global_config.experiments_dir / run_id
-    try:
-        global_config.experiments_dir.mkdir(parents=True, exist_ok=True)
-        if run_path.exists():
-            raise ConfigError(f"{run_path} exists already; give a new run id, or another --experiments-dir.")
-        run_path.mkdir()
-        sync_directory(global_config.experiments_dir)
-    except OSError as error:
-        raise ConfigError(
-            f"experiments directory {global_config.experiments_dir} cannot be written ({error.strerror or error}). "
-            "Try another with --experiments-dir or PYML_EXPERIMENTS_DIR."
-        ) from None
-    return run_path
-
-
-def save_config_to_json(
-    config: ModelConfig,
-    run_path: str | Path,
-    plugins: Mapping[str, Mapping[str, str]] | None = None,
-    found_in_data: Sequence[str] = (),
-) -> Path:
-    """Write a run's config.json and return its path.
-
-    Args:
-        config: What the run was asked for.
-        run_path: The run directory.
-        plugins: For "model" and "dataset" the name, distribution and version that served them, where known.
-        found_in_data: Names of fields that were not asked for but found in the data; another run from this file finds
-            them anew.
-    """
-    path = Path(run_path) / "config.json"
-    content = {"schema": CONFIG_SCHEMA, "config": attrs.asdict(config), "plugins": dict(plugins or {})}
-    write_json(path, {**content, "found_in_data": sorted({*found_in_data, *_found_before(path)})})
-    return path
-
-
-def _found_before(path: Path) -> list[str]:
-    """Return what an earlier config.json of the run, which goes on, says was found in the data."""
-    try:
-        return list(json.loads(path.read_bytes())["found_in_data"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
 
 
 class Timer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from core.utils.output import printable as printable  # also for the users of this module
 from core.utils.results import ResultMetadata
 
 
@@ -43,11 +44,6 @@ def spell(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) and float(f"{value:.6g}") == value else str(value)
-
-
-def printable(text: str) -> str:
-    """Replace control characters, line ends among them: what a config says must not steer the terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def count(n: int, noun: str) -> str:

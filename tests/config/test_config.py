@@ -8,8 +8,9 @@ import pytest
 
 from core.config import ConfigError, GlobalConfig, ModelConfig
 from core.config.config import rule_of
-from core.config.load import Layer, build_config, read_config_file, read_saved_config
+from core.config.load import Layer, build_config
 from core.config.options import options_of
+from core.runs.config_file import read_config_file, read_saved_config
 
 
 def test_a_bare_config_works_and_means_the_placeholder_model() -> None:

@@ -11,9 +11,9 @@ from core import plugins
 from core.diffusion.eval import Evaluator
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
-from core.runs.directory import run_status
 from core.runs.files import read_json_lines
 from core.runs.result_log import read_result_log
+from core.runs.status import run_status
 from results.database import ResultsDatabase
 
 RUN = Path(__file__).parents[1] / "data" / "run-1"

@@ -20,9 +20,9 @@ from core.diffusion.models.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
 from core.diffusion.training.checkpoints import CheckpointError, checkpoint_path
 from core.diffusion.training.curve import TrainingDivergedError
-from core.runs.directory import run_status
 from core.runs.files import read_json_lines
 from core.runs.result_log import read_result_log
+from core.runs.status import run_status
 from core.utils.signals import RunInterrupted
 
 Curve = Callable[[Path], dict[int, dict[str, Any]]]

@@ -10,7 +10,7 @@ from made_runs import PLUGINS, Invoke, MakeRun, Results, log, set_status
 
 from core.cli import run as run_command
 from core.config import GlobalConfig, ModelConfig
-from core.runs.directory import RunStatus
+from core.runs.status import RunStatus
 from core.utils.utils import create_experiment_subdir, save_config_to_json
 
 

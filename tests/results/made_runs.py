@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.runs.evaluations import finish_evaluation, start_evaluation
 from core.runs.files import append_json_line
-from core.runs.result_log import finish_evaluation, start_evaluation
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
 
 LOSS = ResultMetadata("loss", unit="image", protocol={"split": "held_out"}, higher_is_better=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.runs.result_log import finish_evaluation, start_evaluation
+from core.runs.evaluations import finish_evaluation, start_evaluation
 from core.utils.results import ResultMetadata, ResultRecord, ResultSource, ScalarResult, log_record
 
 MEANS = [0.5, 0.25, math.nan]

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from core.runs.evaluations import finish_evaluation, start_evaluation
 from core.runs.files import append_json_line
-from core.runs.result_log import finish_evaluation, read_result_log, start_evaluation
+from core.runs.result_log import read_result_log
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
 
 DATA = Path(__file__).parents[1] / "data"
@@ -49,9 +50,9 @@ def test_lines_that_cannot_be_read_are_skipped_and_reported(tmp_path: Path) -> N
     log = read_result_log(tmp_path)
     assert [item.result.mean for item in log.newest()] == [1.0]
     assert len(log.faults) == 3
-    assert any("schema 'pyml.result/99'" in fault for fault in log.faults)
-    assert any("missing field 'result'" in fault for fault in log.faults)
-    assert any("not valid JSON" in fault for fault in log.faults)
+    assert any("schema 'pyml.result/99'" in str(fault) for fault in log.faults)
+    assert any("missing field 'result'" in str(fault) for fault in log.faults)
+    assert any("not valid JSON" in str(fault) for fault in log.faults)
 
 
 def test_a_run_without_results_has_none(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from core.config import ConfigError, GlobalConfig, ModelConfig
-from core.runs import directory as runs
-from core.runs.directory import RUN_ID, RunStatus, resolve_run, run_ids, run_status
+from core.runs import status as statuses
+from core.runs.directory import RUN_ID, resolve_run, run_ids
 from core.runs.environment import describe_environment, save_environment
+from core.runs.status import RunStatus, run_status
 from core.utils.signals import RunInterrupted, StopSignals
 from core.utils.utils import create_experiment_subdir, generate_run_id, save_config_to_json
 
@@ -125,7 +126,7 @@ def test_a_run_that_ends_early_says_how(tmp_path: Path, error: BaseException, st
 
 
 def test_the_heart_beats_while_a_step_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "HEARTBEAT_EVERY_S", 0.001)
+    monkeypatch.setattr(statuses, "HEARTBEAT_EVERY_S", 0.001)
     with RunStatus(tmp_path) as running:
         first = status(tmp_path)["heartbeat_at"]
         running.progress(1, 2)

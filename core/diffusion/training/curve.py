@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from core.runs.files import append_json_line, read_json_lines
 from core.utils.meters import Meter
 
-METRICS_SCHEMA = "pyml.metrics/1"
 SIGMA_EDGES = (0.1, 0.3, 1.0)
 LOSS_BY_SIGMA = tuple(
     f"loss/sigma_{low:g}_to_{high:g}" for low, high in zip((0, *SIGMA_EDGES), (*SIGMA_EDGES, math.inf), strict=True)
@@ -87,25 +83,3 @@ class EpochMeasures:
         """Clear the meter and the collected measures at the start of an epoch."""
         self.meter.reset()
         self._gathered = []
-
-
-def log_epoch(run_path: Path, meter: Meter, step: int, epoch: int, wall_time_s: float, images_per_s: float) -> None:
-    """Append one epoch's line to metrics.jsonl.
-
-    ``spread`` is the standard deviation within the epoch; the weights move, so it is no error of the mean. ``skipped``
-    is the share of steps that were left out.
-    """
-    measures: dict[str, Any] = {
-        name: {"mean": result.mean, "spread": meter.std(name), "n": meter.count(name)}
-        for name, result in meter.results().items()
-    }
-    line = {"schema": METRICS_SCHEMA, "step": step, "epoch": epoch, "measures": measures}
-    line |= {"wall_time_s": wall_time_s, "images_per_s": images_per_s}
-    append_json_line(run_path / "metrics.jsonl", line)
-
-
-def wall_time_until(run_path: Path, step: int) -> float:
-    """Return the training time, in seconds, that the curve shows for the last epoch ended by ``step``; 0 if none."""
-    rows, _ = read_json_lines(run_path / "metrics.jsonl")
-    times = [float(row["wall_time_s"]) for row in rows if row["step"] <= step]
-    return times[-1] if times else 0.0

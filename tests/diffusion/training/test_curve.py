@@ -10,10 +10,9 @@ from core.diffusion.training.curve import (
     LOSS_BY_SIGMA,
     EpochMeasures,
     TrainingDivergedError,
-    log_epoch,
-    wall_time_until,
 )
 from core.runs.files import read_json_lines
+from core.runs.metrics import log_epoch, wall_time_until
 
 
 def test_losses_are_metered_per_image_and_by_noise_level(tmp_path: Path) -> None:

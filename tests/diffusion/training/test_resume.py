@@ -15,7 +15,7 @@ from core.config import ConfigError
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
 from core.diffusion.training.checkpoints import CheckpointError, checkpoint_path
-from core.runs.directory import RunStatus, run_status
+from core.runs.status import RunStatus, run_status
 
 CONFIG = MLPConfig(
     model="mlp",

@@ -1,0 +1,52 @@
+"""Evaluations of a run: each claims an id, keeps what was asked for, and says in results.jsonl that it is complete.
+
+``evaluations/eval-0001.json`` holds what was asked for. The closing line in results.jsonl has the schema
+``pyml.evaluation/1`` and makes the evaluation's records the run's results.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.runs.files import append_json_line, write_json
+from core.utils.formatting import timestamp
+
+EVALUATION_SCHEMA = "pyml.evaluation/1"
+TRAINING = "train"  # the records of training itself, complete without a closing line
+CLAIM = re.compile(r"eval-(\d+)\.json")
+
+
+def start_evaluation(run_path: Path, asked_for: Mapping[str, Any]) -> str:
+    """Claim the next evaluation id of a run and keep what was asked for beside it.
+
+    Ids are ordinals, not times or random names, so that two runs with one seed stay byte-equal; the claim is a file
+    created exclusively, so that two processes never share one.
+    """
+    directory = run_path / "evaluations"
+    directory.mkdir(exist_ok=True)
+    claimed = [int(match[1]) for path in directory.iterdir() if (match := CLAIM.fullmatch(path.name))]
+    ordinal = 1 + max(claimed, default=0)
+    while True:
+        path = directory / f"eval-{ordinal:04d}.json"
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            ordinal += 1
+        else:
+            write_json(path, {"schema": EVALUATION_SCHEMA, **asked_for})
+            return path.stem
+
+
+def finish_evaluation(run_path: Path, evaluation: str, n_records: int) -> None:
+    """Mark an evaluation complete: from now on its records are the run's results."""
+    line = {
+        "schema": EVALUATION_SCHEMA,
+        "evaluation": evaluation,
+        "state": "finished",
+        "n_records": n_records,
+        "finished_at": timestamp(),
+    }
+    append_json_line(run_path / "results.jsonl", line)

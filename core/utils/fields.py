@@ -1,0 +1,69 @@
+"""What the fields of the result classes accept: converters and validators with one wording of refusals."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+Scalar = str | int | float | bool | None
+
+
+def protocol_pairs(value: object) -> tuple[tuple[str, Scalar], ...]:
+    """Sort a mapping, or pairs, into hashable pairs; refuse values whose equality is not certain, such as NaN."""
+    if not isinstance(value, Mapping | Iterable) or isinstance(value, str | bytes):
+        raise TypeError(f"protocol: got {value!r} ({type(value).__name__}); accepted: a mapping of names to scalars")
+    pairs = [tuple(pair) for pair in (value.items() if isinstance(value, Mapping) else value)]
+    for pair in pairs:
+        if len(pair) != 2 or not isinstance(pair[0], str):
+            raise TypeError(f"protocol: got the entry {pair!r}; accepted: a name and a scalar")
+        if pair[1] is not None and not isinstance(pair[1], str | int | float | bool):
+            raise TypeError(
+                f"protocol: {pair[0]}: got a {type(pair[1]).__name__}; accepted: str, int, float, bool, None"
+            )
+        if isinstance(pair[1], float) and not math.isfinite(pair[1]):
+            raise ValueError(f"protocol: {pair[0]}: got {pair[1]!r}; accepted: a finite number")
+    if len({pair[0] for pair in pairs}) < len(pairs):
+        raise ValueError(f"protocol: a name came twice in {pairs!r}")
+    return tuple(sorted(pairs))
+
+
+def count(value: Any) -> int:
+    """Take an integer of any kind, NumPy's too, from 0 up."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 0:
+        raise TypeError(f"got {value!r} ({type(value).__name__}); accepted: an integer from 0 up")
+    return operator.index(value)
+
+
+def count_or_none(value: Any) -> int | None:
+    """Take what ``count`` takes, or None."""
+    return None if value is None else count(value)
+
+
+def integer_or_none(value: Any) -> int | None:
+    """Take an integer of any kind, negative ones too, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"got {value!r} ({type(value).__name__}); accepted: an integer or None")
+    return operator.index(value)
+
+
+def real(value: Any) -> float:
+    """Take anything that converts to a float, but no text, bool or None."""
+    if isinstance(value, str | bytes | bool) or value is None:
+        raise TypeError(f"got {value!r} ({type(value).__name__}); accepted: a real number")
+    return float(value)
+
+
+def one_of(*accepted: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """Return a validator of a field that takes one of a few words."""
+
+    def check(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, str) or value not in accepted:
+            raise ValueError(f"{attribute.name}: got {value!r}; accepted: {', '.join(map(repr, accepted))}")
+
+    return check

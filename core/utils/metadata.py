@@ -1,0 +1,60 @@
+"""What a result is about: its name, its unit of replication, and what makes it comparable with another."""
+
+from __future__ import annotations
+
+import attrs
+from attrs import field, frozen
+
+from core.utils.fields import Scalar, count_or_none, one_of, protocol_pairs
+
+ROLES = ("primary", "part", "reference")
+KINDS = ("mean", "proportion")
+
+
+@frozen
+class ResultMetadata:
+    """What a number is about. Frozen and hashable: a dict key.
+
+    Two results are comparable when name, unit and protocol are equal.
+
+    Attributes:
+        name: What was measured, such as ``"denoising_loss"``; times are named ``"time/..."`` and are in seconds.
+        n_steps: Steps of the sampler, where one was used.
+        n_samples: Samples generated, where there were any.
+        unit: The unit of replication that the error speaks of: "sample", "image", "batch", "run", ...
+        protocol: Whatever must be equal for two numbers to be comparable; converts from a mapping to a tuple of
+            (name, scalar) pairs sorted by name.
+        higher_is_better: The good direction, or None where there is none.
+        role: "primary"; "part" for a part of a primary measure, such as the loss at one noise level; "reference" for a
+            value to hold a primary measure against, such as a floor. Not part of equality or hash.
+        kind: "mean"; "proportion" if every observation lies in 0 to 1, so that intervals are Wilson's. Not part of
+            equality or hash.
+    """
+
+    name: str = field(validator=attrs.validators.instance_of(str))
+    n_steps: int | None = field(default=None, converter=count_or_none)
+    n_samples: int | None = field(default=None, converter=count_or_none)
+    unit: str = field(default="sample", validator=attrs.validators.instance_of(str))
+    protocol: tuple[tuple[str, Scalar], ...] = field(default=(), converter=protocol_pairs)
+    higher_is_better: bool | None = field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(bool))
+    )
+    role: str = field(default="primary", eq=False, validator=one_of(*ROLES))
+    kind: str = field(default="mean", eq=False, validator=one_of(*KINDS))
+
+    def is_comparable_with(self, other: ResultMetadata) -> bool:
+        """Say whether a difference between results of the two would mean anything."""
+        return (self.name, self.unit, self.protocol) == (other.name, other.unit, other.protocol)
+
+    def __str__(self) -> str:
+        details = self.details()
+        return f"{self.name} (per {self.unit}{'; ' + details if details else ''})"
+
+    def details(self) -> str:
+        """Return everything but the name and the unit, as "n_steps=18, split=held_out"."""
+        return ", ".join(f"{key}={value}" for key, value in [*self.sampling(), *self.protocol])
+
+    def sampling(self) -> list[tuple[str, Scalar]]:
+        """Return n_steps and n_samples as pairs, where they are known."""
+        pairs: list[tuple[str, Scalar]] = [("n_steps", self.n_steps), ("n_samples", self.n_samples)]
+        return [pair for pair in pairs if pair[1] is not None]

@@ -1,0 +1,98 @@
+"""One result: a mean with its standard error, what it is about, and what it was measured on."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import attrs
+from attrs import field, frozen
+
+from core.utils.fields import count, count_or_none, integer_or_none, one_of, real
+from core.utils.formatting import format_duration, format_mean_error
+from core.utils.metadata import ResultMetadata
+
+WEIGHTS = ("ema", "raw")
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def _bits(value: float) -> float | str:
+    """Compare NaN as equal to itself, so that what was saved and read back is equal to what it was."""
+    return "nan" if math.isnan(value) else value
+
+
+@frozen
+class ScalarResult:
+    """A mean, its standard error, and what they rest on.
+
+    Attributes:
+        mean: The estimate; NaN where there is none.
+        error: Its standard error; NaN where the data cannot give one. Never negative.
+        n: The observations that the error rests on, or None if unknown.
+        n_nan: Observations that were NaN; they are not among the ``n``.
+        n_inf: Observations that were infinite; they are among the ``n``.
+    """
+
+    mean: float = field(converter=real, eq=_bits)
+    error: float = field(default=math.nan, converter=real, eq=_bits)
+    n: int | None = field(default=None, converter=count_or_none)
+    n_nan: int = field(default=0, converter=count)
+    n_inf: int = field(default=0, converter=count)
+
+    @error.validator
+    def _not_negative(self, _attribute: object, value: float) -> None:
+        if value < 0:
+            raise ValueError(f"error: got {value!r}; accepted: a number from 0 up, or NaN where it is unknown")
+
+    def remark(self) -> str:
+        """Return "(3 of 5,000 not finite)", or "" where all were finite."""
+        not_finite = self.n_nan + self.n_inf
+        of = "" if self.n is None else f" of {self.n + self.n_nan:,}"
+        return f"({not_finite:,}{of} not finite)" if not_finite else ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (format_mean_error(self.mean, self.error), self.remark()) if part)
+
+
+@frozen
+class ResultSource:
+    """What a result was measured on. It is no part of whether two results can be compared.
+
+    Attributes:
+        step: Training step of the checkpoint that was measured.
+        digest: "sha256:" and 64 hexadecimal digits: the digest of the checkpoint file as it was read.
+        weights: "ema" for the moving average of the weights, "raw" for the weights themselves.
+        sample_seed: Seed of the samples' noise.
+    """
+
+    step: int | None = field(default=None, converter=count_or_none)
+    digest: str | None = field(default=None)
+    weights: str | None = field(default=None, validator=attrs.validators.optional(one_of(*WEIGHTS)))
+    sample_seed: int | None = field(default=None, converter=integer_or_none)
+
+    @digest.validator
+    def _is_digest(self, _attribute: object, value: object) -> None:
+        if value is not None and not (isinstance(value, str) and _DIGEST.fullmatch(value)):
+            raise ValueError(f"digest: got {value!r}; accepted: 'sha256:' and 64 hexadecimal digits, or None")
+
+
+@frozen
+class ResultRecord:
+    """One result, what it is about, and what it was measured on where that is known."""
+
+    metadata: ResultMetadata
+    result: ScalarResult
+    source: ResultSource | None = None
+
+    def value(self) -> str:
+        """Return "mean ± error"; of a time, which is in seconds, in the unit that fits."""
+        if not self.metadata.name.startswith("time/"):
+            return str(self.result)
+        text = format_duration(self.result.mean, self.result.error)
+        return " ".join(part for part in (text, self.result.remark()) if part)
+
+    def __str__(self) -> str:
+        n = "n unknown" if self.result.n is None else f"n = {self.result.n:,}"
+        about = [n, f"unit {self.metadata.unit}", *(f"{key}={value}" for key, value in self.metadata.sampling())]
+        return f"{self.metadata.name}: {self.value()}  ({', '.join(about)})"
