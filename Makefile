@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-SOURCES = pyproject.toml setup.py constraints.txt $(wildcard csrc/*.hpp csrc/*.cpp)
+SOURCES = pyproject.toml setup.py constraints.txt $(wildcard csrc/*.hpp csrc/python/*.hpp csrc/*.cpp)
 
 .PHONY: demo test lint cpp-test wheel-test python-test browser-test clean
 

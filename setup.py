@@ -20,7 +20,7 @@ setup(
         Pybind11Extension(
             "core._meter",
             ["csrc/bindings.cpp"],
-            depends=sorted(str(header) for header in Path("csrc").glob("*.hpp")),
+            depends=sorted(str(header) for header in Path("csrc").glob("**/*.hpp")),
             cxx_std=17,
             extra_compile_args=FLAGS,
             optional=not REQUIRED,

@@ -1,4 +1,4 @@
-"""The C++ engine of the meter: csrc/, compiled. Use it through ``core.utils.meters.Meter``."""
+"""The C++ engine of the meter, compiled from csrc/. Use it through ``core.utils.meters.Meter``."""
 
 from collections.abc import Mapping
 from typing import Any, final
@@ -6,9 +6,15 @@ from typing import Any, final
 from core.meter.intake import Intake
 from core.meter.measure import Measure
 
+COUNT_BITS: int
+LARGE_ARRAY: int
+MOST_SAMPLES: int
+S1_BITS: int
+S2_BITS: int
+
 @final
 class Engine:
-    """Exact sums of named measures; see ``core.meter.engines.Engine``."""
+    """The C++ engine; see ``core.meter.engines.Engine``."""
 
     def __init__(self, intake: Intake, simd: str) -> None: ...
     @property

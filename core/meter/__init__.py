@@ -1,1 +1,1 @@
-"""The meter behind its face, core.utils.meters: engines, exact sums, intake, rounding, state, reduction."""
+"""The implementation of core.utils.meters: engines, exact sums, intake, rounding, state, reduction."""

@@ -1,4 +1,4 @@
-"""Engines: which one counts, C++ or Python, and the interface that both have."""
+"""The two engines, C++ and Python: their common interface, and which of them a meter uses."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ else:
 
 
 class Engine(Protocol):
-    """Exact state of a meter's measures by name."""
+    """Holds the exact state of a meter's measures by name."""
 
     @property
     def name(self) -> str:
         """The engine's name, one of ``ENGINES``."""
 
     def update(self, measures: Mapping[str, Any] | None = None, /, *, n: Any = 1, **values: Any) -> None:
-        """Add one update, whole or not at all."""
+        """Add an update to all of its measures, or to none."""
 
     def names(self) -> list[str]:
-        """Return the measures' names: the declared ones, then the others as they came."""
+        """Return the names: declared measures first, then the others in the order of their first update."""
 
     def measure(self, name: str) -> tuple[Any, ...]:
-        """Return the fields of one measure's :class:`Measure`; KeyError if there is none of that name."""
+        """Return the fields of one :class:`Measure`; KeyError if there is no measure of that name."""
 
     def measures(self) -> Mapping[str, tuple[Any, ...]]:
-        """Return the fields of every :class:`Measure` by name, all of one moment."""
+        """Return the fields of every :class:`Measure` by name; no update falls between two of them."""
 
     def add(self, measures: Mapping[str, Measure]) -> None:
-        """Add observations given as states, all or none; KeyError for a name that was not declared."""
+        """Add observations given as states, to all measures or to none; KeyError for an undeclared name."""
 
     def merge(self, other: Any) -> None:
-        """Add the observations of another engine of the same class, all or none; likewise."""
+        """Add the observations of another engine of the same class; otherwise like :meth:`add`."""
 
     def clear(self) -> None:
-        """Forget all observations; declared measures stay, without any."""
+        """Remove all observations. Declared measures stay, with no observations."""
 
 
 def available() -> tuple[str, ...]:
@@ -62,11 +62,11 @@ def available() -> tuple[str, ...]:
 
 
 def choose(engine: str | None = None) -> str:
-    """Return the engine's name that an argument, else ``PYML_ENGINE``, else what is built asks for.
+    """Return the name of the engine to use: the argument, else ``PYML_ENGINE``, else the fastest one that is built.
 
     Raises:
-        ConfigError: There is no engine of that name.
-        RuntimeError: It is the C++ engine, which is not built here.
+        ConfigError: No engine has that name.
+        RuntimeError: The C++ engine is asked for, but it is not built.
     """
     where = "engine" if engine is not None else "PYML_ENGINE"
     wanted = engine if engine is not None else os.environ.get("PYML_ENGINE") or available()[0]
@@ -78,22 +78,22 @@ def choose(engine: str | None = None) -> str:
 
 
 def simd_level() -> str:
-    """Return the SIMD level of the C++ engine: the best that this processor has, or what ``PYML_SIMD`` asks for.
+    """Return the SIMD level of the C++ engine: ``PYML_SIMD``, else the best level that this processor has.
 
     Raises:
-        ConfigError: ``PYML_SIMD`` names none, or one that this processor lacks.
+        ConfigError: ``PYML_SIMD`` is not the name of a level, or this processor does not have that level.
     """
     here = _meter.simd_levels()
     wanted = os.environ.get("PYML_SIMD") or here[0]
     if wanted not in SIMD_LEVELS:
         raise ConfigError(f"PYML_SIMD: got {wanted!r}; accepted: {', '.join(SIMD_LEVELS)}")
     if wanted not in here:
-        raise ConfigError(f"PYML_SIMD: got {wanted!r}, which this processor lacks; accepted here: {', '.join(here)}")
+        raise ConfigError(f"PYML_SIMD: got {wanted!r}; this processor does not have it; accepted: {', '.join(here)}")
     return wanted
 
 
 def create(name: str, intake: Intake) -> tuple[Engine, Callable[..., None]]:
-    """Return an engine of that name and its ``update``."""
+    """Create the engine of that name; return it and its ``update``, as a callable."""
     if name == "python":
         python = PythonEngine(intake)
         return python, python.float_update()
@@ -102,7 +102,7 @@ def create(name: str, intake: Intake) -> tuple[Engine, Callable[..., None]]:
 
 
 def describe() -> str:
-    """Return one line that says which engine runs and, if it is not the C++ one, how to get that."""
+    """Return one line that names the engine in use and, if it is the Python one, says how to build the C++ one."""
     name = choose()
     if name == "c++":
         return f"meter engine: c++ (SIMD level {simd_level()})"

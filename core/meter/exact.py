@@ -1,8 +1,9 @@
-"""Exact sums of arrays in NumPy: the Python engine's way to many values at once.
+"""Exact sums of NumPy arrays, for the Python engine.
 
-Each value is an integer m times a power of two, both read from its bits, so that no mode of the processor can change a
-value. Values whose powers differ by less than 2^8 are brought to one power and summed together, in pieces of 20 bits:
-``np.bincount`` adds up to 2,048 pieces, or products of two, below 2^53 and so without rounding.
+Each value is an integer m times a power of two. Both are read from its bits, so that a flush-to-zero mode of the
+processor cannot change it. Values whose exponents fall in the same window of ``_WINDOW`` exponents are shifted to a
+common exponent and summed together, in pieces of 20 bits. ``np.bincount`` adds in float64; the sum of 2,048 pieces, or
+products of two pieces, stays below 2^53 and is therefore exact.
 """
 
 from typing import Any, NamedTuple
@@ -13,19 +14,19 @@ from numpy.typing import NDArray
 from core.meter.float_bits import from_order, nearest
 from core.meter.measure import S1_BITS, S2_BITS, Measure
 
-BFLOAT16 = np.dtype([("bfloat16", np.uint16)])  #: How an array of bfloat16, which NumPy lacks, is passed about.
-BLOCK = 1 << 11  #: Values summed at once: 2^11 sums of three products of 20 by 20 bits stay below 2^53.
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)])  #: Stands for bfloat16, which NumPy does not have.
+BLOCK = 1 << 11  #: Values per call of bincount: 2^11 times three products of 20 by 20 bits stay below 2^53.
 
 _PIECE_BITS = 20
 _PIECE = (1 << _PIECE_BITS) - 1
-_WINDOW_BITS = 3  #: 2^3 powers go together: a significand of 53 bits then takes 53 + 7 = 3 · 20 bits.
+_WINDOW_BITS = 3  #: 2^3 exponents share a window: a 53-bit significand shifted by up to 7 fits three pieces of 20 bits.
 _WINDOW = 1 << _WINDOW_BITS
 
 Bits = NDArray[np.int64]
 
 
 class Format(NamedTuple):
-    """A binary floating-point format: its bits as integers, and its widths."""
+    """A binary floating-point format: the integer dtype of its bits, and the widths of its fields."""
 
     as_integers: np.dtype[Any]
     exponent_bits: int
@@ -38,7 +39,7 @@ class Format(NamedTuple):
 
     @property
     def scale(self) -> int:
-        """The exponent e of the format's smallest value, 2^e units of 2^-1074."""
+        """The exponent e such that the format's smallest positive value is 2^e units of 2^-1074."""
         return S1_BITS + 1 - (self.special >> 1) - self.fraction_bits
 
 
@@ -66,11 +67,11 @@ def measure_array(array: NDArray[Any]) -> Measure:
 
 
 def _float_block(raw: NDArray[Any], form: Format) -> Measure:
-    """Return the state after the floats whose bits are ``raw``; at least one, at most ``BLOCK``."""
+    """Return the state after the floats whose bits are ``raw``: 1 to ``BLOCK`` of them."""
     bits = raw.astype(np.int64, copy=False)
     infinity = form.special << form.fraction_bits
     magnitude = bits & (infinity | (infinity - 1))
-    keys = np.where(bits < 0, -magnitude, magnitude)  # in the order of the values
+    keys = np.where(bits < 0, -magnitude, magnitude)  # sort as the values do
     nan = posinf = neginf = 0
     finite = keys
     if magnitude.max() >= infinity:
@@ -86,11 +87,11 @@ def _float_block(raw: NDArray[Any], form: Format) -> Measure:
 
 
 def _sums(keys: Bits, form: Format) -> tuple[int, int]:
-    """Return s1 and s2 of finite values, given by their magnitude bits with their sign."""
+    """Return s1 and s2 of finite values. A key is the bits of the magnitude, negated for a negative value."""
     magnitude = abs(keys)
     exponent = magnitude >> form.fraction_bits
-    power = np.maximum(exponent - 1, 0)  # subnormals share the power of the smallest normals
-    m = magnitude - (power << form.fraction_bits)  # which leaves the implicit bit where there is one
+    power = np.maximum(exponent - 1, 0)  # subnormals have the exponent of the smallest normal numbers
+    m = magnitude - (power << form.fraction_bits)  # keeps the implicit bit of a normal number
     window = power >> _WINDOW_BITS
     first = int(window.min())
     window -= first
@@ -99,7 +100,7 @@ def _sums(keys: Bits, form: Format) -> tuple[int, int]:
     sign = np.sign(keys)
 
     def total(degree: int, parts: tuple[Bits, ...]) -> int:
-        """Return the sum of the values' ``degree``-th powers, whose pieces are ``parts``, least significant first."""
+        """Return the sum of the values to the power ``degree``; ``parts`` are their pieces, lowest first."""
         sums = [np.bincount(window, weights=part).tolist() for part in parts]
         return sum(
             int(in_window) << (i * _PIECE_BITS + degree * _WINDOW * w)
@@ -115,7 +116,7 @@ def _sums(keys: Bits, form: Format) -> tuple[int, int]:
 
 
 def scalar(array: NDArray[Any]) -> float | int:
-    """Return the only element of a native array of one of the dtypes of :func:`measure_array`; a zero is +0.0."""
+    """Return the only element of an array that :func:`measure_array` accepts; zero becomes +0.0."""
     form = FORMATS.get(array.dtype)
     if form is None:
         return int(array[0])
@@ -127,25 +128,26 @@ def scalar(array: NDArray[Any]) -> float | int:
 
 
 def _value(key: int, form: Format) -> float:
-    """Return the value whose magnitude bits, with its sign, are ``key``."""
+    """Return the value of a key: the bits of the magnitude, negated for a negative value."""
     if form.fraction_bits == 52:
         return from_order(key)
     exponent, fraction = divmod(abs(key), 1 << form.fraction_bits)
     if exponent == form.special:
         return float("inf") if key > 0 else float("-inf")
     m = fraction + (1 << form.fraction_bits if exponent else 0)
-    value = float(m) * 2.0 ** (form.scale - S1_BITS + max(exponent - 1, 0))  # normal doubles, all three
+    # All three are normal doubles, also where the value is subnormal in its own format: no mode flushes them to zero.
+    value = float(m) * 2.0 ** (form.scale - S1_BITS + max(exponent - 1, 0))
     return value if key > 0 else 0.0 - value
 
 
 def _integer_block(block: NDArray[Any]) -> Measure:
-    """Return the state after bools or integers of up to 64 bits; at least one, at most ``BLOCK``."""
+    """Return the state after bools or integers of up to 64 bits: 1 to ``BLOCK`` of them."""
     if block.dtype == np.bool_:
         block = block.view(np.uint8)
     low, high = int(block.min()), int(block.max())
     wide = block.astype(np.uint64 if block.dtype.kind == "u" else np.int64, copy=False)
-    pieces = [(wide >> s & p).astype(np.int64) for s, p in ((0, 0x1FFFFF), (21, 0x1FFFFF))]  # 21 + 21 bits
-    pieces.append((wide >> 42).astype(np.int64))  # 22 bits, signed where the type is
+    pieces = [(wide >> s & p).astype(np.int64) for s, p in ((0, 0x1FFFFF), (21, 0x1FFFFF))]  # two pieces of 21 bits
+    pieces.append((wide >> 42).astype(np.int64))  # the upper 22 bits, with the sign of a signed type
     s1 = sum(int(piece.sum()) << (21 * i) for i, piece in enumerate(pieces))
     s2 = sum(int(a @ b) << 21 * (i + j) for i, a in enumerate(pieces) for j, b in enumerate(pieces))
     return Measure(block.size, block.size, s1 << S1_BITS, s2 << S2_BITS, nearest(low), nearest(high))

@@ -1,7 +1,7 @@
-"""A double as the integer its bits spell: order, hex text and exact parts, in integer arithmetic alone.
+"""Order, hexadecimal text and exact parts of a double, computed from its bits in integer arithmetic.
 
-Some libraries switch the processor to flush-to-zero and denormals-are-zero for the whole process. Comparing,
-printing or scaling a subnormal in floating point then sees a zero; its bits are beyond that.
+Some libraries switch the processor to flush-to-zero and denormals-are-zero for the whole process. Floating-point
+comparison, printing and scaling then treat a subnormal number as zero. Integer arithmetic on the bits does not.
 """
 
 import re
@@ -18,7 +18,7 @@ INFINITY_ORDER = 0x7FF << FRACTION_BITS
 
 
 def order(x: float) -> int:
-    """Return the integer that sorts as ``x`` does among doubles; both zeros give 0. NaN has no place."""
+    """Return an integer that sorts as the double does; both zeros give 0. ``x`` must not be NaN."""
     bits: int = _INT64.unpack(_DOUBLE.pack(x))[0]
     return bits if bits >= 0 else -(bits + SIGN)
 
@@ -31,7 +31,7 @@ def from_order(key: int) -> float:
 
 
 def parts(x: float) -> tuple[int, int]:
-    """Return integers (m, e) with ``x == m * 2**(e - 1074)`` exactly and e >= 0. ``x`` is finite."""
+    """Return integers (m, e) with ``x == m * 2**(e - 1074)`` exactly and e >= 0. ``x`` must be finite."""
     key = order(x)
     exponent, fraction = divmod(abs(key), FRACTION + 1)
     m = fraction + (FRACTION + 1) if exponent else fraction
@@ -39,7 +39,7 @@ def parts(x: float) -> tuple[int, int]:
 
 
 def nearest(x: int) -> float:
-    """Return the double nearest to the integer ``x``, ties to even, ±inf beyond the range."""
+    """Return the double nearest to the integer ``x``: ties go to even, and beyond the range it is ±inf."""
     try:
         return float(x)
     except OverflowError:
@@ -47,7 +47,7 @@ def nearest(x: int) -> float:
 
 
 def to_hex(x: float) -> str:
-    """Return ``float.hex(x)``, right for subnormals in every mode of the processor."""
+    """Return ``float.hex(x)``, correct for subnormals in every floating-point mode."""
     key = order(x)
     if 0 < abs(key) <= FRACTION:
         return f"{'-' if key < 0 else ''}0x0.{abs(key):013x}p-1022"
@@ -55,10 +55,10 @@ def to_hex(x: float) -> str:
 
 
 def from_hex(text: str) -> float:
-    """Return the double that ``text`` (from :func:`to_hex`) names.
+    """Return the double that :func:`to_hex` wrote as ``text``.
 
     Raises:
-        ValueError: ``text`` is not what :func:`to_hex` writes for any double.
+        ValueError: ``text`` is not what :func:`to_hex` writes, for any double.
     """
     if match := _SUBNORMAL.fullmatch(text):
         key = int(match[2], 16)

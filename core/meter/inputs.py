@@ -1,4 +1,4 @@
-"""What a meter takes, brought to a few plain forms at its exact value; everything else refused with a way out."""
+"""Converts the values that a meter accepts, exactly, to a few standard forms; refuses all others with advice."""
 
 import array
 import datetime
@@ -18,7 +18,7 @@ from core.meter.exact import BFLOAT16, scalar
 if TYPE_CHECKING:
     import torch
 
-INTEGER_BITS = 1024  #: Integers are taken below 2**1024, where doubles end.
+INTEGER_BITS = 1024  #: Integers are accepted below 2**1024, where the range of doubles ends.
 MOST_SAMPLES = 2**53  #: The largest ``n`` of one update.
 
 _EXACT_AS_FLOAT = 2**53
@@ -29,26 +29,26 @@ _TENSOR_DTYPES = ["bfloat16", "float16", "float32", "float64", "bool", *_INTEGER
 
 @dataclass(frozen=True, slots=True)
 class OnDevice:
-    """A CUDA tensor whose values have yet to come to the host."""
+    """A CUDA tensor whose values have not been copied to the host yet."""
 
     tensor: "torch.Tensor"
 
 
-#: A float; an int that is no double; a list of such; a flat, aligned, native array of one of the dtypes of
-#: :func:`core.meter.exact.measure_array`; or a tensor that waits on its device.
+#: A float; an int that no double equals; a list of these; a flat, aligned array in native byte order with a dtype that
+#: :func:`core.meter.exact.measure_array` accepts; or a tensor on a CUDA device.
 Standard: TypeAlias = float | int | list[float | int] | NDArray[Any] | OnDevice
 
 
 def standard(name: str, value: object) -> Standard:
-    """Return ``value`` in one of the plain forms, unchanged in value.
+    """Return a value in one of the standard forms, exactly.
 
     Args:
-        name: The measure, for messages.
-        value: What came.
+        name: The measure, for error messages.
+        value: The value as the caller passed it.
 
     Raises:
-        TypeError: ``value`` is no real number and no collection of them.
-        ValueError: It is an integer of 1024 bits or more.
+        TypeError: ``value`` is neither a real number nor a collection of real numbers.
+        ValueError: ``value`` is an integer of magnitude 2**1024 or more.
     """
     if isinstance(value, float):
         return float.__float__(value)
@@ -69,10 +69,10 @@ def standard(name: str, value: object) -> Standard:
 
 
 def weight(n: object, names: Iterable[str]) -> int:
-    """Return ``n``, the number of samples behind each value of an update, as an int.
+    """Return ``n``, the number of samples that each value of an update is the mean of, as an int.
 
     Raises:
-        TypeError: ``n`` is no integer.
+        TypeError: ``n`` is not an integer.
         ValueError: ``n`` is below 1 or above 2**53.
     """
     try:
@@ -90,7 +90,7 @@ def weight(n: object, names: Iterable[str]) -> int:
 
 
 def refusal(name: str, came: str, way_out: str = "") -> TypeError:
-    """Build the one message for a value of a kind that meters do not take."""
+    """Return the error for a value of a type that meters do not accept. ``way_out`` says what to do instead."""
     return TypeError(f"{name}: got {came}; accepted: {_ACCEPTED}{'; ' + way_out if way_out else ''}")
 
 
@@ -115,7 +115,7 @@ def _from_numpy(name: str, value: "NDArray[Any] | np.generic") -> Standard:
 
 
 def _plain(name: str, values: NDArray[Any]) -> Standard:
-    """Return a 0-d array as a scalar, any other flat, in memory order where that saves the copy."""
+    """Return a 0-d array as a scalar, and any other as a flat array; the order of elements does not matter."""
     native = values.dtype if values.dtype == BFLOAT16 else values.dtype.newbyteorder("=")
     if not values.ndim:
         number = scalar(values.astype(native).reshape(1))
@@ -126,7 +126,7 @@ def _plain(name: str, values: NDArray[Any]) -> Standard:
 def _from_array_like(name: str, value: Any) -> Standard:
     try:
         converted = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as fault:  # such as of a device that leaves the copy to the caller
+    except (TypeError, ValueError, RuntimeError) as fault:  # such as an array on a device, which the caller must copy
         raise refusal(name, _kind(value), f"it does not convert to a NumPy array: {fault}") from fault
     return _from_numpy(name, converted)
 
@@ -139,9 +139,9 @@ def _from_tensor(name: str, tensor: "torch.Tensor") -> Standard:
     if tensor.is_quantized:
         way_out = "pass x.dequantize()"
     elif tensor.is_meta:
-        way_out = "a meta tensor has no values: make it on a device that does"
+        way_out = "a meta tensor has no values; create it on a real device"
     elif tensor.is_nested or tensor.layout != torch.strided:
-        way_out = "pass x.to_dense(), or x.values() for the stored ones alone"
+        way_out = "pass x.to_dense(), or x.values() for the stored values only"
     elif dtype not in _TENSOR_DTYPES:
         way_out = "pass x.real, x.imag or x.abs()" if tensor.is_complex() else "convert it, as by x.float()"
     if way_out is not None:
@@ -150,12 +150,12 @@ def _from_tensor(name: str, tensor: "torch.Tensor") -> Standard:
     values = tensor.detach()
     if values.is_cuda:
         return OnDevice(values)
-    values = values.cpu().resolve_neg()  # of a tensor in the CPU's memory, no copy
+    values = values.cpu().resolve_neg()  # no copy for a tensor in CPU memory
     try:
         if values.dtype == torch.bfloat16:
             return _plain(name, values.view(torch.int16).numpy().view(BFLOAT16))
         return _plain(name, values.numpy())
-    except RuntimeError as fault:  # a tensor without memory, such as inside torch.func.vmap
+    except RuntimeError as fault:  # a tensor without memory, such as one inside torch.func.vmap
         raise refusal(name, _kind(tensor), f"it does not convert to a NumPy array: {fault}") from fault
 
 
@@ -172,7 +172,7 @@ def _item(where: str, item: object) -> float | int:
     number = standard(where, item)
     if isinstance(number, float | int):
         return number
-    raise TypeError(f"{where}: got {_kind(item)}; accepted in a list: numbers; join the items to one array or tensor")
+    raise TypeError(f"{where}: got {_kind(item)}; accepted in a list: numbers; join the items into one array or tensor")
 
 
 _DTYPE_WAYS = {
@@ -184,12 +184,12 @@ _DTYPE_WAYS = {
     "S": "convert it, as by x.astype(float)",
     "T": "convert it, as by x.astype(float)",
     "U": "convert it, as by x.astype(float)",
-    "V": "pass its fields as measures of their own",
+    "V": "pass each field as a measure of its own",
 }
 
 
 def _way_out(value: object) -> str:
-    """Return what to do with a value of a kind that is refused."""
+    """Return advice for a value of a type that is refused."""
     match value:
         case None:
             return "leave the measure out of this call"
@@ -204,9 +204,9 @@ def _way_out(value: object) -> str:
         case datetime.date():
             return "subtract a start and pass .total_seconds()"
         case dict():
-            return "give each entry a name of its own"
+            return "pass each entry as a measure of its own"
     if type(value).__module__.startswith("scipy.sparse"):
-        return "pass x.toarray(), or x.data for the stored ones alone"
+        return "pass x.toarray(), or x.data for the stored values only"
     return "pass list(x)" if isinstance(value, Iterable) else "convert it, as by float(x)"
 
 

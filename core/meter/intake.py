@@ -1,4 +1,4 @@
-"""Intake: the way into a meter for all but plain floats, the same for both engines."""
+"""Intake: checks and converts the updates that are not plain floats or arrays; both engines share it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from core.meter.inputs import OnDevice, Standard, standard, weight
 from core.meter.measure import COUNT_BITS, Measure, of_float, of_integer
 from core.meter.transfers import Transfers
 
-#: What an engine adds: one float, an array (see ``core.meter.exact.measure_array``), or observations given as a state.
+#: What an engine can add: a float, an array (see ``core.meter.exact.measure_array``), or a state to merge.
 Plain: TypeAlias = float | NDArray[Any] | Measure
 
 
 class Intake:
-    """Checks an update's names, values and ``n`` before anything changes; starts the copies of CUDA tensors.
+    """Checks an update's names, values and ``n`` before any measure changes; starts the copies of CUDA tensors.
 
     Attributes:
-        declared: The names that the meter takes, none others; empty when any name may come.
+        declared: The only names that the meter accepts, or empty if it accepts any name.
         refuses_nan: Whether a NaN is an error.
-        transfers: The updates whose values are on their way from a device.
+        transfers: Updates whose values are being copied from a CUDA device.
     """
 
     __slots__ = ("declared", "refuses_nan", "transfers")
@@ -39,14 +39,16 @@ class Intake:
         """Return an update's values in plain form and its weight, ready to be added.
 
         Args:
-            measures: The update's mapping, if any.
-            n: Its ``n``.
-            values: Its keywords.
-            fold: The engine's ``update``. The answer None means that the update holds CUDA tensors, and goes through
-                ``fold`` once they have arrived.
+            measures: The mapping that was passed to ``update``, or None.
+            n: The samples that each value is the mean of, as the caller passed it.
+            values: The values that were passed by keyword.
+            fold: The engine's ``update``. It is called with the values of CUDA tensors when they have been copied.
+
+        Returns:
+            The values by name and the weight; None if the update holds CUDA tensors and will go through ``fold``.
 
         Raises:
-            TypeError, ValueError, KeyError: A value, ``n`` or a name is none that the meter takes.
+            TypeError, ValueError, KeyError: The meter does not accept a value, ``n`` or a name.
         """
         named = _named(measures, values)
         for name in named:
@@ -62,9 +64,9 @@ class Intake:
         return {name: _plain(value, w) for name, value in taken.items()}, w
 
     def check_name(self, name: object) -> None:
-        """Raise TypeError for a name that is no string, KeyError for one that was not declared."""
+        """Raise TypeError for a name that is not a string, and KeyError for one that was not declared."""
         if not isinstance(name, str):
-            raise TypeError(f"{name!r}: got a measure's name of type {type(name).__name__}; accepted: str")
+            raise TypeError(f"{name!r}: got a measure name of type {type(name).__name__}; accepted: str")
         if self.declared and name not in self.declared:
             raise unknown_measure(name, self.declared)
 
@@ -74,7 +76,7 @@ def _plain(value: Standard, w: int) -> Plain:
         return value
     if isinstance(value, int):
         return of_integer(value, w)
-    assert isinstance(value, list)  # an OnDevice has been seen to
+    assert isinstance(value, list)  # take() has dealt with OnDevice
     total = Measure()
     for item in value:
         total = total.merge(of_float(item) if isinstance(item, float) else of_integer(item))
@@ -82,19 +84,19 @@ def _plain(value: Standard, w: int) -> Plain:
 
 
 def unknown_measure(name: str, known: Iterable[str]) -> KeyError:
-    """Build the one message for a measure that a meter does not have."""
+    """Return the error for a measure that a meter does not have."""
     names = sorted(known)
     listed = ", ".join(names) or "none yet"
     return KeyError(f"unknown measure {name!r}.{nearest(name, names)} Known measures: {listed}.")
 
 
 def nan_refused(name: str, count: int) -> ValueError:
-    """Build the one message for NaN under ``nan_policy="raise"``."""
-    return ValueError(f"{name}: got {count:,} NaN, which nan_policy='raise' refuses; nothing was added")
+    """Return the error for NaN under ``nan_policy="raise"``."""
+    return ValueError(f"{name}: got {count:,} NaN under nan_policy='raise'; nothing was added")
 
 
 def check_capacity(name: str, *counts: int) -> None:
-    """Raise OverflowError where a measure's counts are beyond what both engines hold; only merging gets there."""
+    """Raise OverflowError if a count is larger than both engines can hold. Only repeated merging gets there."""
     if max(counts) >> COUNT_BITS:
         raise OverflowError(f"{name}: more than 2**{COUNT_BITS} samples; nothing was added")
 
@@ -108,9 +110,10 @@ def _named(measures: Mapping[str, object] | None, values: dict[str, object]) -> 
             "accepted: name=value, or a mapping of names to values"
         )
     if twice := sorted(measures.keys() & values.keys()):
-        raise TypeError(f"{', '.join(twice)}: got a value by the mapping and one by keyword; accepted: one of them")
+        raise TypeError(f"{', '.join(twice)}: got a value in the mapping and another by keyword; pass one of them")
     named = {**measures, **values}
-    return {str(name) if isinstance(name, str) else name: value for name, value in named.items()}  # no subclass of str
+    # A subclass of str may hash and compare in its own way: make every name a plain str.
+    return {str(name) if isinstance(name, str) else name: value for name, value in named.items()}
 
 
 def _check_is_scalar(name: str, value: Standard, w: int) -> None:
@@ -123,6 +126,6 @@ def _check_is_scalar(name: str, value: Standard, w: int) -> None:
         shape = tuple(value.tensor.shape)
     if shape is not None:
         raise ValueError(
-            f"{name}: got n={w} with an array ({np.prod(shape, dtype=int):,} values); each element of an array is one "
+            f"{name}: got n={w} with an array ({np.prod(shape, dtype=int):,} values); each element of an array is an "
             "observation of its own: drop n, or pass the mean as a scalar"
         )

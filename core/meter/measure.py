@@ -1,35 +1,35 @@
-"""Measure: the exact state of one measure, in the integers that both engines speak."""
+"""Measure: the exact state of one measure in Python integers; both engines read and write it."""
 
 from typing import NamedTuple
 
 from core.meter.float_bits import nearest, order, parts
 
-S1_BITS = 1074  #: s1 counts in units of 2**-1074, the smallest double.
-S2_BITS = 2 * S1_BITS  #: s2 counts in units of 2**-2148, its square.
+S1_BITS = 1074  #: s1 is in units of 2**-1074, the smallest positive double.
+S2_BITS = 2 * S1_BITS  #: s2 is in units of 2**-2148, the square of it.
 
-#: Counts beyond 2**126 are refused. Storage holds 2**127, and no number of updates gets from one to the other.
+#: Counts of 2**126 and more are refused. The C++ engine's storage has room for the sum of two counts below that.
 COUNT_BITS = 126
 
 
 class Measure(NamedTuple):
-    """What is known of one measure: counts, exact sums, extremes. Immutable; ``merge`` adds two.
+    """The state of one measure: counts, exact sums and extremes. Immutable; ``merge`` adds two of them.
 
-    Observations of a NaN are counted in ``nan`` and nowhere else. Those of an infinity are in ``k``, ``n``, ``min``
-    and ``max``, and not in the sums.
+    A NaN is counted in ``nan`` and nowhere else. An infinity is counted in ``k`` and ``n`` and is part of ``min`` and
+    ``max``, but not of the sums.
     """
 
-    k: int = 0  #: observations
-    n: int = 0  #: samples, the sum of the weights w
-    s1: int = 0  #: sum of w*x in units of 2**-1074
-    s2: int = 0  #: sum of w*x*x in units of 2**-2148
+    k: int = 0  #: number of observations
+    n: int = 0  #: number of samples, the sum of the weights w
+    s1: int = 0  #: sum of w*x, in units of 2**-1074
+    s2: int = 0  #: sum of w*x*x, in units of 2**-2148
     min: float | None = None  #: smallest value, None when k is 0
     max: float | None = None  #: largest value, None when k is 0
-    nan: int = 0  #: observations that were NaN
-    posinf: int = 0  #: observations that were +inf
-    neginf: int = 0  #: observations that were -inf
+    nan: int = 0  #: number of NaNs
+    posinf: int = 0  #: number of observations that were +inf
+    neginf: int = 0  #: number of observations that were -inf
 
     def merge(self, other: "Measure") -> "Measure":
-        """Return the state of both measures' observations; exact, associative, commutative."""
+        """Return the state of the observations of both. Exact, associative and commutative."""
         return Measure(
             self.k + other.k,
             self.n + other.n,
@@ -44,27 +44,27 @@ class Measure(NamedTuple):
 
 
 def _smaller(a: float | None, b: float | None) -> float | None:
-    """Return the smaller of two values, either of which may be missing."""
+    """Return the smaller of two values; None means that there is no value."""
     if a is None or b is None:
         return b if a is None else a
     return min(a, b, key=order)
 
 
 def _larger(a: float | None, b: float | None) -> float | None:
-    """Return the larger of two values, either of which may be missing."""
+    """Return the larger of two values; None means that there is no value."""
     if a is None or b is None:
         return b if a is None else a
     return max(a, b, key=order)
 
 
 def of_integer(x: int, w: int = 1) -> Measure:
-    """Return the state after one observation ``x``, the mean of ``w`` samples."""
+    """Return the state after one observation ``x`` that is the mean of ``w`` samples."""
     value = nearest(x)
     return Measure(1, w, (w * x) << S1_BITS, (w * x * x) << S2_BITS, value, value)
 
 
 def of_float(x: float, w: int = 1) -> Measure:
-    """Return the state after one observation ``x``, the mean of ``w`` samples."""
+    """Return the state after one observation ``x`` that is the mean of ``w`` samples."""
     if x != x:
         return Measure(nan=1)
     if x in (float("inf"), float("-inf")):

@@ -1,7 +1,7 @@
-"""The Python engine: a meter's measures in Python integers, with the bits of the C++ engine.
+"""The Python engine: holds a meter's measures in Python integers, and gives the same bits as the C++ engine.
 
-Plain floats, the common case, cost one ``list.extend`` a call; the list is bounded, and summed in NumPy when it is full
-or something is read. One extend by a list or tuple is atomic, so threads need a lock only where sums are written.
+Plain floats, the common case, cost one ``list.extend`` per call. The list is summed with NumPy when it is full or when
+something is read. Extending a list by a list or tuple is atomic, so a lock is needed only where sums are written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.meter.exact import measure_array
 from core.meter.intake import Intake, Plain, check_capacity, nan_refused, unknown_measure
 from core.meter.measure import Measure, of_float
 
-MOST_PENDING = 2048  #: Plain floats kept before they are summed.
+MOST_PENDING = 2048  #: The most plain floats that wait to be summed.
 
 _EMPTY = Measure()
 
@@ -35,11 +35,11 @@ class PythonEngine:
         self._lock = threading.RLock()
         self._measures: dict[str, Measure] = {}
         self._pending: list[Any] = []  # name, value, name, value, ...
-        self._known = set(intake.declared)  # the measures that are here
+        self._known = set(intake.declared)  # names of all measures
         self.clear()
 
     def update(self, measures: Mapping[str, object] | None = None, /, *, n: object = 1, **values: object) -> None:
-        """Add one update of any kind, whole or not at all."""
+        """Add an update of any kind to all of its measures, or to none."""
         taken = self._intake.take(measures, n, values, self.update)
         if taken is None:
             return
@@ -51,7 +51,10 @@ class PythonEngine:
         self._add(added)
 
     def float_update(self) -> Callable[..., None]:
-        """Return :meth:`update` with a short way for floats of known measures; a closure's names cost the least."""
+        """Return :meth:`update` with a short path for floats of known measures.
+
+        It is a closure because looking up a closure's variable is faster than looking up an attribute.
+        """
         pending, known, general, settle = self._pending, self._known, self.update, self._settle
         extend, flatten, one, takes_nan = pending.extend, chain.from_iterable, 1, not self._intake.refuses_nan
 
@@ -79,12 +82,12 @@ class PythonEngine:
         return update
 
     def names(self) -> list[str]:
-        """Return the measures' names: the declared ones, then the others as they came."""
+        """Return the names: declared measures first, then the others in the order of their first update."""
         self._settle()
         return list(self._measures)
 
     def measure(self, name: str) -> Measure:
-        """Return the state of one measure; KeyError if there is none of that name."""
+        """Return the state of one measure; KeyError if there is no measure of that name."""
         self._settle()
         try:
             return self._measures[name]
@@ -92,23 +95,23 @@ class PythonEngine:
             raise unknown_measure(name, self._measures) from None
 
     def measures(self) -> dict[str, Measure]:
-        """Return the state of every measure by name, all of one moment."""
+        """Return the state of every measure by name; no update falls between two of them."""
         with self._lock:
             self._settle()
             return self._measures
 
     def add(self, measures: Mapping[str, Measure]) -> None:
-        """Add observations given as states, all or none."""
+        """Add observations given as states, to all measures or to none."""
         for name in measures:
             self._intake.check_name(name)
         self._add(measures)
 
     def merge(self, other: PythonEngine) -> None:
-        """Add the observations of another engine of this class, all or none."""
+        """Add the observations of another engine of this class, to all measures or to none."""
         self.add(other.measures())
 
     def clear(self) -> None:
-        """Forget all observations; declared measures stay, without any."""
+        """Remove all observations. Declared measures stay, with no observations."""
         with self._lock:
             self._pending.clear()
             self._known.intersection_update(self._intake.declared)
@@ -120,15 +123,15 @@ class PythonEngine:
             for name, measure in merged.items():
                 check_capacity(name, measure.n, measure.nan)
             self._known.update(merged)
-            self._measures = {**self._measures, **merged}  # a new dict: what measures() gave stays as it is
+            self._measures = {**self._measures, **merged}  # a new dict, because measures() has handed out the old one
 
     def _settle(self) -> None:
-        """Sum the pending floats into the measures."""
+        """Add the waiting floats to the measures."""
         if not self._pending:
             return
         with self._lock:
             pending = self._pending[:]
-            if not pending:  # another thread was here before
+            if not pending:  # another thread has just summed them
                 return
             columns: defaultdict[str, list[float]] = defaultdict(list)
             names, values = pending[::2], pending[1::2]
@@ -138,10 +141,10 @@ class PythonEngine:
                 for name, value in zip(names, values, strict=True):
                     columns[name].append(value)
             self._add({name: _measure_floats(column) for name, column in columns.items()})
-            del self._pending[: len(pending)]  # others may have extended it meanwhile
+            del self._pending[: len(pending)]  # another thread may have extended the list meanwhile
 
 
-_FEW = 12  #: Values for which NumPy costs more than it saves.
+_FEW = 12  #: Up to this many values, a loop is faster than NumPy.
 
 
 def _measure_floats(values: list[float]) -> Measure:
@@ -154,7 +157,7 @@ def _measure_floats(values: list[float]) -> Measure:
 
 
 def _measure(value: Plain, w: int) -> Measure:
-    """Return the state after one observation, the mean of ``w`` samples, or after an array of them."""
+    """Return the state after one observation that is the mean of ``w`` samples, or after an array."""
     if isinstance(value, float):
         return of_float(value, w)
     return value if isinstance(value, Measure) else measure_array(value)

@@ -1,4 +1,4 @@
-"""Exact reduction of measures over the processes of torch.distributed."""
+"""Exact all-reduce of measures over the processes of torch.distributed."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from core.meter.measure import COUNT_BITS, S1_BITS, S2_BITS, Measure
 if TYPE_CHECKING:
     import torch
 
-_DIGIT_BITS = 32  # 2^31 processes may add their digits before an int64 overflows
+_DIGIT_BITS = 32  # an int64 holds the sum of the digits of 2^31 processes
 _COUNT_DIGITS = COUNT_BITS // _DIGIT_BITS + 1
-#: Digits of each integer of a measure, in the order in which they are sent; a sum of n values is below n·2^1024.
+#: Digits of each integer field, in the order in which they are sent. A sum of n values is below n·2^1024.
 _DIGITS = {
     "s1": (S1_BITS + 1024 + COUNT_BITS) // _DIGIT_BITS + 1,
     "s2": (S2_BITS + 2048 + COUNT_BITS) // _DIGIT_BITS + 1,
     **dict.fromkeys(("k", "n", "nan", "posinf", "neginf"), _COUNT_DIGITS),
 }
 _WIDTH = sum(_DIGITS.values())
-_NOTHING = 2**63 - 1  # the extremes of no data, which any other undercut
+_NOTHING = 2**63 - 1  # sent as min and -max where there is no data: larger than any other
 
 Int64s = NDArray[np.int64]
 
 
 def all_reduce(measures: Mapping[str, Measure], nan_policy: str, *, declared: bool, group: Any) -> dict[str, Measure]:
-    """Return the measures of all processes of ``group`` together; the same on each.
+    """Return the merged measures of all processes of ``group``; every process gets the same.
 
     Args:
-        measures: This process's.
-        nan_policy: Which must be equal on all processes.
-        declared: Whether the names are known to be equal on all processes (again on all), which saves the exchange
-            of names.
-        group: A process group, or None for all processes. Without torch.distributed this process is all there is.
+        measures: The measures of this process.
+        nan_policy: The meter's nan_policy. It must be the same on all processes.
+        declared: Whether the names were declared, and so are the same on all processes. This saves the exchange of
+            names. It must be the same on all processes.
+        group: A process group, or None for all processes. Without torch.distributed, there is only this process.
 
     Raises:
-        ValueError: Names that were declared, or nan_policy, differ between processes; raised on each of them. Or this
-            process is not in the group.
+        ValueError: The declared names or nan_policy differ between processes (raised on all of them), or this process
+            is not in the group.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
@@ -63,7 +63,7 @@ def all_reduce(measures: Mapping[str, Measure], nan_policy: str, *, declared: bo
 
 
 def _agree_on_names(names: list[str], nan_policy: str, group: Any) -> list[str]:
-    """Return the names that any process has, sorted."""
+    """Return the names of the measures of all processes, sorted."""
     from torch import distributed
 
     gathered: list[Any] = [None] * distributed.get_world_size(group)
@@ -80,7 +80,10 @@ def _fingerprint(names: list[str], nan_policy: str) -> int:
 
 
 def _digits(measure: Measure) -> Int64s:
-    """Return the measure's integers as digits, the last with the sign: digits of a sum are sums of digits."""
+    """Return the integer fields as digits of base 2^32; the last digit of a field has the sign.
+
+    The digits of a sum are the sums of the digits, so a SUM over the processes adds the integers exactly.
+    """
     rows = []
     for field, n_digits in _DIGITS.items():
         raw = getattr(measure, field).to_bytes(n_digits * _DIGIT_BITS // 8, "little", signed=True)

@@ -1,7 +1,8 @@
-"""The one rounding: exact state of a measure -> float64 read-outs, for both engines.
+"""Rounding: turns the exact state of a measure into float64 results. Both engines use it.
 
-Every read-out is a rational, or the square root of one, rounded once (to nearest, ties to even). CPython's
-``int / int`` does that; a square root goes through ``math.isqrt`` with enough bits and a sticky last one.
+Every result is a rational number, or the square root of one, rounded once to the nearest double, ties to even.
+CPython's ``int / int`` rounds a quotient that way. A square root is computed by ``math.isqrt`` with more bits than a
+double has; its last bit is sticky: it is set if the root is not exact, so that rounding sees which side of a tie it is.
 """
 
 import math
@@ -10,16 +11,16 @@ from core.meter.float_bits import from_order
 from core.meter.measure import S1_BITS, Measure
 
 _SMALLEST_NORMAL = 2.0**-1022
-_ROOT_BITS = 64  #: Bits of a root before rounding: 53, one that tells a tie, and more than enough.
+_ROOT_BITS = 64  #: Bits of a root before rounding. 53 and one for ties would do.
 
 
 def ratio(p: int, q: int) -> float:
-    """Return p / q (q > 0) rounded once; ±inf beyond the range; a zero is +0.0."""
+    """Return p / q (q > 0) rounded once: ±inf beyond the range of doubles, and +0.0 for every zero."""
     try:
         value = p / q
     except OverflowError:
         return math.inf if p > 0 else -math.inf
-    if p and abs(value) < _SMALLEST_NORMAL:  # flush-to-zero modes may have spoilt it: round in integers
+    if p and abs(value) < _SMALLEST_NORMAL:  # int / int is wrong here in a flush-to-zero mode: round in integers
         units, rest = divmod(abs(p) << S1_BITS, q)
         units += 2 * rest > q or (2 * rest == q and units & 1)
         return from_order(units if p > 0 else -units)
@@ -40,11 +41,11 @@ def root(p: int, q: int, scale: int = 0) -> float:
 
 
 def mean(measure: Measure, *, omit_nan: bool) -> float:
-    """Return s1 / n; NaN without data or, unless ``omit_nan``, after a NaN."""
+    """Return s1 / n; NaN if there is no data, or if a NaN came and ``omit_nan`` is false."""
     if not measure.k or (measure.nan and not omit_nan):
         return math.nan
     if measure.posinf or measure.neginf:
-        return math.inf * (bool(measure.posinf) - bool(measure.neginf))  # both signs: inf * 0 is NaN
+        return math.inf * (bool(measure.posinf) - bool(measure.neginf))  # infinities of both signs: inf * 0 is NaN
     return ratio(measure.s1, measure.n << S1_BITS)
 
 
@@ -59,12 +60,15 @@ def error(measure: Measure, ddof: int, *, omit_nan: bool) -> float:
 
 
 def extreme(value: float | None, measure: Measure, *, omit_nan: bool) -> float:
-    """Return ``value``, the measure's min or max; NaN without data or, unless ``omit_nan``, after a NaN."""
+    """Return ``value``, which is the measure's min or max; NaN in the same cases as :func:`mean`."""
     return math.nan if value is None or (measure.nan and not omit_nan) else value
 
 
 def _root_of_variance(measure: Measure, ddof: int, divisor: int, *, omit_nan: bool) -> float:
-    """Return sqrt((s2 - s1²/n) / (k - ddof) / divisor); NaN where the data cannot give it."""
+    """Return sqrt((s2 - s1²/n) / (k - ddof) / divisor).
+
+    NaN if ``k <= ddof``, if there was an infinity, or if a NaN came and ``omit_nan`` is false.
+    """
     unknown = measure.k <= ddof or measure.posinf or measure.neginf
     if unknown or (measure.nan and not omit_nan):
         return math.nan
@@ -75,7 +79,7 @@ def _root_of_variance(measure: Measure, ddof: int, divisor: int, *, omit_nan: bo
 
 
 def _spare_bits(s1: int, s2: int) -> int:
-    """Return z such that 2**z divides s1 and 4**z divides s2: short integers square faster."""
+    """Return z such that 2**z divides s1 and 4**z divides s2. Without these zero bits, the integers square faster."""
     if not s1:
         s1 = s2
     return min((s1 & -s1).bit_length(), ((s2 & -s2).bit_length() + 1) // 2) - 1 if s2 else 0

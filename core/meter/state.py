@@ -1,4 +1,4 @@
-"""The JSON-able state of a meter, written and read; the same from both engines."""
+"""Writes and reads the state of a meter as a dict for JSON; the same for both engines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DOUBLE_BITS = 1024  # finite values are below 2**1024
 
 
 def to_state(measures: Mapping[str, Measure], nan_policy: str) -> dict[str, Any]:
-    """Return the state as a dict that JSON can hold; equal meters give equal dicts."""
+    """Return the state as a dict for JSON; equal meters give equal dicts."""
     return {
         "format": FORMAT,
         "nan_policy": nan_policy,
@@ -30,7 +30,7 @@ def from_state(state: Mapping[str, Any]) -> tuple[dict[str, Measure], str]:
     """Return the measures and the nan_policy of a state.
 
     Raises:
-        ValueError: It is not what :func:`to_state` writes, or no observations can lead to it.
+        ValueError: :func:`to_state` does not write such a dict, or no observations can lead to such a state.
     """
     if not isinstance(state, Mapping):
         raise ValueError(f"state: got a {type(state).__name__}; accepted: the dict of Meter.state_dict()")
@@ -85,7 +85,7 @@ def _short(text: object) -> str:
 
 
 def _contradiction(m: Measure, policy: str) -> str:
-    """Return why no observations can lead to this state, or "" where some can."""
+    """Return the reason why no observations can lead to this state, or "" if some can."""
     infinite = m.posinf + m.neginf
     rules = {
         "a count is negative": min(m.k, m.n, m.nan, m.posinf, m.neginf) < 0,

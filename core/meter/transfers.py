@@ -1,4 +1,4 @@
-"""Transfers: updates whose values are on their way from a CUDA device to the host."""
+"""Transfers: updates whose values are being copied from a CUDA device to the host."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ if TYPE_CHECKING:
 
 Fold = Callable[..., None]
 
-MOST_BYTES = 64 << 20  #: In flight at once; beyond it an update waits for the oldest.
+MOST_BYTES = 64 << 20  #: The most bytes in flight; beyond that an update waits for the oldest copy.
 
 
 class Event(Protocol):
-    """What tells that a copy has arrived; ``torch.cuda.Event`` is one."""
+    """Tells whether a copy is complete, as ``torch.cuda.Event`` does."""
 
     def query(self) -> bool:
-        """Say whether all work before the event is done."""
+        """Return whether all work before the event is done."""
 
     def synchronize(self) -> None:
-        """Wait for it."""
+        """Wait until it is."""
 
 
 class Arriving(NamedTuple):
-    """Pinned memory that a copy is on its way to, and the event that follows it."""
+    """The pinned memory that a copy writes to, and the event that follows the copy."""
 
     host: torch.Tensor
     event: Event
 
 
 class Transfer(NamedTuple):
-    """One update under way."""
+    """One update in flight."""
 
     values: dict[str, Standard | Arriving]
     n: int
     n_bytes: int
 
     def is_done(self) -> bool:
-        """Say whether all its values have arrived."""
+        """Return whether all of its values have arrived."""
         return all(value.event.query() for value in self.values.values() if isinstance(value, Arriving))
 
     def wait(self) -> None:
-        """Wait until they have."""
+        """Wait until all of its values have arrived."""
         for value in self.values.values():
             if isinstance(value, Arriving):
                 value.event.synchronize()
 
     def land(self, fold: Fold) -> None:
-        """Fold the values in; they have arrived."""
+        """Add the values, which have arrived, by calling ``fold``."""
         values = {name: value.host if isinstance(value, Arriving) else value for name, value in self.values.items()}
         fold(values, n=self.n)
 
 
 class Transfers:
-    """The updates in flight, oldest first. An update lands whole: all its measures, or none and an error later.
+    """The updates in flight, oldest first. An update is added to all of its measures, or to none and an error follows.
 
-    ``fold`` is an engine's ``update``. It is never kept: engine and transfers would hold each other alive.
+    ``fold`` is an engine's ``update``. It is passed in and never stored, which would make a reference cycle.
     """
 
     __slots__ = ("_bytes", "_faults", "_lock", "_queue")
@@ -77,14 +77,14 @@ class Transfers:
         return len(self._queue)
 
     def start(self, values: dict[str, Standard], n: int, fold: Fold) -> None:
-        """Start an update's copies, land those that have arrived, and wait only where too much is in flight."""
+        """Start an update's copies and add earlier updates that have arrived; wait only if too much is in flight."""
         copies: dict[str, Standard | Arriving] = {}
         n_bytes = 0
         for name, value in values.items():
             if isinstance(value, OnDevice):
                 copies[name] = copy_to_host(value.tensor)
                 n_bytes += value.tensor.numel() * value.tensor.element_size()
-            else:  # the caller may overwrite its array before this update lands
+            else:  # the caller may overwrite the array before this update is added
                 copies[name] = value.copy() if isinstance(value, np.ndarray) else value
         with self._lock:
             self._queue.append(Transfer(copies, n, n_bytes))
@@ -92,15 +92,15 @@ class Transfers:
             while self._queue and (self._bytes > MOST_BYTES or self._queue[0].is_done()):
                 try:
                     self._land_oldest(fold)
-                except ValueError as fault:  # a NaN under nan_policy="raise", which the next read-out reports
+                except ValueError as fault:  # a NaN under nan_policy="raise"; the next read-out raises it
                     self._faults.append(fault)
 
     def finish(self, fold: Fold) -> None:
-        """Wait for everything and fold it in.
+        """Wait for all updates in flight and add them.
 
         Raises:
-            ValueError: An update held a NaN that its meter refuses. It was dropped whole; a further call goes on
-                with the rest.
+            ValueError: An update had a NaN under ``nan_policy="raise"``. None of its values were added. The next
+                call continues with the remaining updates.
         """
         if not (self._queue or self._faults or self._bytes):
             return
@@ -111,7 +111,7 @@ class Transfers:
                 self._land_oldest(fold)
 
     def clear(self) -> None:
-        """Drop whatever is in flight, and the errors not yet reported."""
+        """Drop all updates in flight, and the errors that have not been raised yet."""
         with self._lock:
             self._queue.clear()
             self._faults.clear()
@@ -124,11 +124,11 @@ class Transfers:
         try:
             transfer.land(fold)
         finally:
-            self._bytes -= transfer.n_bytes  # last: until then a reader does not take the queue for empty
+            self._bytes -= transfer.n_bytes  # last, so that finish() of another thread does not return early
 
 
 def copy_to_host(tensor: torch.Tensor) -> Arriving:
-    """Start a copy to pinned memory on the tensor's device's current stream and return at once."""
+    """Start a copy to pinned memory on the current stream of the tensor's device; do not wait for it."""
     import torch
 
     with torch.cuda.device(tensor.device):
@@ -136,7 +136,7 @@ def copy_to_host(tensor: torch.Tensor) -> Arriving:
         source = tensor.contiguous()
         host = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
         host.copy_(source, non_blocking=True)
-        source.record_stream(stream)  # its memory is not to be used again before the copy is done
+        source.record_stream(stream)  # keeps the memory from being reused before the copy is done
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record(stream)
     return Arriving(host, event)

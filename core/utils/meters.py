@@ -1,4 +1,4 @@
-"""Meter: exact statistics of what it saw, the same bits for any order, batching and split over processes."""
+"""Meter: exact statistics, with the same bits for any order, batch size and split over processes."""
 
 from __future__ import annotations
 
@@ -27,34 +27,40 @@ class Update(Protocol):
         """Add observations."""
 
 
-_UPDATE_DOC = """update(measures=None, /, *, n=1, **values): add observations, of all measures of the call or of none.
+_UPDATE_DOC = """update(measures=None, /, *, n=1, **values): add observations. If it raises, nothing was added.
 
 Args:
-    measures: A mapping of names to values, for names that are no identifiers (or are "n").
-    n: The number of samples that each value is the mean of: ``update(loss=batch_loss, n=len(batch))``. Scalars only.
-    **values: By measure, one observation (a real number) or one per element (an array, tensor or list of them). Each is
-        taken at its exact value. A CUDA tensor's values are folded in later, when they have arrived.
+    measures: A mapping of names to values, for names that are not identifiers, or are "n".
+    n: The number of samples that each value is the mean of, as in ``update(loss=batch_loss, n=len(batch))``. Scalars
+        only.
+    **values: For each measure one observation (a real number), or one per element (an array, tensor or list of real
+        numbers). Values are not rounded. Those of a CUDA tensor are copied in the background and added later.
 
 Raises:
-    TypeError: A value that is no real number, a name that is no string, an ``n`` that is no integer.
-    ValueError: ``n`` below 1, or other than 1 with an array; an integer beyond 2**1024; a NaN under
-        ``nan_policy="raise"``.
-    KeyError: A measure that was not declared, where some were.
+    TypeError: A value is not a real number, a name is not a string, or ``n`` is not an integer.
+    ValueError: ``n`` is below 1, or is not 1 while a value is an array; an integer is 2**1024 or more; or a value is
+        NaN under ``nan_policy="raise"``.
+    KeyError: Measures were declared, and a name is not among them.
 """
 
 
 class Meter:
-    """The correctly rounded mean, standard error, extremes and counts of measures by name.
+    """Computes the mean, standard error, extremes and counts of several measures, each correctly rounded.
 
-    For each measure the exact sums of w·x and w·x² are kept, where an observation x is the mean of w samples; a
-    read-out is the exact value rounded once to float64. Memory per measure is constant. Threads may share a meter.
+    A meter keeps the exact sums of w·x and w·x² of each measure, where an observation x is the mean of w samples.
+    Every result is the exact value rounded once to float64. Memory per measure is constant. Threads may share a meter.
 
     Args:
-        *names: The measures it takes, each then there from the start and any other an error; without names, measures
-            appear at their first update.
-        nan_policy: "propagate": a read-out after a NaN is NaN; "omit": NaNs are counted and left out; "raise": an
-            update with a NaN raises ValueError.
-        engine: "c++" or "python", which give the same bits; None takes ``PYML_ENGINE``, else the fastest there is.
+        *names: Declares the measures: they exist from the start, and any other name is an error. Without names, a
+            measure is created by its first update.
+        nan_policy: "propagate": results are NaN once a NaN came. "omit": NaNs are counted and left out of results.
+            "raise": an update with a NaN raises ValueError.
+        engine: "c++" or "python"; both give the same bits. None: ``PYML_ENGINE``, else the fastest engine available.
+
+    Raises:
+        TypeError: A name is not a string.
+        ValueError: A name comes twice, or nan_policy or engine is unknown.
+        RuntimeError: The C++ engine is asked for, but it is not built.
 
     Example:
         >>> meter = Meter()
@@ -65,13 +71,13 @@ class Meter:
 
     __slots__ = {  # noqa: RUF023 - a mapping gives a slot its docstring
         "update": _UPDATE_DOC,
-        "_engine": "what counts",
-        "_intake": "what checks the updates",
+        "_engine": "holds the measures",
+        "_intake": "checks the updates",
         "_nan_policy": "one of POLICIES",
         "__weakref__": "",
     }
 
-    update: Update  # the engine's own callable: a call of it passes through no other frame
+    update: Update  # the engine's own callable, so that a call needs no Python frame
 
     def __init__(self, *names: str, nan_policy: str = "propagate", engine: str | None = None) -> None:
         if nan_policy not in POLICIES:
@@ -80,7 +86,7 @@ class Meter:
             if not isinstance(name, str):
                 raise TypeError(f"names: got {name!r} ({type(name).__name__}); accepted: strings, as Meter('a', 'b')")
         if len(set(names)) < len(names):
-            raise ValueError(f"names: got one twice among {', '.join(map(repr, names))}")
+            raise ValueError(f"names: got a name twice in {', '.join(map(repr, names))}")
         self._nan_policy = nan_policy
         self._intake = Intake(map(str, names), refuses_nan=nan_policy == "raise")
         self._engine, update = engines.create(engines.choose(engine), self._intake)
@@ -88,46 +94,46 @@ class Meter:
 
     @property
     def engine(self) -> str:
-        """The engine that runs: "c++" or "python"."""
+        """The engine in use: "c++" or "python"."""
         return self._engine.name
 
     @property
     def nan_policy(self) -> str:
-        """What a NaN does: "propagate", "omit" or "raise"."""
+        """What happens at a NaN: "propagate", "omit" or "raise"."""
         return self._nan_policy
 
     def mean(self, name: str) -> float:
-        """Return the mean over all samples; NaN without data."""
+        """Return the mean over all samples; NaN if there is no data."""
         return rounding.mean(self._read(name), omit_nan=self._omits_nan)
 
     def error(self, name: str, ddof: int = 1) -> float:
-        """Return the standard error of the mean, sqrt(variance / n_samples); NaN of one observation.
+        """Return the standard error of the mean, sqrt(variance / n_samples); NaN for fewer than two observations.
 
-        An interval from it has ``count - 1`` degrees of freedom. ``ddof`` is subtracted from the number of
-        observations in the variance's denominator.
+        A confidence interval from it has ``count - 1`` degrees of freedom. ``ddof`` is subtracted from the number of
+        observations in the denominator of the variance.
         """
         return rounding.error(self._read(name), _as_ddof(ddof), omit_nan=self._omits_nan)
 
     def std(self, name: str, ddof: int = 1) -> float:
-        """Return the standard deviation per sample; NaN of one observation. ``ddof`` as for :meth:`error`."""
+        """Return the standard deviation per sample; NaN for fewer than two observations. ``ddof``: as in `error`."""
         return rounding.std(self._read(name), _as_ddof(ddof), omit_nan=self._omits_nan)
 
     def min(self, name: str) -> float:
-        """Return the smallest observation; NaN without data."""
+        """Return the smallest observation; NaN if there is no data."""
         measure = self._read(name)
         return rounding.extreme(measure.min, measure, omit_nan=self._omits_nan)
 
     def max(self, name: str) -> float:
-        """Return the largest observation; NaN without data."""
+        """Return the largest observation; NaN if there is no data."""
         measure = self._read(name)
         return rounding.extreme(measure.max, measure, omit_nan=self._omits_nan)
 
     def count(self, name: str) -> int:
-        """Return the number of observations, infinities included and NaNs not."""
+        """Return the number of observations, including infinities and excluding NaNs."""
         return self._read(name).k
 
     def n_samples(self, name: str) -> int:
-        """Return the number of samples, the sum of the observations' ``n``."""
+        """Return the number of samples: the sum of ``n`` over the observations."""
         return self._read(name).n
 
     def nan_count(self, name: str) -> int:
@@ -135,20 +141,20 @@ class Meter:
         return self._read(name).nan
 
     def result(self, name: str) -> ScalarResult:
-        """Return mean ± error, with the number of observations and of those that were not finite."""
+        """Return mean ± error with the numbers of observations, NaNs and infinities."""
         return self._result(self._read(name))
 
     def results(self) -> dict[str, ScalarResult]:
-        """Return every measure's result by name."""
+        """Return the result of every measure by name."""
         return {name: self._result(measure) for name, measure in self._measures().items()}
 
     def merge(self, other: Meter) -> None:
-        """Add all that ``other`` saw, exactly; ``other`` is unchanged.
+        """Add all observations of ``other``, exactly; ``other`` does not change.
 
         Raises:
-            TypeError: ``other`` is no Meter.
-            ValueError: The meters' nan_policy differs.
-            KeyError: ``other`` has a measure that is not among those declared here.
+            TypeError: ``other`` is not a Meter.
+            ValueError: The two meters have different nan_policy.
+            KeyError: ``other`` has a measure that was not declared here.
         """
         if not isinstance(other, Meter):
             raise TypeError(f"merge: got a {type(other).__name__}; accepted: a Meter")
@@ -173,14 +179,14 @@ class Meter:
         return both
 
     def all_reduce(self, group: Any = None) -> Meter:
-        """Return a meter of what all processes of torch.distributed saw; self is unchanged.
+        """Return a meter with the observations of all processes of torch.distributed; self does not change.
 
-        Every process of ``group`` (None: all) must call it, and all of them with declared measures, the same ones, or
-        all without. A process may lack measures that others have, or data. In a single process without
-        torch.distributed it returns a copy.
+        Every process of ``group`` (None: all processes) must call this. Either all of them declared the same measures,
+        or none of them declared any. A process without data, or without some of the measures, is fine. Without
+        torch.distributed this returns a copy.
 
         Raises:
-            ValueError: nan_policy, or the declared measures, differ between processes; raised on all of them.
+            ValueError: nan_policy or the declared measures differ between processes; raised on all of them.
         """
         declared = self._intake.declared
         reduced = all_reduce(self._measures(), self._nan_policy, declared=bool(declared), group=group)
@@ -189,20 +195,20 @@ class Meter:
         return meter
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the meter holds as a dict for JSON; equal meters give equal dicts, whatever the engine."""
+        """Return the state as a dict for JSON. Equal meters give equal dicts, with either engine."""
         return to_state(self._measures(), self._nan_policy)
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any], *, engine: str | None = None) -> Self:
-        """Return a meter that holds what :meth:`state_dict` gave; any measure may be added to it.
+        """Return a meter with the state that :meth:`state_dict` returned. It has no declared measures.
 
         Raises:
-            ValueError: The state is corrupted; the message says where and why.
+            ValueError: The state is corrupt; the message says where and why.
         """
         return _restore(cls, state, (), engine)
 
     def reset(self) -> None:
-        """Forget all observations; declared measures stay, without any."""
+        """Remove all observations. Declared measures stay, with no observations."""
         self._intake.transfers.clear()
         self._engine.clear()
 
@@ -242,7 +248,14 @@ class Meter:
 
 
 def _restore(cls: type[_M], state: Mapping[str, Any], declared: Iterable[str], engine: str | None) -> _M:
-    """Return a meter of class ``cls`` in that state, also where a subclass has another ``__init__``."""
+    """Return a meter with that state; a subclass's own ``__init__`` is not called.
+
+    Args:
+        cls: The class of the meter.
+        state: As returned by :meth:`Meter.state_dict`.
+        declared: The names of the declared measures, if any.
+        engine: As for :class:`Meter`.
+    """
     measures, nan_policy = from_state(state)
     meter = cls.__new__(cls)
     Meter.__init__(meter, *declared, nan_policy=nan_policy, engine=engine)
@@ -251,7 +264,7 @@ def _restore(cls: type[_M], state: Mapping[str, Any], declared: Iterable[str], e
 
 
 def _rebuild(cls: type[_M], state: Mapping[str, Any], declared: Iterable[str], engine: str) -> _M:
-    """Return a copied or unpickled meter; with another engine where its own is not built."""
+    """Return a copied or unpickled meter; it uses the default engine if its own is not built here."""
     return _restore(cls, state, declared, engine if engine in engines.available() else None)
 
 

@@ -1,13 +1,15 @@
 """Which engine counts: the argument, PYML_ENGINE and PYML_SIMD, and what is built."""
 
+import math
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from meter_reference import KINDS, REQUIRED
 
-from core.meter import engines
+from core.meter import engines, inputs, measure
 from core.utils.meters import Meter
 
 needs_extension = pytest.mark.skipif(
@@ -71,13 +73,45 @@ def test_every_level_the_processor_has_can_be_chosen(monkeypatch) -> None:
 
 
 @needs_extension
+def test_constants_of_both_engines_are_equal() -> None:
+    from core import _meter
+
+    assert _meter.MOST_SAMPLES == inputs.MOST_SAMPLES
+    assert _meter.COUNT_BITS == measure.COUNT_BITS
+    assert (_meter.S1_BITS, _meter.S2_BITS) == (measure.S1_BITS, measure.S2_BITS)
+
+
+@needs_extension
+def test_the_fields_of_both_engines_are_in_the_same_order() -> None:
+    compiled, python = Meter(engine="c++", nan_policy="omit"), Meter(engine="python", nan_policy="omit")
+    for meter in (compiled, python):
+        meter.update(x=2.0, n=10)
+        meter.update(x=[-3.0, -1.0, math.nan, math.inf, math.inf, *[-math.inf] * 3])
+    fields = compiled._engine.measure("x")
+    assert len(set(fields)) == len(measure.Measure._fields)  # all differ: none can stand for another
+    assert fields == tuple(python._engine.measure("x"))
+
+
+@needs_extension
+@pytest.mark.parametrize("difference", [-1, 0, 1])
+def test_arrays_around_the_size_that_is_summed_without_the_gil_are_exact(difference) -> None:
+    from core import _meter
+
+    values = np.arange(_meter.LARGE_ARRAY + difference, dtype=np.float64)
+    meter = Meter("x", engine="c++")
+    meter.update(x=values)
+    assert meter.mean("x") == (values.size - 1) / 2
+    assert meter.count("x") == values.size
+
+
+@needs_extension
 def test_an_unknown_or_missing_level_is_a_clear_error(monkeypatch) -> None:
     monkeypatch.setenv("PYML_SIMD", "sse9")
     with pytest.raises(ValueError, match=r"PYML_SIMD: got 'sse9'.*avx512, avx2, baseline, scalar"):
         Meter(engine="c++")
     monkeypatch.setattr(engines._meter, "simd_levels", lambda: ["baseline", "scalar"])
     monkeypatch.setenv("PYML_SIMD", "avx512")
-    with pytest.raises(ValueError, match=r"PYML_SIMD: got 'avx512'.*lacks.*baseline, scalar"):
+    with pytest.raises(ValueError, match=r"PYML_SIMD: got 'avx512'.*not have it.*baseline, scalar"):
         Meter(engine="c++")
 
 

@@ -215,12 +215,12 @@ REFUSED = {
     "timedelta": (datetime.timedelta(1), "timedelta.*total_seconds"),
     "string array": (np.array(["a"]), "U1.*convert"),
     "bytes array": (np.array([b"a"]), "S1.*convert"),
-    "structured": (np.zeros(2, [("a", "f8")]), "fields"),
+    "structured": (np.zeros(2, [("a", "f8")]), "each field"),
     "sparse tensor": (sparse(), r"sparse.*to_dense"),
     "meta tensor": (torch.empty(2, device="meta"), "meta"),
     "complex tensor": (torch.ones(2, dtype=torch.complex64), r"complex64.*abs"),
     "float8 tensor": (torch.ones(2).to(torch.float8_e5m2), r"float8.*float\(\)"),
-    "dict": ({"a": 1.0}, "dict.*name of its own"),
+    "dict": ({"a": 1.0}, "dict.*measure of its own"),
     "set": ({1.0}, r"set.*list\(x\)"),
     "generator": ((x for x in [1.0]), r"generator.*list\(x\)"),
     "unicode array.array": (array.array("u", "ab"), "array"),
@@ -323,7 +323,7 @@ def test_names_are_checked(new) -> None:
     meter = new()
     with pytest.raises(TypeError, match=r"3.*int.*str"):
         meter.update({3: 1.0})
-    with pytest.raises(TypeError, match=r"x.*by the mapping.*keyword"):
+    with pytest.raises(TypeError, match=r"x.*in the mapping.*keyword"):
         meter.update({"x": 1.0}, x=2.0)
     with pytest.raises(TypeError, match=r"float without a name"):
         meter.update(1.0)

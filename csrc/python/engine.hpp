@@ -1,0 +1,297 @@
+/// The C++ engine: the measures of one meter by name.
+///
+/// An update changes all of its measures or none. Floats and plain arrays of measures that exist already take a short
+/// path, which allocates nothing; every other update goes through core.meter.intake.
+#pragma once
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../queued_measure.hpp"
+#include "../simd.hpp"
+#include "fields.hpp"
+#include "plain_value.hpp"
+
+namespace pyml {
+
+namespace py = pybind11;
+
+/// The largest `n` of one update. A test holds it equal to core.meter.inputs.MOST_SAMPLES.
+constexpr long long kMostSamples = 1LL << 53;
+
+/// Counts of 2^kCountBits and more are refused; the storage has two bits more, so that adding two counts cannot
+/// overflow it. A test holds it equal to core.meter.measure.COUNT_BITS.
+constexpr int kCountBits = 126;
+
+/// Arrays of at least this size are summed without the GIL, into a measure of their own that is merged afterwards.
+/// Below it, releasing the GIL and merging cost more than they save.
+constexpr std::size_t kLargeArray = 16384;
+
+/// Says whether a keyword is `n`. It compares the text, because CPython may hold more than one string "n".
+inline bool is_n(PyObject* name) noexcept {
+    return PyUnicode_GET_LENGTH(name) == 1 && PyUnicode_READ_CHAR(name, 0) == 'n';
+}
+
+/// Raises the exception that a function of core.meter.intake builds.
+template <class... Args>
+[[noreturn]] void raise_from_intake(const char* builder, Args&&... args) {
+    const py::object error = py::module_::import("core.meter.intake").attr(builder)(std::forward<Args>(args)...);
+    PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
+    throw py::error_already_set();
+}
+
+/// The GIL guards an engine: while a large array is summed without the GIL, no measure of the engine is touched.
+class Engine {
+public:
+    Engine(py::object intake, const std::string& simd)
+        : intake_(std::move(intake)),
+          level_(level_named(simd).value()),
+          refuses_nan_(intake_.attr("refuses_nan").cast<bool>()) {
+        clear();
+    }
+
+    std::string simd() const { return std::string(level_name(level_)); }
+
+    /// The shortest path: floats by keyword, of the measures that were made first and in their order. Returns false,
+    /// and has changed nothing, if the update is of another kind.
+    bool add_if_floats(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) noexcept;
+
+    /// The short path: plain values of measures that exist already. Returns false, and has changed nothing, if the
+    /// update is of another kind.
+    bool add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords);
+
+    /// Adds any update. `self` is this engine's Python object: a CUDA tensor's values come back through its `update`.
+    void add(const py::object& measures, const py::object& n, const py::dict& values, const py::object& self);
+
+    py::list names() const;
+    py::tuple fields(const py::str& name) const;
+    py::dict all_fields() const;
+    void add_fields(const py::dict& measures);
+    void merge(const Engine& other);
+    void clear();
+
+private:
+    struct Entry {
+        py::str name;                            ///< interned
+        std::shared_ptr<QueuedMeasure> measure;  ///< shared with a running merge, in case another thread clears the engine
+    };
+    struct Named {
+        py::str name;
+        std::shared_ptr<const Measure> measure;
+    };
+    struct Addition {
+        QueuedMeasure* measure;
+        PlainValue value;
+    };
+    static constexpr std::size_t kMostPlain = 16;  ///< the most values in one update on the short path
+
+    bool prepare(PyObject* name, PyObject* value, Addition& addition, std::size_t position);
+    QueuedMeasure* find(PyObject* name, std::size_t position) const noexcept;
+    QueuedMeasure& find_or_make(const py::str& name);
+    Measure sum_apart(const py::handle& value, std::uint64_t weight) const;
+    void check_capacity(const py::str& name, const Measure& sum) const;
+    void merge_all(const std::vector<Named>& sums);
+
+    py::object intake_;
+    Level level_;
+    bool refuses_nan_;
+    std::vector<Entry> entries_;  ///< in the order in which they were made
+    py::dict positions_;          ///< from name to index in entries_
+};
+
+/// Finds a measure by name, or returns null. Names in a call are interned: the same name is the same object, and is
+/// mostly at the same position as in the call before. So pointers are compared first.
+inline QueuedMeasure* Engine::find(PyObject* name, std::size_t position) const noexcept {
+    if (position < entries_.size() && entries_[position].name.ptr() == name) return entries_[position].measure.get();
+    constexpr std::size_t kFew = 8;  // beyond this many, hashing is faster than comparing pointers
+    for (std::size_t i = 0; i < std::min(kFew, entries_.size()); ++i) {
+        if (entries_[i].name.ptr() == name) return entries_[i].measure.get();
+    }
+    if (!PyUnicode_CheckExact(name)) return nullptr;
+    PyObject* found = PyDict_GetItem(positions_.ptr(), name);
+    return found == nullptr ? nullptr : entries_[PyLong_AsSize_t(found)].measure.get();
+}
+
+/// Reads one value of an update for the short path. Returns false if the update needs the general path.
+inline bool Engine::prepare(PyObject* name, PyObject* object, Addition& addition, std::size_t position) {
+    PlainValue& value = addition.value;
+    if (!read_plain(object, value)) return false;
+    if (value.add_array != nullptr ? refuses_nan_ || value.size >= kLargeArray : refuses_nan_ && is_nan(value.number)) {
+        return false;
+    }
+    addition.measure = find(name, position);
+    return addition.measure != nullptr;
+}
+
+inline bool Engine::add_if_floats(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) noexcept {
+    if (n_args != 0 || keywords == nullptr || refuses_nan_) return false;
+    const auto size = static_cast<std::size_t>(PyTuple_GET_SIZE(keywords));
+    if (size > entries_.size()) return false;
+    for (std::size_t i = 0; i < size; ++i) {
+        PyObject* const name = PyTuple_GET_ITEM(keywords, static_cast<Py_ssize_t>(i));
+        if (entries_[i].name.ptr() != name || !PyFloat_CheckExact(args[i]) || is_n(name)) return false;
+    }
+    for (std::size_t i = 0; i < size; ++i) entries_[i].measure->add(PyFloat_AS_DOUBLE(args[i]));
+    return true;
+}
+
+inline bool Engine::add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) {
+    std::array<Addition, kMostPlain> additions;
+    std::size_t size = 0;
+    std::uint64_t weight = 1;
+    bool has_array = false;
+    const auto take = [&](PyObject* name, PyObject* value) {
+        if (size == kMostPlain || !prepare(name, value, additions[size], size)) return false;
+        has_array |= additions[size++].value.add_array != nullptr;
+        return true;
+    };
+    if (n_args > 0) {
+        if (n_args > 1 || !PyDict_CheckExact(args[0])) return false;
+        PyObject *name, *value;
+        for (Py_ssize_t i = 0; PyDict_Next(args[0], &i, &name, &value);) {
+            if (!take(name, value)) return false;
+        }
+    }
+    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+    for (Py_ssize_t i = 0; i < n_keywords; ++i) {
+        PyObject* const name = PyTuple_GET_ITEM(keywords, i);
+        PyObject* const value = args[n_args + i];
+        if (is_n(name)) {
+            if (!PyLong_CheckExact(value)) return false;
+            int overflow = 0;
+            const long long n = PyLong_AsLongLongAndOverflow(value, &overflow);
+            if (overflow != 0 || n < 1 || n > kMostSamples) return false;
+            weight = static_cast<std::uint64_t>(n);
+        } else if (n_args > 0 || !take(name, value)) {
+            return false;
+        }
+    }
+    if (weight != 1 && has_array) return false;
+    for (std::size_t i = 0; i < size; ++i) {
+        const auto& [measure, value] = additions[i];
+        if (value.add_array != nullptr) {
+            value.add_array(measure->settled(), value.data, value.size, level_);
+        } else if (weight == 1) {
+            measure->add(value.number);
+        } else {
+            measure->settled().add_weighted(value.number, weight);
+        }
+    }
+    return true;
+}
+
+/// Returns the state after one value of an update, which has not been added to its measure yet.
+inline Measure Engine::sum_apart(const py::handle& object, std::uint64_t weight) const {
+    Measure measure;
+    PlainValue value;
+    if (py::isinstance<py::tuple>(object)) return from_fields(py::reinterpret_borrow<py::tuple>(object));
+    if (PyFloat_CheckExact(object.ptr())) {
+        measure.add_weighted(PyFloat_AS_DOUBLE(object.ptr()), weight);
+    } else if (!read_array(object.ptr(), value, Voids::bfloat16)) {
+        throw py::type_error("core.meter.intake returned a value that is not in plain form");
+    } else if (value.size < kLargeArray) {
+        value.add_array(measure, value.data, value.size, level_);
+    } else {
+        const py::gil_scoped_release without_gil;
+        value.add_array(measure, value.data, value.size, level_);
+    }
+    return measure;
+}
+
+inline void Engine::add(const py::object& measures, const py::object& n, const py::dict& values,
+                        const py::object& self) {
+    const py::object taken = intake_.attr("take")(measures, n, values, self.attr("update"));
+    if (taken.is_none()) return;  // the values are being copied from a CUDA device
+    const auto [plain_values, weight] = taken.cast<std::pair<py::dict, std::uint64_t>>();
+    std::vector<Named> sums;
+    for (const auto& [name, value] : plain_values) {
+        auto sum = std::make_shared<const Measure>(sum_apart(value, weight));
+        if (refuses_nan_ && sum->n_nan() != UInt128{}) raise_from_intake("nan_refused", name, to_int(sum->n_nan()));
+        sums.push_back({py::reinterpret_borrow<py::str>(name), std::move(sum)});
+    }
+    merge_all(sums);
+}
+
+/// Raises if adding `sum` to the measure of that name is not possible.
+inline void Engine::check_capacity(const py::str& name, const Measure& sum) const {
+    UInt128 n_samples = sum.n_samples(), n_nan = sum.n_nan();
+    if (QueuedMeasure* here = find(name.ptr(), 0)) {
+        n_samples.add(here->settled().n_samples());
+        n_nan.add(here->settled().n_nan());
+    } else {
+        intake_.attr("check_name")(name);
+    }
+    if (((n_samples.high | n_nan.high) >> (kCountBits - 64)) != 0) {
+        raise_from_intake("check_capacity", name, to_int(n_samples), to_int(n_nan));
+    }
+}
+
+/// Adds to every measure, or raises and adds to none.
+inline void Engine::merge_all(const std::vector<Named>& sums) {
+    for (const auto& [name, sum] : sums) check_capacity(name, *sum);
+    for (const auto& [name, sum] : sums) find_or_make(name).settled().merge(*sum);
+}
+
+inline QueuedMeasure& Engine::find_or_make(const py::str& name) {
+    if (QueuedMeasure* here = find(name.ptr(), 0)) return *here;
+    PyObject* interned = py::str(name).release().ptr();
+    PyUnicode_InternInPlace(&interned);
+    auto key = py::reinterpret_steal<py::str>(interned);
+    positions_[key] = py::int_(entries_.size());
+    entries_.push_back({std::move(key), std::make_shared<QueuedMeasure>(level_)});
+    return *entries_.back().measure;
+}
+
+inline py::list Engine::names() const {
+    py::list names;
+    for (const Entry& entry : entries_) names.append(entry.name);
+    return names;
+}
+
+inline py::tuple Engine::fields(const py::str& name) const {
+    const py::str exact_name(static_cast<py::handle>(name));  // the caller's name may be of a subclass of str
+    QueuedMeasure* measure = find(exact_name.ptr(), 0);
+    if (measure == nullptr) raise_from_intake("unknown_measure", name, names());
+    return to_fields(measure->settled());
+}
+
+inline py::dict Engine::all_fields() const {
+    py::dict fields;
+    // A copy of the entries: making Python objects may run the garbage collector, and with it code that adds measures.
+    for (const Entry& entry : std::vector<Entry>(entries_)) fields[entry.name] = to_fields(entry.measure->settled());
+    return fields;
+}
+
+inline void Engine::add_fields(const py::dict& measures) {
+    std::vector<Named> sums;
+    for (const auto& [name, fields] : measures) {
+        auto sum = std::make_shared<const Measure>(from_fields(py::reinterpret_borrow<py::tuple>(fields)));
+        sums.push_back({py::reinterpret_borrow<py::str>(name), std::move(sum)});
+    }
+    merge_all(sums);
+}
+
+inline void Engine::merge(const Engine& other) {
+    std::vector<Named> sums;
+    for (const Entry& entry : other.entries_) {
+        sums.push_back({entry.name, std::shared_ptr<const Measure>(entry.measure, &entry.measure->settled())});
+    }
+    merge_all(sums);
+}
+
+inline void Engine::clear() {
+    entries_.clear();
+    positions_.clear();
+    const py::list declared = py::module_::import("builtins").attr("sorted")(intake_.attr("declared"));
+    for (const auto& name : declared) find_or_make(py::reinterpret_borrow<py::str>(name));
+}
+
+}  // namespace pyml

@@ -1,0 +1,83 @@
+/// A measure's state as Python sees it: a tuple with the fields of core.meter.measure.Measure, in their order.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "../measure.hpp"
+#include "../wide_int.hpp"
+
+namespace pyml {
+
+namespace py = pybind11;
+
+/// Returns int.from_bytes(bytes, "little", signed=True). The constants are kept: looking them up takes as long as the
+/// conversion itself.
+inline py::object to_int(const std::uint8_t* bytes, std::size_t size) {
+    static PyObject* const from_bytes = PyObject_GetAttrString(reinterpret_cast<PyObject*>(&PyLong_Type), "from_bytes");
+    static PyObject* const little = PyUnicode_InternFromString("little");
+    static PyObject* const keywords = Py_BuildValue("(s)", "signed");
+    const py::bytes raw(reinterpret_cast<const char*>(bytes), size);
+    PyObject* const args[] = {raw.ptr(), little, Py_True};
+    PyObject* const integer = PyObject_Vectorcall(from_bytes, args, 2, keywords);
+    if (integer == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(integer);
+}
+
+inline py::object to_int(UInt128 value) {
+    if (value.high == 0) return py::int_(value.low);
+    return py::int_(value.low) | (py::int_(value.high) << py::int_(64));
+}
+
+template <std::size_t kBytes>
+std::array<std::uint8_t, kBytes> to_bytes(const py::handle& integer, bool is_signed) {
+    const py::bytes raw = integer.attr("to_bytes")(kBytes, "little", py::arg("signed") = is_signed);
+    const std::string_view view = raw;
+    std::array<std::uint8_t, kBytes> bytes;
+    std::copy(view.begin(), view.end(), bytes.begin());
+    return bytes;
+}
+
+inline UInt128 to_count(const py::handle& integer) {
+    const auto bytes = to_bytes<16>(integer, false);
+    UInt128 count;
+    for (std::size_t i = 0; i < 8; ++i) {
+        count.low |= static_cast<std::uint64_t>(bytes[i]) << (8 * i);
+        count.high |= static_cast<std::uint64_t>(bytes[i + 8]) << (8 * i);
+    }
+    return count;
+}
+
+/// Returns a measure's fields. min and max are None where there are no observations.
+inline py::tuple to_fields(const Measure& measure) {
+    const Measure::State state = measure.state();
+    const bool is_empty = state.k == UInt128{};
+    const auto extreme = [&](double x) -> py::object { return is_empty ? py::none() : py::object(py::float_(x)); };
+    return py::make_tuple(to_int(state.k), to_int(state.n), to_int(state.s1.data(), state.s1.size()),
+                          to_int(state.s2.data(), state.s2.size()), extreme(state.min), extreme(state.max),
+                          to_int(state.nan), to_int(state.posinf), to_int(state.neginf));
+}
+
+/// The inverse of to_fields(). Throws OverflowError for an integer that is wider than the storage.
+inline Measure from_fields(const py::tuple& fields) {
+    Measure::State state;
+    state.k = to_count(fields[0]);
+    state.n = to_count(fields[1]);
+    state.s1 = to_bytes<state.s1.size()>(fields[2], true);
+    state.s2 = to_bytes<state.s2.size()>(fields[3], true);
+    if (!fields[4].is_none()) {
+        state.min = fields[4].cast<double>();
+        state.max = fields[5].cast<double>();
+    }
+    state.nan = to_count(fields[6]);
+    state.posinf = to_count(fields[7]);
+    state.neginf = to_count(fields[8]);
+    return Measure::from_state(state);
+}
+
+}  // namespace pyml

@@ -1,0 +1,105 @@
+/// Reading a Python value that needs no conversion: a float, a small integer, or a plain NumPy array.
+///
+/// Everything else goes through core.meter.intake, in Python, and comes back in one of these forms.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "../measure.hpp"
+#include "../simd.hpp"
+
+namespace pyml {
+
+namespace py = pybind11;
+
+/// Adds `size` elements of one dtype, which start at `data`, to a measure.
+using AddArray = void (*)(Measure& measure, const void* data, std::size_t size, Level level);
+
+template <class T>
+void add_array_of(Measure& measure, const void* data, std::size_t size, Level level) {
+    measure.add_array(static_cast<const T*>(data), size, level);
+}
+
+/// Whether a two-byte void dtype may be read as bfloat16. core.meter.exact.BFLOAT16 is such a dtype, because NumPy has
+/// no bfloat16; in an array that comes straight from a caller a void dtype means something else.
+enum class Voids { refused, bfloat16 };
+
+/// Returns the function that adds elements of a native dtype, or null if a meter does not accept that dtype.
+inline AddArray adder_of(const py::dtype& dtype, Voids voids) {
+    constexpr int kLongDouble = py::detail::npy_api::NPY_LONGDOUBLE_;
+    const auto size = dtype.itemsize();
+    switch (dtype.kind()) {
+        case 'f':
+            if (dtype.num() == kLongDouble) return nullptr;
+            return size == 8 ? add_array_of<double> : size == 4 ? add_array_of<float> : add_array_of<Float16>;
+        case 'i':
+            return size == 8   ? add_array_of<std::int64_t>
+                   : size == 4 ? add_array_of<std::int32_t>
+                   : size == 2 ? add_array_of<std::int16_t>
+                               : add_array_of<std::int8_t>;
+        case 'u':
+            return size == 8   ? add_array_of<std::uint64_t>
+                   : size == 4 ? add_array_of<std::uint32_t>
+                   : size == 2 ? add_array_of<std::uint16_t>
+                               : add_array_of<std::uint8_t>;
+        case 'b':
+            return add_array_of<Bool>;
+        case 'V':
+            return voids == Voids::bfloat16 ? add_array_of<BFloat16> : nullptr;
+        default:
+            return nullptr;
+    }
+}
+
+/// A value that the kernels can read: one float, or the elements of a contiguous, aligned array in native byte order.
+/// The array's memory is borrowed: the Python object must outlive this.
+struct PlainValue {
+    double number;       ///< the value, if it is no array
+    AddArray add_array;  ///< null if the value is one number
+    const void* data;
+    std::size_t size;
+};
+
+/// Reads a NumPy array. Returns false if its layout, byte order or dtype needs a conversion first.
+inline bool read_array(PyObject* object, PlainValue& value, Voids voids) {
+    const auto array = py::reinterpret_borrow<py::array>(object);
+    constexpr int kContiguous = py::array::c_style | py::array::f_style;
+    const int flags = array.flags();
+    const py::dtype dtype = array.dtype();
+    const char order = dtype.byteorder();
+    const bool is_plain = array.ndim() > 0 && (flags & kContiguous) != 0 &&
+                          (flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0 && (order == '=' || order == '|');
+    if (!is_plain) return false;
+    value.add_array = adder_of(dtype, voids);
+    value.data = array.data();
+    value.size = static_cast<std::size_t>(array.size());
+    return value.add_array != nullptr;
+}
+
+/// Reads a value as the caller passed it. Accepts floats (numpy.float64 is a subclass), bools, integers that a double
+/// holds exactly, and plain arrays; returns false for everything else.
+inline bool read_plain(PyObject* object, PlainValue& value) {
+    constexpr long long kExactAsDouble = 1LL << 53;
+    value.add_array = nullptr;
+    if (PyFloat_CheckExact(object)) {
+        value.number = PyFloat_AS_DOUBLE(object);
+        return true;
+    }
+    // A subclass, such as a masked array, may mean something else by its elements.
+    if (Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_) return read_array(object, value, Voids::refused);
+    if (PyLong_CheckExact(object) || PyBool_Check(object)) {
+        int overflow = 0;
+        const long long integer = PyLong_AsLongLongAndOverflow(object, &overflow);
+        value.number = static_cast<double>(integer);
+        return overflow == 0 && -kExactAsDouble <= integer && integer <= kExactAsDouble;
+    }
+    if (!PyFloat_Check(object)) return false;
+    value.number = PyFloat_AS_DOUBLE(object);
+    return true;
+}
+
+}  // namespace pyml
