@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from core.config.config import ModelConfig
 from core.diffusion.models.configs import MLPConfig
@@ -14,9 +15,9 @@ from core.diffusion.train import train_diffusion_model
 from core.diffusion.training.checkpoints import checkpoint_path
 from core.runs.files import read_json_lines
 
-torch.set_num_threads(
-    1
-)  # tests run side by side; on tiny tensors threads that wait for each other cost 50 times the work
+# Tests run side by side; on tiny tensors threads that wait for each other cost 50 times the work.
+torch.set_num_threads(1)
+threadpool_limits(1)
 
 TINY = MLPConfig(
     model="mlp",

@@ -122,24 +122,6 @@ def test_the_grid_shows_the_first_samples_a_column_per_class(run_path: Path, tra
     assert np.abs(tile - (last.numpy() + 1) * 127.5).max() <= 0.51
 
 
-def test_the_floor_takes_as_many_training_images_as_there_are_samples(
-    run_path: Path, trained_config: ModelConfig
-) -> None:
-    for n_samples, expected in ((60, 60), (2000, 1438)):
-        config = attrs.evolve(trained_config, n_samples=n_samples)
-        sampled, floor = SamplingEvaluator(config, run_path).evaluate()
-        assert dict(floor.metadata.protocol)["n_samples"] == expected
-        assert dict(floor.metadata.protocol)["n_reference"] == 359
-        assert dict(sampled.metadata.protocol)["n_samples"] == n_samples
-        assert floor.metadata != sampled.metadata
-    train, held_out = (
-        digits(trained_config, split).tensors[0].flatten(1).double().numpy() for split in (TRAIN, HELD_OUT)
-    )
-    gap = train.mean(axis=0) - held_out.mean(axis=0)
-    assert floor.result.mean > gap @ gap
-    assert floor.result.mean < sampled.result.mean  # the tiny model has hardly learnt
-
-
 def test_each_number_of_steps_has_a_result_and_denoising_runs_once(run_path: Path, trained_config: ModelConfig) -> None:
     results = Evaluator(trained_config, run_path, n_steps=(2, 4), n_samples=30, seed=3, device="cpu").evaluate()
     assert [record.metadata.n_steps for record in results.filter(name="frechet_distance")] == [2, 4]

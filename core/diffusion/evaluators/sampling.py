@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,25 +15,26 @@ from torch import Tensor
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, ImageData, load_data
+from core.diffusion.distances.frechet import Frechet, jackknife_error
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.features import feature_space, features
-from core.diffusion.frechet import N_GROUPS, FrechetReference, GroupedMoments
 from core.diffusion.pictures import can_be_shown, n_columns, save_grid
 from core.diffusion.sampling import churn, generate
 from core.diffusion.training.checkpoints import EMA_WEIGHTS
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar, ScalarResult
 
 GRID_ROWS = 10
 IMAGES_PER_BATCH = 1000
+MAX_GROUPS = 20
 UNIT = "jackknife group"
 
 
 class SamplingEvaluator(RunEvaluator):
     """Samples ``n_samples`` images in ``n_steps`` steps: a grid of the first, and the distance of all to real ones.
 
-    The Fréchet distance is taken between raw pixels, clipped to [-1, 1]. Beside it stands the floor: the distance of
-    real images, training ones, to the same held-out images. As many are taken as there are samples, where there are
-    that many, since the distance shrinks with their number. Samples stream through: memory does not grow with them.
+    The Fréchet distance is taken between raw pixels, clipped to [-1, 1]. It is biased upwards, by more than its error
+    where samples are few. The same distance of as many training images as there are samples, the floor, has the same
+    bias; the excess over it is the number to read.
     """
 
     uses_sampler = True
@@ -50,59 +53,61 @@ class SamplingEvaluator(RunEvaluator):
             )
 
     def evaluate(self) -> ResultCollection:
-        """Return "frechet_distance" and "frechet_distance/floor"; write the grid."""
+        """Return "frechet_distance", its "excess" over real images and their "floor"; write the grid."""
         held_out, train = load_data(self.config, HELD_OUT), load_data(self.config, TRAIN)
-        reference = FrechetReference(_moments(held_out, len(held_out)).total())
-        floor, samples = _moments(train, self.config.n_samples), self._sample()
+        reference, floor = _real(held_out, len(held_out)), _real(train, self.config.n_samples)
+        images = self._sample()
+        samples, groups = features(images).numpy(), _groups(len(images), self.denoiser().n_classes)
+        n_floor = len(floor)
+        protocol = self._protocol(len(reference))
+        of_model = {**protocol, "sampler": self.config.sampler, **churn(self.config)}
+        of_samples = Frechet(samples, reference, groups, _random_groups(len(reference)))
+        of_floor = Frechet(floor, reference, _random_groups(n_floor), _random_groups(len(reference)))
+        as_many = of_samples
+        if n_floor < len(samples):  # the bias cancels between equal numbers only
+            as_many = Frechet(samples[:n_floor], reference, groups[:n_floor], _random_groups(len(reference)))
+        over: dict[str, Scalar] = {"n_samples": min(n_floor, len(samples)), "over": TRAIN}
+        raw, raw_floor = _raw(of_samples, len(samples)), {**_raw(of_floor, n_floor), "samples": TRAIN}
         return ResultCollection(
             [
-                ResultRecord(self._metadata(samples.n, reference.n), samples.distance(reference)),
-                ResultRecord(self._floor_metadata(floor.n, reference.n), floor.distance(reference)),
+                self._record("", _distance(of_samples), {**of_model, **raw}),
+                self._record("/excess", _excess(as_many, of_floor), {**of_model, **over}, "part"),
+                self._record("/floor", _distance(of_floor), {**protocol, **raw_floor}, "reference"),
             ]
         )
 
-    def _sample(self) -> GroupedMoments:
-        """Generate the samples, write the grid, and return their moments."""
+    def _sample(self) -> Tensor:
+        """Generate the samples, write the grid, and return the images."""
         denoiser, n_samples = self.denoiser(), self.config.n_samples
-        columns, moments = n_columns(denoiser.n_classes), GroupedMoments()
-        shown: list[Tensor] = []
+        columns = n_columns(denoiser.n_classes)
+        batches = []
         for batch in generate(denoiser, self.config, n_samples, self.device()):
-            moments.add(_groups(batch.indices, denoiser.n_classes), features(batch.images).numpy())
-            shown.append(batch.images[: max(0, GRID_ROWS * columns - batch.indices.start)])
+            batches.append(batch.images)
             self.settings.progress(batch.indices.stop, n_samples, f"sampling in {self.config.n_steps} steps")
+        images = torch.cat(batches)
         if self.draws_grid and can_be_shown(denoiser.data_shape):
             raw = "" if self.settings.weights == EMA_WEIGHTS else "-raw"
             name = f"{self.settings.evaluation or 'samples'}-{self.config.n_steps}-steps{raw}.png"
-            save_grid(torch.cat(shown), columns, self.run_path / "samples" / name)
-        return moments
+            save_grid(images[: GRID_ROWS * columns], columns, self.run_path / "samples" / name)
+        return images
 
-    def _metadata(self, n_samples: int, n_reference: int) -> ResultMetadata:
-        return self.metadata(
-            "frechet_distance",
-            n_steps=self.config.n_steps,
-            n_samples=n_samples,
-            unit=UNIT,
-            protocol={**self._protocol(n_samples, n_reference), "sampler": self.config.sampler, **churn(self.config)},
-            higher_is_better=False,
-        )
+    def _record(
+        self, suffix: str, result: ScalarResult, protocol: dict[str, Scalar], role: str = "primary"
+    ) -> ResultRecord:
+        """Return the record of a result; of the floor, which no model takes part in, without steps and weights."""
+        name, config = f"frechet_distance{suffix}", self.config
+        about = partial(ResultMetadata, name)
+        if role != "reference":
+            about = partial(self.metadata, name, n_steps=config.n_steps, n_samples=config.n_samples)
+        return ResultRecord(about(unit=UNIT, protocol=protocol, higher_is_better=False, role=role), result)
 
-    def _floor_metadata(self, n_samples: int, n_reference: int) -> ResultMetadata:
-        return ResultMetadata(
-            "frechet_distance/floor",
-            unit=UNIT,
-            protocol={**self._protocol(n_samples, n_reference), "samples": TRAIN},
-            higher_is_better=False,
-        )
-
-    def _protocol(self, n_samples: int, n_reference: int) -> dict[str, Scalar]:
+    def _protocol(self, n_reference: int) -> dict[str, Scalar]:
         return {
             "dataset": self.data_name(),
             "split_seed": self.config.split_seed,
             "features": feature_space(self.config.data_shape),
-            "n_samples": n_samples,
             "n_reference": n_reference,
             "reference": HELD_OUT,
-            "error": f"{N_GROUPS}-group jackknife, reference fixed",
         }
 
 
@@ -113,18 +118,47 @@ class FrechetEvaluator(SamplingEvaluator):
     draws_grid = False
 
 
-def _groups(indices: range, n_classes: int) -> NDArray[np.int64]:
+def _distance(distance: Frechet) -> ScalarResult:
+    """Return the distance with the error over its samples, the reference held fixed."""
+    without = distance.without_sample_groups()
+    return ScalarResult(distance.value(), jackknife_error(without), len(without))
+
+
+def _raw(distance: Frechet, n_samples: int) -> dict[str, Scalar]:
+    """Return what the protocol says of a distance that is not corrected for its bias."""
+    return {
+        "n_samples": n_samples,
+        "bias": "upwards, see excess",
+        "error": f"{distance.samples.n_groups}-group jackknife, reference fixed",
+    }
+
+
+def _excess(samples: Frechet, floor: Frechet) -> ScalarResult:
+    """Return the difference of two distances to one reference, its error over samples, real images and reference."""
+    parts = (
+        samples.without_sample_groups(),
+        floor.without_sample_groups(),
+        samples.without_reference_groups() - floor.without_reference_groups(),
+    )
+    error = math.sqrt(sum(jackknife_error(part) ** 2 for part in parts))
+    return ScalarResult(samples.value() - floor.value(), error, min(map(len, parts)))
+
+
+def _groups(n_samples: int, n_classes: int) -> NDArray[np.int64]:
     """Return samples' groups: each takes whole rounds of classes, so that all groups are alike, as reruns would be."""
-    groups: NDArray[np.int64] = np.asarray(indices) // max(1, n_classes) % N_GROUPS
+    groups: NDArray[np.int64] = np.arange(n_samples) // max(1, n_classes) % MAX_GROUPS
     return groups
 
 
-def _moments(data: ImageData, at_most: int) -> GroupedMoments:
-    """Return the moments of a data set, or of ``at_most`` of its images, evenly spaced."""
-    batches, moments = Batches(data, torch.device("cpu")), GroupedMoments()
-    n = min(len(data), at_most)
+def _random_groups(n: int) -> NDArray[np.int64]:
+    """Return the groups of real images, at random but always the same: data may be sorted by anything."""
+    groups: NDArray[np.int64] = np.random.RandomState(0).permutation(n) % MAX_GROUPS
+    return groups
+
+
+def _real(data: ImageData, at_most: int) -> NDArray[np.float64]:
+    """Return the features of a data set, or of ``at_most`` of its images, evenly spaced."""
+    batches, n = Batches(data, torch.device("cpu")), min(len(data), at_most)
     chosen = torch.arange(n) * len(data) // n
-    groups = np.random.RandomState(0).permutation(n) % N_GROUPS  # data may be sorted by anything
-    for places in torch.split(torch.arange(n), IMAGES_PER_BATCH):
-        moments.add(groups[places], features(batches.take(chosen[places])[0]).numpy())
-    return moments
+    found = [features(batches.take(places)[0]).numpy() for places in torch.split(chosen, IMAGES_PER_BATCH)]
+    return np.concatenate(found)

@@ -1,0 +1,1 @@
+"""Distances between two sets of feature vectors, in NumPy: each with an error."""
