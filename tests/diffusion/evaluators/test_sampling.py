@@ -17,7 +17,7 @@ from core.diffusion.distances.frechet import Frechet
 from core.diffusion.evaluators import sampling
 from core.diffusion.evaluators.sampling import SamplingEvaluator
 from core.diffusion.sampling import Samples, generate
-from core.diffusion.training.checkpoints import load_denoiser
+from core.diffusion.trained import load_denoiser
 from core.utils.results import ResultCollection, ResultRecord
 
 
