@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from results.statistics.intervals import t_interval
+from results.statistics.intervals import paired_difference
 from results.statistics.mixed import TwoLevelEstimate, two_level_difference, two_level_mean
 
 N_EXPERIMENTS = 4_000
@@ -42,7 +42,7 @@ def test_without_variation_between_samples_the_error_is_the_one_over_seeds() -> 
     seed_means = np.array([0.3, 0.5, 0.1, 0.4])
     noise = np.array([1.0, -1.0, 1.0, -1.0])  # of one seed against the next: the sample means are all equal
     values = seed_means[:, None] + 0.01 * np.outer(noise, [1.0, -1.0, 1.0, -1.0])
-    found, plain = two_level_mean(values), t_interval(values.mean(axis=-1))
+    found, plain = two_level_mean(values), paired_difference(values.mean(axis=-1), np.zeros(4))
     assert float(found.error) == pytest.approx(float(plain.error), rel=1e-12)
     assert float(found.ci_low) == pytest.approx(float(plain.ci_low), rel=1e-9)
     t = float(found.estimate / found.error)
@@ -69,7 +69,7 @@ def test_differences_of_seeds_that_are_not_paired_are_covered_too(n_a: int, n_b:
 
 def test_over_seeds_alone_new_samples_are_covered_far_less() -> None:
     values = crossed(5, 5, 20, (0.2, 1.0, 0.5))
-    plain = t_interval(values.mean(axis=-1))
+    plain = paired_difference(values.mean(axis=-1), np.zeros((N_EXPERIMENTS, 5)))
     assert np.mean((plain.ci_low <= 0) & (plain.ci_high >= 0)) < 0.75
     assert coverage(two_level_mean(values)) > 0.94
 
