@@ -35,6 +35,8 @@ def _cut(mean: float, error: float) -> str | None:
 
     try:
         text = f"{ufloat(mean, error):.2u}"
+        if "e" in text and 100 <= max(abs(mean), error) < 1e6:
+            text = f"{ufloat(mean, error):.2uf}"  # 200 ± 100 rather than (2.0 ± 1.0)e+02
     except (OverflowError, ValueError):  # subnormal errors
         return None
     return text.replace("+/-", " ± ") if len(text) <= LONGEST else None
@@ -45,6 +47,8 @@ def format_duration(seconds: float, error_s: float | None = None) -> str:
     scale, unit = _unit_of(seconds)
     if error_s is None:
         return f"{seconds / scale:.3g} {unit}" if math.isfinite(seconds) else f"{format_value(seconds)} s"
+    if math.isnan(seconds):
+        return UNKNOWN
     if math.isnan(error_s):
         return f"{format_duration(seconds)} ± {UNKNOWN}"
     text = format_mean_error(seconds / scale, error_s / scale)

@@ -18,6 +18,10 @@ NAN, INF = math.nan, math.inf
         (0.0, 0.5, "0.00 ± 0.50"),
         (1e-20, 1.0, "0.0 ± 1.0"),
         (0.0995, 0.00997, "0.100 ± 0.010"),
+        (200.0, 100.0, "200 ± 100"),
+        (350.4, 120.0, "350 ± 120"),
+        (-999.0, 99.6, "-999 ± 100"),
+        (1e6, 1e5, "(1.00 ± 0.10)e+06"),
         (12.5, 0.0, "12.5 ± 0"),
         (0.1, 0.0, "0.1 ± 0"),
         (12.5, NAN, "12.5 ± unknown"),
@@ -65,3 +69,11 @@ def test_a_duration_is_told_in_the_unit_that_fits(seconds: float, text: str) -> 
 
 def test_a_duration_and_its_error_share_one_unit() -> None:
     assert format_duration(0.0123, 0.00045) == "(12.30 ± 0.45) ms"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error_s", "text"),
+    [(0.2, 0.1, "(200 ± 100) ms"), (150.0, 300.0, "(2.5 ± 5.0) min"), (NAN, NAN, "unknown"), (NAN, 0.1, "unknown")],
+)
+def test_a_duration_is_printed_without_powers_of_ten(seconds: float, error_s: float, text: str) -> None:
+    assert format_duration(seconds, error_s) == text
