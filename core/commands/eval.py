@@ -60,7 +60,7 @@ def evaluate(
         raise ConfigError("no evaluator is registered: is pyml-core installed? Try: pip install -e .")
 
     from core.commands.progress import reporting
-    from core.diffusion.eval import Evaluator
+    from core.diffusion.eval import EvaluationError, Evaluator
     from core.utils.signals import StopSignals
 
     say(f"Evaluating {run_path}")
@@ -76,9 +76,14 @@ def evaluate(
             device=everywhere.device,
             progress=progress,
         )
-        results = evaluator.evaluate()
+        try:
+            results = evaluator.evaluate()
+        except EvaluationError as error:
+            _summarise(error.results, run_path)
+            raise
     _summarise(results, run_path)
 
 
 def _summarise(results: ResultCollection, run_path: Path) -> None:
-    say(f"\n{results}\n\nSaved in {run_path / 'results.jsonl'}")
+    if len(results):
+        say(f"\n{results}\n\nSaved in {run_path / 'results.jsonl'}")

@@ -1,4 +1,4 @@
-"""Evaluate a run: each evaluator asked for, its records logged as they come, its time beside them."""
+"""Evaluate a run with one or more evaluators, and log their results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from attrs import frozen
 
 from core import plugins
 from core.config.config import ModelConfig
@@ -14,11 +15,38 @@ from core.config.errors import ConfigError
 from core.diffusion.devices import choose_device
 from core.diffusion.evaluators.base import RunEvaluator, Settings
 from core.diffusion.trained import is_denoiser, trained_config
-from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
+from core.diffusion.training.checkpoints import EMA_WEIGHTS, CheckpointError, digest_of, load_checkpoint
 from core.runs.evaluations import finish_evaluation, start_evaluation
 from core.utils.progress import Progress
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, log_record
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, log_record
 from core.utils.utils import Timer
+
+
+@frozen
+class EvaluatorFailure:
+    """An evaluator that failed, its number of sampler steps if it samples, and the exception that it raised."""
+
+    name: str
+    n_steps: int | None
+    error: Exception
+
+    def __str__(self) -> str:
+        steps = "" if self.n_steps is None else f" with n_steps={self.n_steps}"
+        return f"evaluator {self.name!r}{steps} failed: {type(self.error).__name__}: {self.error}"
+
+
+class EvaluationError(RuntimeError):
+    """One or more evaluators of an evaluation failed; the message names each and its reason.
+
+    Attributes:
+        failures: The evaluators that failed.
+        results: The results of the others, which were saved.
+    """
+
+    def __init__(self, failures: Sequence[EvaluatorFailure], results: ResultCollection) -> None:
+        self.failures = tuple(failures)
+        self.results = results
+        super().__init__("\n".join(map(str, failures)))
 
 
 class Evaluator:
@@ -27,16 +55,16 @@ class Evaluator:
     Args:
         config: The run's config.
         run_path: The run directory.
-        evaluators: Their names; none means all those in the box that support the run.
-        n_steps: Sampler steps, each of which an evaluator that samples is run with; none means the config's.
-        n_samples: Images to sample; None means the config's.
+        evaluators: Names of evaluators; empty means all built-in ones that support the run.
+        n_steps: Numbers of sampler steps: evaluators that sample run once for each. Empty means the config's.
+        n_samples: Number of images to sample; None means the config's.
         seed: Seed of the samples' noise; None means the config's.
-        weights: "ema" for the moving average of the weights, "raw" for the weights themselves.
+        weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        progress: Called with the work done, the work in all, and a word.
+        progress: Called with the work done, the total work, and a short text.
 
     Raises:
-        ConfigError: An unknown evaluator, or one that the run cannot serve.
+        ConfigError: An evaluator is unknown or does not support the run.
         PluginError: An evaluator cannot be imported.
     """
 
@@ -69,23 +97,32 @@ class Evaluator:
         ]
 
     def evaluate(self) -> ResultCollection:
-        """Return all results; each was saved before the next evaluator began.
+        """Run the evaluators and return all results; each evaluator's are saved before the next one begins.
 
-        The records count as the run's results once all are there: an evaluation that was cut short stays incomplete.
+        The run's checkpoint is read once, and every record names it. An evaluator that fails costs only its own
+        results. An evaluation that is interrupted stays incomplete: its records do not count as the run's results.
 
         Raises:
-            CheckpointError: The run's checkpoint is missing, damaged or of another model; nothing was written.
+            CheckpointError: The run's checkpoint is missing, damaged or of another model. Nothing was written.
+            EvaluationError: One or more evaluators failed. The results of the others were saved and are complete.
         """
-        if is_denoiser(self.config):
-            load_checkpoint(self.run_path, self.config)  # a run without one is refused before anything is written
+        checkpoint = load_checkpoint(self.run_path, self.config) if is_denoiser(self.config) else None
         evaluation = start_evaluation(self.run_path, self._asked_for())
-        settings = attrs.evolve(self.settings, evaluation=evaluation)
+        settings = attrs.evolve(self.settings, evaluation=evaluation, checkpoint=checkpoint)
         records: list[ResultRecord] = []
+        failures: list[EvaluatorFailure] = []
         for name, config, evaluator in self._evaluators:
-            for record in _timed_results(name, evaluator, config, settings):
+            try:
+                found = _timed_results(name, evaluator, config, settings)
+            except Exception as error:  # whatever a plugin raises is that evaluator's failure, not the others'
+                failures.append(EvaluatorFailure(name, config.n_steps if _samples(evaluator) else None, error))
+                continue
+            for record in found:
                 log_record(record, self.run_path, evaluation=evaluation)
                 records.append(record)
         finish_evaluation(self.run_path, evaluation, len(records))
+        if failures:
+            raise EvaluationError(failures, ResultCollection(records)) from failures[0].error
         return ResultCollection(records)
 
     def _choose(self, names: Sequence[str]) -> dict[str, Any]:
@@ -106,7 +143,7 @@ class Evaluator:
         return chosen
 
     def _configs(self, cls: Any) -> Iterator[ModelConfig]:
-        """Yield the config for each number of steps; one is enough where they make no difference."""
+        """Yield the config for each number of sampler steps; only one for an evaluator that does not sample."""
         for n_steps in self.n_steps if _samples(cls) else self.n_steps[:1]:
             yield attrs.evolve(self.config, n_steps=n_steps)
 
@@ -124,21 +161,52 @@ def _supports(cls: Any, config: ModelConfig) -> bool:
     return bool(cls.supports(config)) if hasattr(cls, "supports") else True
 
 
-def _timed_results(name: str, evaluator: Any, config: ModelConfig, settings: Settings) -> Iterator[ResultRecord]:
-    """Yield an evaluator's records, then the time it took."""
+def _timed_results(name: str, evaluator: Any, config: ModelConfig, settings: Settings) -> list[ResultRecord]:
+    """Return an evaluator's records and the time it took, each with its source.
+
+    Args:
+        name: The evaluator's name.
+        evaluator: The evaluator.
+        config: The config that it was made with.
+        settings: The settings to give it.
+
+    Raises:
+        TypeError: It returned something else than a ResultCollection.
+        CheckpointError: It reads the checkpoint by itself, and the file changed while it was at work.
+    """
     if isinstance(evaluator, RunEvaluator):
         evaluator.settings = settings
     with Timer(name, sync=True) as timer:
         results = evaluator.evaluate()
     if not isinstance(results, ResultCollection):
         raise TypeError(f"evaluator {name!r} returned a {type(results).__name__}; accepted: a ResultCollection")
-    yield from results
     sampled: dict[str, Any] = {"n_steps": config.n_steps, "n_samples": config.n_samples} if _samples(evaluator) else {}
     protocol = {"device": choose_device(settings.device).type}
     metadata = ResultMetadata(f"time/eval/{name}", unit="run", protocol=protocol, higher_is_better=False, **sampled)
-    yield ResultRecord(metadata, timer.result())
+    source = _source(evaluator, config, settings)
+    return [
+        attrs.evolve(record, source=record.source or source)
+        for record in [*results, ResultRecord(metadata, timer.result())]
+    ]
+
+
+def _source(evaluator: Any, config: ModelConfig, settings: Settings) -> ResultSource | None:
+    """Return what an evaluator's results were measured on; None for a model without a checkpoint."""
+    checkpoint = settings.checkpoint
+    if checkpoint is None:
+        return None
+    seed = config.seed if _samples(evaluator) else None
+    if isinstance(evaluator, RunEvaluator):
+        return ResultSource(checkpoint.step, checkpoint.digest, settings.weights, seed)
+    # Other evaluators read the checkpoint by themselves: it is known which one only if the file is still the same.
+    if digest_of(checkpoint.path.read_bytes()) != checkpoint.digest:
+        raise CheckpointError(
+            f"{checkpoint.path}: was replaced while an evaluator that reads it by itself was at work; evaluate again "
+            "when training has finished, or derive the evaluator from core.diffusion.evaluators.base.RunEvaluator."
+        )
+    return ResultSource(checkpoint.step, checkpoint.digest, sample_seed=seed)
 
 
 def _samples(evaluator: Any) -> bool:
-    """Say whether the number of steps matters to an evaluator; to one that does not say, it does."""
+    """Return whether an evaluator depends on the number of sampler steps; assumed if it does not say."""
     return bool(getattr(evaluator, "uses_sampler", True))

@@ -20,7 +20,7 @@ from core.diffusion.model import Denoiser, denoising_losses, draw_sigmas
 from core.diffusion.pictures import save_sample_grid
 from core.diffusion.placeholder import dummy_record, placeholder_notice
 from core.diffusion.trained import trained_config
-from core.diffusion.training.checkpoints import checkpoint_path, load_checkpoint
+from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.random_state import seeded
 from core.diffusion.training.state import TrainingState
 from core.runs.environment import save_environment
@@ -85,7 +85,7 @@ def train_diffusion_model(
         # Build the state, and restore it from the checkpoint if the run is resumed.
         state = TrainingState(config, model_class(config), place, len(data))
         if checkpoint is not None:
-            state.restore(checkpoint, source=checkpoint_path(Path(resume or run_path)))
+            state.restore(checkpoint)
             del checkpoint  # the state has its own copy of the tensors
             if state.epoch >= config.n_epochs and run_status(run_path).state == "finished":
                 return state.averaged_model()

@@ -11,7 +11,7 @@ from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import unknown_name
 from core.diffusion.model import Denoiser
-from core.diffusion.training.checkpoints import EMA_WEIGHTS, WEIGHTS, checkpoint_path, load_checkpoint, load_weights
+from core.diffusion.training.checkpoints import EMA_WEIGHTS, WEIGHTS, Checkpoint, load_checkpoint, load_weights
 
 FOUND_IN_DATA = ("data_shape", "n_classes", "sigma_data")
 
@@ -34,21 +34,27 @@ def trained_config(config: ModelConfig, run_path: Path) -> ModelConfig:
 
 
 def load_denoiser(run_path: Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS) -> Denoiser:
-    """Return a run's trained model on the device, in eval mode, without gradients.
+    """Read a run's checkpoint and return its model. See ``denoiser_of`` for the arguments and the errors."""
+    return denoiser_of(load_checkpoint(run_path, config), config, device, weights)
+
+
+def denoiser_of(
+    checkpoint: Checkpoint, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS
+) -> Denoiser:
+    """Return the model of a checkpoint on the device, in eval mode, without gradients.
 
     Args:
-        run_path: The run directory.
+        checkpoint: The run's checkpoint, as ``load_checkpoint`` returned it.
         config: The run's config as saved, in which data_shape, n_classes and sigma_data are known.
         device: Device of the model.
         weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
 
     Raises:
         ConfigError: ``weights`` is neither.
-        CheckpointError: The checkpoint is missing, damaged or of another model.
+        CheckpointError: The checkpoint does not fit the config's model.
     """
     if weights not in WEIGHTS:
         raise unknown_name("kind of weights", weights, WEIGHTS)
-    state = load_checkpoint(run_path, config)
     model: Denoiser = plugins.load(plugins.MODELS, config.model)(config)
-    load_weights(checkpoint_path(run_path), model, state["ema" if weights == EMA_WEIGHTS else "weights"])
+    load_weights(checkpoint.path, model, checkpoint.state["ema" if weights == EMA_WEIGHTS else "weights"])
     return model.to(device).eval().requires_grad_(False)

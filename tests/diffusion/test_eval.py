@@ -1,5 +1,6 @@
 """Evaluating a run: what is measured, logged, drawn and refused."""
 
+import hashlib
 import json
 import math
 import shutil
@@ -17,7 +18,7 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.datasets.base import HELD_OUT, TRAIN
 from core.diffusion.datasets.packaged import digits
-from core.diffusion.eval import Evaluator
+from core.diffusion.eval import EvaluationError, Evaluator
 from core.diffusion.evaluators import denoising, nearest
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.denoising import LEVELS, DenoisingEvaluator
@@ -27,9 +28,9 @@ from core.diffusion.noise import Purpose, SampleNoise
 from core.diffusion.sampling import Samples, generate
 from core.diffusion.train import train_diffusion_model
 from core.diffusion.trained import load_denoiser
-from core.diffusion.training.checkpoints import CheckpointError
+from core.diffusion.training.checkpoints import CheckpointError, checkpoint_path
 from core.runs.result_log import read_result_log
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, ScalarResult
 
 CPU = torch.device("cpu")
 
@@ -174,15 +175,66 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
 def test_an_evaluation_cut_short_is_not_the_runs_result(
     run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_self: SamplingEvaluator) -> ResultCollection:
-        raise RuntimeError("out of memory")
+    def interrupt(_self: SamplingEvaluator) -> ResultCollection:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(SamplingEvaluator, "evaluate", fail)
-    with pytest.raises(RuntimeError, match="out of memory"):
+    monkeypatch.setattr(SamplingEvaluator, "evaluate", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         Evaluator(trained_config, run_path, device="cpu").evaluate()
     log = read_result_log(run_path)
     assert "denoising_loss" in by_name(log.every())
     assert "denoising_loss" not in by_name(log.newest())
+
+
+def test_an_evaluator_that_fails_costs_its_own_results_only(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: DenoisingEvaluator) -> ResultCollection:
+        raise MemoryError("Unable to allocate 14 GB")
+
+    monkeypatch.setattr(DenoisingEvaluator, "evaluate", fail)
+    with pytest.raises(EvaluationError, match=r"evaluator 'denoising' failed: MemoryError: Unable to all") as caught:
+        Evaluator(trained_config, run_path, evaluators=["denoising", "nearest"], device="cpu").evaluate()
+    assert {record.metadata.name for record in caught.value.results} == {
+        "nearest_distance",
+        "nearest_distance/held_out",
+        "time/eval/nearest",
+    }
+    newest = read_result_log(run_path).newest()
+    assert all(record in newest for record in caught.value.results), "the others' results are complete"
+    assert "denoising_loss" not in by_name(newest)
+
+
+def test_one_evaluation_reads_one_checkpoint_once_and_every_record_names_it(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training goes on during the evaluation: after the first evaluator there is another checkpoint."""
+    content = checkpoint_path(run_path).read_bytes()
+    undisturbed = Evaluator(trained_config, run_path, n_samples=30, device="cpu").evaluate()
+    evaluate, loads = DenoisingEvaluator.evaluate, []
+
+    def evaluate_while_training_goes_on(self: DenoisingEvaluator) -> ResultCollection:
+        results = evaluate(self)
+        train_diffusion_model(attrs.evolve(trained_config, n_epochs=5), run_path, device="cpu", resume=run_path)
+        assert checkpoint_path(run_path).read_bytes() != content
+        loads.clear()
+        return results
+
+    monkeypatch.setattr(DenoisingEvaluator, "evaluate", evaluate_while_training_goes_on)
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda *args, **keywords: loads.append(args) or load(*args, **keywords))
+    results = Evaluator(trained_config, run_path, n_samples=30, seed=7, device="cpu").evaluate()
+    assert loads == []
+    assert by_name(results)["bits_per_dim"] == by_name(undisturbed)["bits_per_dim"]
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    for record in results:
+        assert record.source is not None
+        assert (record.source.step, record.source.digest, record.source.weights) == (12, digest, "ema"), record
+    (distance,) = results.filter(name="nearest_distance")
+    assert distance.source == ResultSource(12, digest, "ema", sample_seed=7)
+    (loss,) = results.filter(name="denoising_loss")
+    assert loss.source == ResultSource(12, digest, "ema", sample_seed=None), "its noise does not depend on the seed"
+    assert read_result_log(run_path).newest().filter(name="nearest_distance")[0] == distance
 
 
 def test_a_run_without_a_checkpoint_says_so(run_path: Path, trained_config: ModelConfig) -> None:
@@ -209,11 +261,29 @@ def test_a_foreign_evaluator_needs_no_base_class(
     monkeypatch.setattr(plugins, "load", lambda group, name: Foreign if name == "foreign" else load(group, name))
     results = Evaluator(trained_config, run_path, evaluators=["foreign"], n_steps=[2, 3]).evaluate()
     assert [record.metadata.n_steps for record in results.filter(name="foreign")] == [2, 3]
+    digest = f"sha256:{hashlib.sha256(checkpoint_path(run_path).read_bytes()).hexdigest()}"
+    assert {record.source for record in results} == {ResultSource(12, digest, sample_seed=0)}
     with pytest.raises(ConfigError, match="evaluator 'foreign' cannot choose the weights"):
         Evaluator(trained_config, run_path, evaluators=["foreign"], weights="raw")
     monkeypatch.setattr(Foreign, "evaluate", lambda _self: [1.0])
-    with pytest.raises(TypeError, match="evaluator 'foreign' returned a list; accepted: a ResultCollection"):
+    with pytest.raises(EvaluationError, match="'foreign' returned a list; accepted: a ResultCollection"):
         Evaluator(trained_config, run_path, evaluators=["foreign"]).evaluate()
+
+
+def test_a_foreign_evaluator_whose_checkpoint_was_replaced_meanwhile_is_refused(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = plugins.load
+    monkeypatch.setattr(plugins, "load", lambda group, name: Foreign if name == "foreign" else load(group, name))
+
+    def evaluate(_self: Foreign) -> ResultCollection:
+        checkpoint_path(run_path).write_bytes(b"a later one")
+        return ResultCollection([ResultRecord(ResultMetadata("foreign"), ScalarResult(1.0))])
+
+    monkeypatch.setattr(Foreign, "evaluate", evaluate)
+    with pytest.raises(EvaluationError, match="was replaced while an evaluator that reads it by itself"):
+        Evaluator(trained_config, run_path, evaluators=["foreign"]).evaluate()
+    assert "foreign" not in by_name(read_result_log(run_path).every())
 
 
 def test_the_base_class_says_what_to_define(run_path: Path, trained_config: ModelConfig) -> None:

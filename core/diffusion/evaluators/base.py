@@ -11,8 +11,8 @@ from attrs import frozen
 from core.config.config import ModelConfig
 from core.diffusion.devices import choose_device
 from core.diffusion.model import Denoiser
-from core.diffusion.trained import is_denoiser, load_denoiser, trained_config
-from core.diffusion.training.checkpoints import EMA_WEIGHTS
+from core.diffusion.trained import denoiser_of, is_denoiser, trained_config
+from core.diffusion.training.checkpoints import EMA_WEIGHTS, Checkpoint, load_checkpoint
 from core.utils.progress import Progress, silent
 from core.utils.results import ResultCollection, ResultMetadata
 
@@ -25,12 +25,15 @@ class Settings:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         weights: "ema" for the moving average of the weights, "raw" for the weights themselves.
         evaluation: The evaluation's id, under which files are kept; None where an evaluator is used by itself.
+        checkpoint: The checkpoint to evaluate, which all evaluators share; None lets an evaluator that is used by
+            itself read the run's checkpoint.
         progress: Called with the work done, the work in all, and a word.
     """
 
     device: str = "auto"
     weights: str = EMA_WEIGHTS
     evaluation: str | None = None
+    checkpoint: Checkpoint | None = None
     progress: Progress = silent
 
 
@@ -71,8 +74,13 @@ class RunEvaluator:
         return choose_device(self.settings.device)
 
     def denoiser(self) -> Denoiser:
-        """Return the run's model with the weights asked for; CheckpointError where there is none that can be used."""
-        return load_denoiser(self.run_path, self.config, self.device(), self.settings.weights)
+        """Return the run's model with the weights asked for, from the evaluation's checkpoint.
+
+        Raises:
+            CheckpointError: There is no checkpoint, or it cannot be used.
+        """
+        checkpoint = self.settings.checkpoint or load_checkpoint(self.run_path, self.config)
+        return denoiser_of(checkpoint, self.config, self.device(), self.settings.weights)
 
     def data_name(self) -> str:
         """Return what a protocol says of the data: the data set's name and, of the user's own data, the directory's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from attrs import frozen
 
 from core.config.config import ModelConfig
 from core.runs.files import replacing
@@ -46,31 +48,79 @@ def save_checkpoint(run_path: Path, state: dict[str, Any]) -> None:
         file.write(buffer.getbuffer())
 
 
-def load_checkpoint(run_path: Path, config: ModelConfig) -> dict[str, Any]:
-    """Return the state that ``save_checkpoint`` wrote, on the CPU.
+@frozen(eq=False)
+class Checkpoint:
+    """A checkpoint as it was read: its content, and which file it was.
+
+    Attributes:
+        path: Path of the file.
+        digest: "sha256:" and the SHA-256 of the file's bytes, from which ``state`` was parsed.
+        state: The entries named by ``KEYS``; tensors are on the CPU.
+    """
+
+    path: Path
+    digest: str
+    state: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Training steps done when it was saved."""
+        return int(self.state["step"])
+
+
+def digest_of(content: bytes) -> str:
+    """Return "sha256:" and the SHA-256 of the bytes, as 64 hexadecimal digits."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def load_checkpoint(run_path: Path, config: ModelConfig) -> Checkpoint:
+    """Read the checkpoint that ``save_checkpoint`` wrote.
+
+    The file is read once: digest and content come from the same bytes, even if training replaces it meanwhile.
 
     Raises:
         CheckpointError: It is missing, damaged or of another model, or holds anything but plain data.
     """
     path = checkpoint_path(run_path)
-    if not path.exists():
-        raise CheckpointError(f"{path}: there is no checkpoint; the run has not saved one yet.")
-    if not zipfile.is_zipfile(path):
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no checkpoint; the run has not saved one yet.") from None
+    state = _parse(path, content)
+    _check(path, state, config)
+    return Checkpoint(path, digest_of(content), state)
+
+
+def _parse(path: Path, content: bytes) -> Any:
+    """Return what the bytes of a checkpoint hold, after their checksums have been verified."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
         raise CheckpointError(f"{path}: is truncated, or was never a checkpoint.")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        _verify(content)
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|class|Unsupported operand|function) [\w.]+", str(error))
         what = f" ({found[0]})" if found else ""
         raise CheckpointError(
             f"{path}: holds objects that a checkpoint must not hold{what}; nothing was loaded."
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, NotImplementedError, zipfile.BadZipFile) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path}: is damaged ({reason}).") from None
-    _check(path, state, config)
-    checked: dict[str, Any] = state
-    return checked
+
+
+def _verify(content: bytes) -> None:
+    """Compare each entry with its checksum, which torch.load does not: one flipped bit would be other weights.
+
+    Raises:
+        ValueError: A checksum is wrong, or an entry is compressed. torch.save never compresses, and a compressed entry
+            could expand to more than the memory.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("an entry is compressed")
+        if (bad := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {bad} is wrong")
 
 
 def _check(path: Path, state: Any, config: ModelConfig) -> None:

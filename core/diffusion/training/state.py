@@ -12,6 +12,7 @@ from torch import Tensor
 from core.config.config import ModelConfig
 from core.diffusion.model import Denoiser
 from core.diffusion.training.checkpoints import (
+    Checkpoint,
     CheckpointError,
     load_weights,
     save_checkpoint,
@@ -97,30 +98,26 @@ class TrainingState:
             },
         )
 
-    def restore(self, checkpoint: dict[str, Any], source: Path) -> None:
+    def restore(self, checkpoint: Checkpoint) -> None:
         """Restore the state that a checkpoint holds, the random generators included.
-
-        Args:
-            checkpoint: What ``load_checkpoint`` returned.
-            source: The checkpoint's path, for error messages.
 
         Raises:
             CheckpointError: It does not fit the model, or training cannot continue from it.
         """
-        load_weights(source, self.model, checkpoint["ema"])
+        load_weights(checkpoint.path, self.model, checkpoint.state["ema"])
         self.ema.load_state_dict(self.model.state_dict())
-        load_weights(source, self.model, checkpoint["weights"])
+        load_weights(checkpoint.path, self.model, checkpoint.state["weights"])
         try:
-            self._restore_progress(checkpoint)
+            self._restore_progress(checkpoint.state)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"{source}: training cannot continue from it ({type(error).__name__}: {error})."
+                f"{checkpoint.path}: training cannot continue from it ({type(error).__name__}: {error})."
             ) from None
 
-    def _restore_progress(self, checkpoint: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(checkpoint["optimizer"])
-        self.step, self.epoch, self.order = (checkpoint[key] for key in ("step", "epoch", "order"))
-        self.n_seen = 0 if self.order is None else checkpoint["n_seen"]  # older checkpoints kept it between epochs
+    def _restore_progress(self, saved: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step, self.epoch, self.order = (saved[key] for key in ("step", "epoch", "order"))
+        self.n_seen = 0 if self.order is None else saved["n_seen"]  # older checkpoints kept it between epochs
         self.measures.restart()
-        self.measures.meter.merge(Meter.from_state_dict(checkpoint["meter"]))
-        set_random_states(checkpoint["random"], self.device)
+        self.measures.meter.merge(Meter.from_state_dict(saved["meter"]))
+        set_random_states(saved["random"], self.device)

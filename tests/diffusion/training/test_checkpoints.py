@@ -1,7 +1,9 @@
 """Checkpoints: whole or not at all, and never code."""
 
+import hashlib
 import pickle
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,35 @@ def test_a_checkpoint_with_spoilt_bytes_inside_is_said_to_be_damaged(
         load_checkpoint(run_path, trained_config)
 
 
+def test_a_flipped_bit_anywhere_in_the_weights_is_found(run_path: Path, trained_config: ModelConfig) -> None:
+    path = checkpoint_path(run_path)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        largest = sorted(archive.infolist(), key=lambda entry: -entry.file_size)[:20]
+    for entry in largest:
+        place = entry.header_offset + 30 + len(entry.filename) + entry.file_size // 2
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(CheckpointError, match=r"is damaged \(.*(checksum|CRC)"):
+            load_checkpoint(run_path, trained_config)
+
+
+def test_a_compressed_checkpoint_is_refused_before_it_is_expanded(run_path: Path, trained_config: ModelConfig) -> None:
+    path = checkpoint_path(run_path)
+    with zipfile.ZipFile(path) as archive:
+        entries = [(entry.filename, archive.read(entry)) for entry in archive.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries:
+            archive.writestr(name, data)
+    with pytest.raises(CheckpointError, match=r"is damaged \(an entry is compressed"):
+        load_checkpoint(run_path, trained_config)
+
+
+def test_the_digest_is_that_of_the_file(run_path: Path, trained_config: ModelConfig) -> None:
+    checkpoint = load_checkpoint(run_path, trained_config)
+    expected = hashlib.sha256(checkpoint_path(run_path).read_bytes()).hexdigest()
+    assert (checkpoint.step, checkpoint.digest) == (12, f"sha256:{expected}")
+
+
 def test_a_checkpoint_of_another_model_is_refused(run_path: Path, trained_config: ModelConfig) -> None:
     rewrite(run_path, lambda state: state.update(model="unet"))
     with pytest.raises(CheckpointError, match=r"is of model 'unet', the run's config says 'mlp'"):
@@ -126,7 +157,7 @@ def test_the_old_checkpoint_survives_a_crash_during_writing(
     run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = checkpoint_path(run_path).read_bytes()
-    state = load_checkpoint(run_path, trained_config)
+    state = load_checkpoint(run_path, trained_config).state
 
     def save_half(_state: Any, file: Any) -> None:
         file.write(before[:1000])

@@ -12,7 +12,7 @@ from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
 from core.diffusion.train import completed_from_data, train_diffusion_model, train_epoch
-from core.diffusion.training.checkpoints import checkpoint_path, load_checkpoint
+from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.state import TrainingState
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def test_images_seen_are_counted_within_and_between_epochs(tiny: MLPConfig, tmp_
     assert seen == [0, *epoch, *(1438 + n for n in epoch)]
     state.save(tmp_path)
     restored, _ = new_state(tiny)
-    restored.restore(load_checkpoint(tmp_path, tiny), checkpoint_path(tmp_path))
+    restored.restore(load_checkpoint(tmp_path, tiny))
     assert restored.n_images_seen == 2 * 1438
 
 
@@ -44,9 +44,10 @@ def test_an_older_checkpoint_that_kept_the_count_between_epochs_is_counted_right
     state, batches = new_state(tiny)
     train_epoch(state, batches, lambda: None)
     state.save(tmp_path)
-    checkpoint = {**load_checkpoint(tmp_path, tiny), "n_seen": 1438}
+    checkpoint = load_checkpoint(tmp_path, tiny)
+    checkpoint.state["n_seen"] = 1438
     restored, _ = new_state(tiny)
-    restored.restore(checkpoint, checkpoint_path(tmp_path))
+    restored.restore(checkpoint)
     assert restored.n_images_seen == 1438
 
 
