@@ -22,6 +22,7 @@ LAYERS = {
     "plugins": 4,
     "diffusion": 5,
     "commands": 6,
+    "sweeps": 6,
     "cli": 6,
     "__main__": 7,
 }

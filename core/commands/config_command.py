@@ -45,8 +45,19 @@ class ConfigCommand(click.Command):
         """Choose the config class, parse with its options, and resolve the layers, reporting all faults at once."""
         ctx.meta[self._CLASS] = self._choose_class(ctx, args)
         rest = super().parse_args(ctx, args)
-        ctx.meta[self.RESOLVED] = self._resolve(ctx)
+        self.resolve(ctx)
         return rest
+
+    def resolve(self, ctx: click.Context) -> None:
+        """Build the configs from their layers and leave them in ``ctx.meta[RESOLVED]``."""
+        ctx.meta[self.RESOLVED] = self._resolve(ctx)
+
+    def given(self, ctx: click.Context) -> tuple[Layer, Layer]:
+        """Take the fields that the command line gave from ``ctx.params``: those of the config, and of GlobalConfig."""
+        config, everywhere = (
+            Layer("command line", _given(ctx, cls), is_text=True) for cls in (ctx.meta[self._CLASS], GlobalConfig)
+        )
+        return config, everywhere
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the command's own options, those of the config class, and those of GlobalConfig."""
@@ -81,7 +92,7 @@ class ConfigCommand(click.Command):
     def _resolve(self, ctx: click.Context) -> Resolved:
         cls: type[ModelConfig] = ctx.meta[self._CLASS]
         file, file_everywhere = ctx.meta[self._FILE]
-        line, line_everywhere = (Layer("command line", _given(ctx, each), is_text=True) for each in (cls, GlobalConfig))
+        line, line_everywhere = self.given(ctx)
         config, faults = _collect(cls, file, line)
         everywhere, more = _collect(GlobalConfig, file_everywhere, line_everywhere)
         every = [*ctx.meta.get(self._FAULTS, []), *faults, *more, *_dataset_faults(file, line)]

@@ -23,10 +23,11 @@ MAY_CHANGE_ON_RESUME = {"n_epochs", "n_steps", "n_samples", "checkpoint_every_ep
 @click.command(cls=ConfigCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML or JSON file of config fields.")
 @click.option("--resume", metavar="RUN", help="Continue a run: a path, an id, a unique prefix of one, or latest.")
+@click.option("--run-id", metavar="ID", hidden=True, help="Id of the new run, for commands that start many runs.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.pass_context
-def train(ctx: click.Context, /, resume: str | None, dry_run: bool, **_fields: Any) -> None:
+def train(ctx: click.Context, /, resume: str | None, run_id: str | None, dry_run: bool, **_fields: Any) -> None:
     """Train a model; the run's directory holds its config, curve, results, checkpoints and samples.
 
     A config comes from defaults < --config FILE < options. The options below are those of the chosen --model.
@@ -41,7 +42,7 @@ def train(ctx: click.Context, /, resume: str | None, dry_run: bool, **_fields: A
     if dry_run:
         say(_spell(resolved, config))
         return
-    _train(config, resolved, run_path)
+    _train(config, resolved, run_path, run_id)
 
 
 def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
@@ -92,7 +93,7 @@ def _no_empty_directory(run_path: Path) -> Iterator[None]:
         raise
 
 
-def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> None:
+def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None, run_id: str | None) -> None:
     from core.commands.progress import reporting
     from core.diffusion.devices import choose_device
     from core.diffusion.model import Denoiser
@@ -107,7 +108,7 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None) -> No
     plugins.load(plugins.DATASETS, config.dataset)
     engine, resume = engines.describe(), run_path
     if run_path is None:
-        run_path = create_experiment_subdir(resolved.global_config, generate_run_id())
+        run_path = create_experiment_subdir(resolved.global_config, run_id or generate_run_id())
     say(f"Run {run_path}")
     say(engine)
     with StopSignals() as signals, reporting() as progress, _no_empty_directory(run_path):

@@ -198,6 +198,14 @@ def why_dead(saved: Mapping[str, Any], now: datetime) -> str | None:
     return f"no heartbeat for {_rough(silent_s)}" if silent_s > DEAD_AFTER_S else None
 
 
+def running_here(saved: Mapping[str, Any]) -> int | None:
+    """Return the process of a run that runs on this host, or None."""
+    pid = saved.get("pid")
+    if saved.get("state") != "running" or saved.get("host") != socket.gethostname() or type(pid) is not int:
+        return None
+    return pid if _process_exists(pid) else None
+
+
 def _rough(seconds: float) -> str:
     for unit, scale in (("days", 86_400.0), ("h", 3_600.0)):
         if seconds >= 2 * scale:

@@ -1,0 +1,263 @@
+"""``python -m core sweep``: many configs from one command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.commands.config_command import ConfigCommand
+from core.config.config import GlobalConfig
+from core.config.errors import ConfigError
+from core.config.load import Layer, build_config
+from core.utils.output import say
+
+if TYPE_CHECKING:
+    from core.sweeps.sweep import Job, Sweep
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class SweepGroup(click.Group):
+    """A group in which ``sweep ARGUMENTS`` means ``sweep start ARGUMENTS``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``start`` before arguments that name no command of the group."""
+        asks_for_help = not args or args[0] in {"-h", "--help"}
+        return super().parse_args(ctx, args if asks_for_help or args[0] in self.commands else ["start", *args])
+
+
+class SweepCommand(ConfigCommand):
+    """Offers the fields of the config as options; what they say holds for every run of the sweep.
+
+    The callback finds in ``ctx.meta[PARTS]`` the layers that all runs share, the GlobalConfig, and the values to sweep
+    over by field.
+    """
+
+    PARTS = "pyml.sweep_parts"
+
+    def resolve(self, ctx: click.Context) -> None:
+        """Keep the layers apart: they are built into one config per combination of values."""
+        from core.sweeps.grid import file_axes, parse_axis
+
+        file, file_everywhere = ctx.meta[self._FILE]
+        fields = dict(file.values)
+        axes = file_axes(fields.pop("sweep", {}), file.source)
+        for text in ctx.params["axes"]:
+            name, values = parse_axis(text)
+            axes[name] = values
+        line, line_everywhere = self.given(ctx)
+        everywhere = build_config(GlobalConfig, file_everywhere, line_everywhere)
+        ctx.meta[self.PARTS] = [Layer(file.source, fields), line], everywhere, axes
+
+
+experiments_dir_option = click.option("--experiments-dir", metavar="PATH", help="Directory that holds the runs.")
+jobs_option = click.option(
+    "--jobs", "n_jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at one time."
+)
+slurm_option = click.option(
+    "--slurm",
+    "slurm",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Submit to Slurm, with this option of sbatch; may be repeated.",
+)
+detach_option = click.option("--detach", is_flag=True, help="Return at once; the sweep goes on in the background.")
+
+
+@click.group(cls=SweepGroup, context_settings=SETTINGS)
+def sweep() -> None:
+    """Train every combination of the given values, each as a run of its own.
+
+    \b
+    sweep --model unet learning_rate=1e-4,3e-4 seed=0..4 --jobs 2
+    sweep status NAME     sweep resume NAME     sweep cancel NAME
+
+    Fields without values to sweep over are options, as for pyml-train.
+    """
+
+
+@sweep.command(cls=SweepCommand, context_settings=SETTINGS)
+@click.argument("axes", metavar="FIELD=VALUES...", nargs=-1)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="TOML or JSON file of config fields; its table [sweep] holds values to sweep over.",
+)
+@click.option("--name", metavar="NAME", help="Name of the sweep.  [default: the time]")
+@jobs_option
+@click.option("--evaluate", is_flag=True, help="Evaluate each run when it is trained.")
+@detach_option
+@slurm_option
+@click.option("--dry-run", is_flag=True, help="Print the configs and stop.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.pass_context
+def start(
+    ctx: click.Context,
+    /,
+    name: str | None,
+    n_jobs: int,
+    evaluate: bool,
+    detach: bool,
+    slurm: tuple[str, ...],
+    dry_run: bool,
+    **_fields: Any,
+) -> None:
+    """Write the list of configs, then start the runs that are missing, failed or dead.
+
+    VALUES are separated by commas; A..B stands for the integers from A to B. A field whose values hold commas takes
+    semicolons: hidden_layer_sizes=256,256;512,512. The same command started again goes on where it stopped.
+    """
+    from core.sweeps import text
+    from core.sweeps.grid import build_configs
+    from core.sweeps.sweep import create_sweep
+
+    layers, everywhere, values = ctx.meta[SweepCommand.PARTS]
+    if not values:
+        raise ConfigError("sweep: no FIELD=VALUES was given. Try: sweep --model mlp learning_rate=1e-4,1e-3 seed=0..4")
+    configs = build_configs(layers, values)
+    if dry_run:
+        say(text.list_configs(configs, list(values)))
+        return
+    _check_slurm(slurm)
+    made = create_sweep(name or f"{datetime.now(UTC):%Y%m%dT%H%M%S}", configs, everywhere, evaluate=evaluate)
+    say(f"Sweep {made.name}: {len(made.jobs)} configs in {made.path / 'sweep.json'}")
+    _go(made, n_jobs, detach, slurm)
+
+
+@sweep.command(context_settings=SETTINGS)
+@click.argument("name")
+@jobs_option
+@detach_option
+@slurm_option
+@experiments_dir_option
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def resume(name: str, n_jobs: int, detach: bool, slurm: tuple[str, ...], experiments_dir: str | None) -> None:
+    """Start the runs of a sweep that are missing, failed or dead."""
+    _check_slurm(slurm)
+    _go(_find(name, experiments_dir), n_jobs, detach, slurm)
+
+
+@sweep.command(context_settings=SETTINGS)
+@click.argument("name", required=False)
+@experiments_dir_option
+def status(name: str | None, experiments_dir: str | None) -> None:
+    """Print how each run of a sweep is doing; without NAME, list the sweeps."""
+    from core.sweeps import text
+    from core.sweeps.sweep import find_sweep, sweep_names
+
+    where = _where(experiments_dir)
+    names = [name] if name else sweep_names(where)
+    if not names:
+        say(f"No sweep in {where}. Start one with: sweep --model mlp learning_rate=1e-4,1e-3 seed=0..4")
+        return
+    found = [find_sweep(each, where) for each in names]
+    say(text.describe(found[0]) if name else text.list_sweeps(found))
+
+
+@sweep.command(context_settings=SETTINGS)
+@click.argument("name")
+@experiments_dir_option
+def cancel(name: str, experiments_dir: str | None) -> None:
+    """Stop a sweep; its runs leave a checkpoint, and resume goes on from there."""
+    from core.sweeps import slurm
+    from core.sweeps.sweep import runner_pid
+
+    found = _find(name, experiments_dir)
+    pid = runner_pid(found)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        say(f"Asked process {pid} to stop; its runs leave a checkpoint.")
+    elif ids := slurm.cancel(found):
+        say(f"Cancelled the Slurm jobs {', '.join(ids)}.")
+    elif orphans := _stop_runs(found):
+        say(f"Asked {orphans} running runs to stop; they leave a checkpoint.")
+    else:
+        say(f"Nothing of sweep {name!r} runs on this machine.")
+
+
+def _stop_runs(found: Sweep) -> int:
+    """Ask the runs of a sweep whose runner was killed to stop; return how many were asked."""
+    pids = [pid for job in found.jobs if (pid := found.pid(job)) is not None]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    return len(pids)
+
+
+def _where(experiments_dir: str | None) -> Path:
+    given = {} if experiments_dir is None else {"experiments_dir": experiments_dir}
+    return build_config(GlobalConfig, Layer("command line", given, is_text=True)).experiments_dir
+
+
+def _find(name: str, experiments_dir: str | None) -> Sweep:
+    from core.sweeps.sweep import find_sweep
+
+    return find_sweep(name, _where(experiments_dir))
+
+
+def _check_slurm(texts: Sequence[str]) -> None:
+    from core.sweeps.slurm import parse_parameters
+
+    parse_parameters(texts)
+
+
+def _go(found: Sweep, n_jobs: int, detach: bool, slurm: tuple[str, ...]) -> None:
+    if slurm:
+        _submit(found, n_jobs, slurm)
+    elif detach:
+        _detach(found, n_jobs)
+    else:
+        _run_here(found, n_jobs)
+
+
+def _submit(found: Sweep, n_jobs: int, texts: Sequence[str]) -> None:
+    from core.sweeps.slurm import parse_parameters, submit
+
+    ids = submit(found, parse_parameters(texts), n_jobs)
+    listed = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+    say(f"Submitted {len(ids)} jobs: {listed}. See: sweep status {found.name}")
+
+
+def _detach(found: Sweep, n_jobs: int) -> None:
+    """Start the sweep in a session of its own, which the end of this terminal does not touch."""
+    command = [sys.executable, "-m", "core", "sweep", "resume", found.name, "--jobs", str(n_jobs)]
+    with (found.path / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, "--experiments-dir", str(found.experiments_dir)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    process.returncode = 0  # it outlives this process, which would otherwise warn that it still runs
+    say(f"The sweep runs in the background; it prints into {found.path / 'log'}.\nSee: sweep status {found.name}")
+
+
+def _run_here(found: Sweep, n_jobs: int) -> None:
+    from core.sweeps.pool import run_here
+    from core.sweeps.sweep import held
+    from core.utils.signals import StopSignals
+
+    def report(job: Job, words: str) -> None:
+        say(f"[{job.index + 1}/{len(found.jobs)}] {job.run_id} {words}")
+
+    with held(found), StopSignals() as signals:
+        found.save()
+        outcome = run_here(found, n_jobs, report, signals.requested)
+    say(f"{outcome.n_done} done, {len(outcome.failed)} failed of {len(found.jobs)}. See: sweep status {found.name}")
+    if outcome.failed:
+        first, n_failed = outcome.failed[0], len(outcome.failed)
+        raise click.ClickException(
+            f"{n_failed} of {len(found.jobs)} runs failed; the first is {first.run_id}.\n"
+            f"What it printed: {found.log_path(first)}"
+        )

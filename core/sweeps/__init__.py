@@ -1,0 +1,1 @@
+"""Sweeps: many configs from one command, run on this machine or on Slurm."""

@@ -1,0 +1,100 @@
+"""Running a sweep's jobs on this machine: a few processes at a time, each forked with torch imported."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from typing import Any
+
+from attrs import frozen
+
+from core.sweeps.sweep import Job, Sweep
+from core.sweeps.worker import do, plan
+from core.utils.signals import RunInterrupted
+
+Report = Callable[[Job, str], None]
+
+
+@frozen
+class Outcome:
+    """How many jobs of a sweep ended well, and which did not."""
+
+    n_done: int
+    failed: tuple[Job, ...]
+
+
+def run_here(sweep: Sweep, n_jobs: int, report: Report, stop: Callable[[], RunInterrupted | None]) -> Outcome:
+    """Run the jobs that are still to be done, never more than ``n_jobs`` at a time.
+
+    Args:
+        sweep: The sweep, which the caller holds.
+        n_jobs: The largest number of processes at one time.
+        report: Called with a job and a word when it starts and when it ends.
+        stop: Asked after each signal; what it returns, if not None, is raised once all runs have left a checkpoint.
+
+    Raises:
+        RunInterrupted: ``stop`` asked for it. The runs were asked to stop first, and have.
+    """
+    context = _context()
+    n_threads = max(
+        1, (os.cpu_count() or 1) // n_jobs
+    )  # processes with all cores each slow one another down many times
+    queue = sweep.to_start()[::-1]
+    running: dict[int, tuple[Job, Any]] = {}
+    failed: list[Job] = []
+    n_done = 0
+    try:
+        while (queue and stop() is None) or running:
+            while queue and len(running) < n_jobs and stop() is None:
+                sweep, work = plan(sweep, queue[-1], n_threads)
+                sweep.save()
+                job = sweep.jobs[queue.pop().index]
+                process = context.Process(target=do, args=(work,), name=f"{sweep.name}-{job.index}")
+                process.start()
+                running[process.sentinel] = (job, process)
+                report(job, "started")
+            for sentinel in _ended(running):
+                job, process = running.pop(sentinel)
+                process.join()
+                if process.exitcode:
+                    failed.append(job)
+                else:
+                    n_done += 1
+                report(job, "done" if not process.exitcode else f"ended with exit code {process.exitcode}")
+            if stop() is not None:
+                _terminate(running)
+    finally:
+        _terminate(running)
+        for _, process in running.values():
+            process.join()
+    if (request := stop()) is not None:
+        raise request
+    return Outcome(n_done, tuple(failed))
+
+
+def _context() -> Any:
+    """Return the way to start processes: forked from a server that has imported torch once, where there is fork."""
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["core.sweeps.warm"])
+    return context
+
+
+def _ended(running: dict[int, tuple[Job, Any]]) -> list[int]:
+    """Wait until a process ends, or half a second, and return the sentinels of those that have ended.
+
+    Python goes on waiting after a signal, so the wait is bounded: a request to stop is seen within that time.
+    """
+    return [sentinel for sentinel in wait(list(running), timeout=0.5) if isinstance(sentinel, int)]
+
+
+def _terminate(running: dict[int, tuple[Job, Any]]) -> None:
+    """Ask the runs to stop; each leaves a checkpoint. They are asked once: a second request would stop them without."""
+    for _, process in running.values():
+        if process.is_alive() and not getattr(process, "was_asked_to_stop", False):
+            process.was_asked_to_stop = True
+            process.terminate()

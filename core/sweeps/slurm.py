@@ -1,0 +1,135 @@
+"""Running a sweep's jobs on Slurm, by submitit: one job array, requeued after a preemption or at the time limit."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.config.errors import ConfigError
+from core.sweeps.sweep import Sweep
+from core.sweeps.worker import Work, plan
+
+
+class SlurmJob:
+    """One job of a sweep, as submitit pickles it and calls it on a node.
+
+    The work is done in a process of its own. When Slurm is about to end the job, submitit calls ``checkpoint`` in the
+    signal's handler: the process is asked to stop, leaves a checkpoint, and the job is queued again. A command line
+    handed to submitit would not be queued again after a time-out (submitit issue 1732); a callable like this one is.
+
+    Args:
+        sweep_path: The sweep's directory, on a file system that all nodes share.
+        index: The job's place in the sweep.
+    """
+
+    def __init__(self, sweep: Sweep, index: int) -> None:
+        self.sweep = sweep
+        self.index = index
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> int:
+        """Train, and evaluate where asked for; return 0, or raise with the exit code of what failed."""
+        _, work = plan(self.sweep, self.sweep.jobs[self.index])
+        for command in commands(work):
+            with work.log_path.open("ab") as log:
+                self._process = subprocess.Popen(command, stdout=log, stderr=log)
+                code = self._process.wait()
+            if code:
+                raise RuntimeError(f"job {self.index} ended with exit code {code}; see {work.log_path}")
+        return 0
+
+    def checkpoint(self) -> Any:
+        """Stop the run with a checkpoint and return the submission that goes on from it."""
+        from submitit.helpers import DelayedSubmission
+
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait()
+        return DelayedSubmission(SlurmJob(self.sweep, self.index))
+
+
+def commands(work: Work) -> list[list[str]]:
+    """Return the command lines that do the work, by this Python."""
+    python = [sys.executable, "-m", "core"]
+    pairs = (("train", work.train), ("eval", work.evaluate))
+    return [[*python, name, *arguments] for name, arguments in pairs if arguments]
+
+
+def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
+    """Parse ``--slurm`` options: ``partition=gpu``, ``time=60``. Whole numbers become integers.
+
+    Raises:
+        ConfigError: One has no ``=``.
+    """
+    parameters: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ConfigError(
+                f"--slurm: got {text!r}; accepted: NAME=VALUE, such as partition=gpu or time=60 (minutes)."
+            )
+        parameters[name.replace("-", "_")] = int(value) if value.isdecimal() else value
+    return parameters
+
+
+def submit(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster: str = "slurm") -> list[str]:
+    """Submit the jobs that are still to be done as one array and return their Slurm ids.
+
+    Args:
+        sweep: The sweep. Its directory and this Python must be visible on the nodes.
+        parameters: Options of sbatch, by submitit's names without the prefix ``slurm_``.
+        n_jobs: The largest number of array tasks at one time.
+        cluster: submitit's executor: "slurm"; "local" and "debug" run here, for tests.
+
+    Raises:
+        ConfigError: submitit or Slurm is missing, or an option is not one of sbatch's.
+    """
+    executor = _executor(sweep, parameters, n_jobs, cluster)
+    to_start = sweep.to_start()
+    for job in to_start:  # run ids are settled here, once: jobs on several nodes must not write sweep.json
+        sweep, _ = plan(sweep, job)
+    sweep.save()
+    with executor.batch():
+        jobs = [executor.submit(SlurmJob(sweep, job.index)) for job in to_start]
+    ids = [str(job.job_id) for job in jobs]
+    (sweep.path / "slurm_ids").write_text("".join(f"{each}\n" for each in ids))
+    return ids
+
+
+def _executor(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster: str) -> Any:
+    try:
+        import submitit
+    except ImportError:
+        raise ConfigError(
+            "--slurm needs submitit, which is not installed. Try: pip install 'pyml-core[slurm]'."
+        ) from None
+    if cluster == "slurm" and shutil.which("sbatch") is None:
+        raise ConfigError(
+            "--slurm: there is no sbatch on this machine. Start the sweep on a login node of the cluster, or leave out "
+            "--slurm to run it here."
+        )
+    executor = submitit.AutoExecutor(folder=sweep.path / "slurm", cluster=cluster)
+    try:
+        executor.update_parameters(
+            name=sweep.name,
+            slurm_array_parallelism=n_jobs,
+            **{f"slurm_{name}": value for name, value in parameters.items()},
+        )
+    except (NameError, ValueError, TypeError) as error:
+        raise ConfigError(f"--slurm: {error}") from None
+    return executor
+
+
+def cancel(sweep: Sweep) -> list[str]:
+    """Cancel the sweep's Slurm jobs by scancel and return their ids; none where nothing was submitted."""
+    try:
+        ids = (sweep.path / "slurm_ids").read_text().split()
+    except FileNotFoundError:
+        return []
+    if ids and shutil.which("scancel") is not None:
+        subprocess.run(["scancel", *ids], check=False)
+    return ids

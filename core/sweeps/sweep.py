@@ -1,0 +1,258 @@
+"""A sweep's directory: its list of configs, which run each of them became, and how they are doing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from core.config.config import GlobalConfig, ModelConfig
+from core.config.errors import ConfigError, unknown_name
+from core.runs.directory import run_status
+from core.runs.files import sync_directory, write_json
+from core.runs.result_log import TRAINING, read_result_log
+from core.runs.status import RunState, running_here
+from core.sweeps.grid import asked_for
+from core.utils.utils import generate_run_id
+
+if sys.platform != "win32":
+    import fcntl
+
+SWEEP_SCHEMA = "pyml.sweep/1"
+DIRECTORY = "sweeps"  # beside the runs; no run id has this name
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+WAITING = "waiting"
+
+
+@frozen
+class Job:
+    """One config of a sweep.
+
+    Attributes:
+        index: Its place in the sweep, from 0.
+        config: The fields of its config that a config file may hold.
+        run_id: Id of the run that it became, or is to become. Known before the run starts, so that a command that
+            is started again finds the runs of the one before.
+    """
+
+    index: int
+    config: dict[str, Any]
+    run_id: str
+
+
+@frozen
+class Sweep:
+    """A list of configs, each of which becomes a run.
+
+    Attributes:
+        path: The sweep's directory, ``EXPERIMENTS_DIR/sweeps/NAME``.
+        device: What each run trains on; see ``GlobalConfig``.
+        evaluate: Whether each run is evaluated once it is trained.
+        jobs: The configs, in the order in which they start.
+    """
+
+    path: Path
+    device: str
+    evaluate: bool
+    jobs: tuple[Job, ...]
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.path.name
+
+    @property
+    def experiments_dir(self) -> Path:
+        """The directory that holds the runs."""
+        return self.path.parents[1]
+
+    def run_path(self, job: Job) -> Path:
+        """Return the run directory of a job, which may not exist yet."""
+        return self.experiments_dir / job.run_id
+
+    def config_path(self, job: Job) -> Path:
+        """Return the file that holds a job's config."""
+        return self.path / "configs" / f"{job.index:04d}.json"
+
+    def log_path(self, job: Job) -> Path:
+        """Return the file that holds what a job printed."""
+        return self.path / "logs" / f"{job.index:04d}.log"
+
+    def save(self) -> None:
+        """Write sweep.json whole."""
+        content = {"schema": SWEEP_SCHEMA, "device": self.device, "evaluate": self.evaluate}
+        write_json(self.path / "sweep.json", {**content, "jobs": [attrs.asdict(job) for job in self.jobs]})
+
+    def state(self, job: Job) -> RunState:
+        """Return how a job is doing: its run's state, or "waiting" where there is no run yet."""
+        if not self.run_path(job).is_dir():
+            return RunState(WAITING)
+        return run_status(self.run_path(job))
+
+    def pid(self, job: Job) -> int | None:
+        """Return the process of a job's run on this host, or None."""
+        try:
+            saved = json.loads((self.run_path(job) / "status.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return running_here(saved) if isinstance(saved, dict) else None
+
+    def is_done(self, job: Job) -> bool:
+        """Say whether a job needs no more work: trained and, where asked for, evaluated."""
+        if self.state(job).state != "finished":
+            return False
+        return not self.evaluate or _is_evaluated(self.run_path(job))
+
+    def to_start(self) -> list[Job]:
+        """Return the jobs whose run is missing, failed, interrupted or dead, or still to be evaluated."""
+        return [job for job in self.jobs if self.state(job).state != "running" and not self.is_done(job)]
+
+    def renewed(self, job: Job) -> Sweep:
+        """Return the sweep with a new run id for a job whose run cannot go on: it left no checkpoint."""
+        fresh = attrs.evolve(job, run_id=generate_run_id())
+        return attrs.evolve(self, jobs=tuple(fresh if each.index == job.index else each for each in self.jobs))
+
+
+def _is_evaluated(run_path: Path) -> bool:
+    entries = read_result_log(run_path).entries
+    return any(entry.is_complete and entry.evaluation not in {None, TRAINING} for entry in entries)
+
+
+def create_sweep(
+    name: str, configs: Sequence[ModelConfig], global_config: GlobalConfig, *, evaluate: bool = False
+) -> Sweep:
+    """Make a sweep's directory with all of its configs; no run is started.
+
+    Args:
+        name: The sweep's name.
+        configs: One per run.
+        global_config: Where the runs go, and on which device.
+        evaluate: Whether each run is evaluated once it is trained.
+
+    Raises:
+        ConfigError: The name is not accepted, there is no config, or a sweep of this name has other configs.
+    """
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"--name: got {name!r}; accepted: 1 to 64 letters, digits, '.', '_' and '-'.")
+    if not configs:
+        raise ConfigError("the sweep has no config; give at least one FIELD=VALUES.")
+    path = sweeps_dir(global_config.experiments_dir) / name
+    jobs = tuple(Job(index, _jsonable(asked_for(config)), generate_run_id()) for index, config in enumerate(configs))
+    made = Sweep(path.resolve(), global_config.device, evaluate, jobs)
+    if (path / "sweep.json").exists():
+        return _same(read_sweep(path), made)
+    for directory in (path / "configs", path / "logs"):
+        directory.mkdir(parents=True, exist_ok=True)
+    for job in made.jobs:
+        write_json(made.config_path(job), job.config)
+    made.save()  # last: a sweep that was cut short here does not exist, and the same command makes it anew
+    sync_directory(path.parent)
+    return made
+
+
+def _jsonable(config: dict[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(json.dumps(config)))  # tuples become lists, as they are read back
+
+
+def _same(saved: Sweep, asked: Sweep) -> Sweep:
+    """Return the saved sweep if the command asks for the same configs, so that it goes on."""
+    if [job.config for job in saved.jobs] != [job.config for job in asked.jobs]:
+        raise ConfigError(
+            f"sweep {saved.name!r} exists already with other configs ({len(saved.jobs)} of them). Give another --name, "
+            f"or continue the existing one: sweep resume {saved.name}."
+        )
+    return attrs.evolve(saved, evaluate=saved.evaluate or asked.evaluate)
+
+
+def sweeps_dir(experiments_dir: Path) -> Path:
+    """Return the directory that holds the sweeps of an experiments directory."""
+    return experiments_dir / DIRECTORY
+
+
+def sweep_names(experiments_dir: Path) -> list[str]:
+    """Return the names of the sweeps of an experiments directory, sorted."""
+    try:
+        return sorted(path.parent.name for path in sweeps_dir(experiments_dir).glob("*/sweep.json"))
+    except OSError:
+        return []
+
+
+def find_sweep(name: str, experiments_dir: Path) -> Sweep:
+    """Return the sweep of this name; ConfigError with the nearest name where there is none."""
+    names = sweep_names(experiments_dir)
+    if name not in names:
+        raise unknown_name("sweep", name, names, where=str(sweeps_dir(experiments_dir)))
+    return read_sweep(sweeps_dir(experiments_dir) / name)
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read a sweep's directory.
+
+    Raises:
+        ConfigError: Its sweep.json is missing, damaged or of another schema.
+    """
+    try:
+        content = json.loads((path / "sweep.json").read_bytes())
+        if content["schema"] != SWEEP_SCHEMA:
+            raise ValueError(f"schema {content['schema']!r}; this version reads {SWEEP_SCHEMA!r}")
+        jobs = tuple(Job(int(job["index"]), dict(job["config"]), str(job["run_id"])) for job in content["jobs"])
+        return Sweep(path.resolve(), str(content["device"]), bool(content["evaluate"]), jobs)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path / 'sweep.json'}: cannot be read as a sweep: {error!r}.") from None
+
+
+@contextmanager
+def held(sweep: Sweep) -> Iterator[None]:
+    """Hold the sweep while the block runs, so that one process at a time starts its jobs.
+
+    Raises:
+        ConfigError: Another process holds it.
+    """
+    with (sweep.path / "runner").open("a+") as file:
+        if not _lock(file.fileno()):
+            raise ConfigError(
+                f"sweep {sweep.name!r} is being run by another process ({_holder(sweep) or 'unknown'}). See: "
+                f"sweep status {sweep.name}. Stop it with: sweep cancel {sweep.name}."
+            )
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def runner_pid(sweep: Sweep) -> int | None:
+    """Return the process that runs the sweep on this machine, or None if none does."""
+    try:
+        file = (sweep.path / "runner").open("r+")
+    except OSError:
+        return None
+    with file:
+        return None if _lock(file.fileno()) else _holder(sweep)
+
+
+def _holder(sweep: Sweep) -> int | None:
+    try:
+        return int((sweep.path / "runner").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock, which the system gives back when the file is closed; False if another process has it."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: the runs' own status files decide alone
+        return True
+    return True

@@ -1,0 +1,43 @@
+"""Sweeps as text: their configs, and how their runs are doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.config.config import ModelConfig
+from core.sweeps.sweep import Sweep, runner_pid
+from core.utils.tables import aligned
+
+
+def list_configs(configs: Sequence[ModelConfig], fields: Sequence[str]) -> str:
+    """Return one line per config with the fields that the sweep changes."""
+    return aligned(fields, [[str(getattr(config, name)) for name in fields] for config in configs])
+
+
+def list_sweeps(sweeps: Sequence[Sweep]) -> str:
+    """Return one line per sweep: its name and how many runs are in which state."""
+    return aligned(["sweep", "runs"], [[sweep.name, count_states(sweep)] for sweep in sweeps])
+
+
+def describe(sweep: Sweep) -> str:
+    """Return one line per job, then the counts and which process runs the sweep."""
+    pid = runner_pid(sweep)
+    runner = f"Process {pid} on this machine runs it." if pid else "No process on this machine runs it."
+    way_on = "" if pid or not sweep.to_start() else f" Go on with: sweep resume {sweep.name}"
+    return f"{_jobs(sweep)}\n\n{count_states(sweep)}. {runner}{way_on}"
+
+
+def _jobs(sweep: Sweep) -> str:
+    first = sweep.jobs[0].config
+    varying = [name for name in first if any(job.config.get(name) != first[name] for job in sweep.jobs)]
+    rows = [
+        [str(job.index), *(str(job.config.get(name)) for name in varying), job.run_id, str(sweep.state(job))]
+        for job in sweep.jobs
+    ]
+    return aligned(["job", *varying, "run", "state"], rows, right=["job", *varying])
+
+
+def count_states(sweep: Sweep) -> str:
+    """Return "3 finished, 1 failed"."""
+    states = [sweep.state(job).state for job in sweep.jobs]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))

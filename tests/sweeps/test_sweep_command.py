@@ -1,0 +1,194 @@
+"""Sweeps as a user meets them: started, stopped, looked at and started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.cli import group, run
+from core.config.config import GlobalConfig, ModelConfig
+from core.runs.directory import run_ids, run_status
+from core.sweeps.sweep import Sweep, create_sweep, find_sweep, held
+from core.sweeps.worker import plan
+
+Invoke = Callable[..., tuple[int, str, str]]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYML_EXPERIMENTS_DIR", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def invoke(experiments: Path, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run(group, ["sweep", *arguments], name="core")
+        out, err = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out, err
+
+    return call
+
+
+def sweep_in_a_process(*arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "core", "sweep", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+def states(sweep: Sweep) -> list[str]:
+    return [sweep.state(job).state for job in sweep.jobs]
+
+
+def test_each_config_becomes_a_run_and_again_starts_nothing(invoke: Invoke, experiments: Path) -> None:
+    arguments = ("seed=0..2", "--jobs", "2", "--name", "three", "--evaluate")
+    code, out, err = invoke(*arguments)
+    assert (code, err) == (0, "")
+    assert "3 done, 0 failed of 3" in out
+    sweep = find_sweep("three", experiments)
+    assert states(sweep) == ["finished"] * 3
+    assert sorted(job.run_id for job in sweep.jobs) == run_ids(experiments)
+    saved = [json.loads((sweep.run_path(job) / "config.json").read_text())["config"]["seed"] for job in sweep.jobs]
+    assert saved == [0, 1, 2]
+    assert all("placeholder" in (sweep.run_path(job) / "results.jsonl").read_text() for job in sweep.jobs)
+    code, out, _ = invoke(*arguments)
+    assert (code, "0 done, 0 failed of 3" in out) == (0, True)
+    assert len(run_ids(experiments)) == 3
+
+
+def test_again_starts_only_what_is_missing_or_failed(invoke: Invoke, experiments: Path) -> None:
+    invoke("seed=0..2", "--name", "some")
+    sweep = find_sweep("some", experiments)
+    lost, failed, kept = sweep.jobs
+    for path in sorted(sweep.run_path(lost).rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    sweep.run_path(lost).rmdir()
+    status = sweep.run_path(failed) / "status.json"
+    status.write_text(status.read_text().replace('"finished"', '"failed"', 1))
+    code, out, _ = invoke("resume", "some")
+    assert (code, "2 done, 0 failed of 3" in out) == (0, True)
+    again = find_sweep("some", experiments)
+    assert again.jobs[0].run_id == lost.run_id
+    assert again.jobs[1].run_id != failed.run_id  # it left no checkpoint: a new run, the old directory is kept
+    assert again.jobs[2] == kept
+    assert sweep.run_path(failed).is_dir()
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(invoke: Invoke, experiments: Path) -> None:
+    where = GlobalConfig(experiments_dir=experiments)
+    sweep = create_sweep("bad", [ModelConfig(seed=seed) for seed in range(2)], where)
+    sweep.config_path(sweep.jobs[0]).write_text("{")
+    code, out, err = invoke("resume", "bad")
+    assert code == 1
+    assert "1 done, 1 failed of 2" in out
+    assert "1 of 2 runs failed" in err
+    assert str(sweep.log_path(sweep.jobs[0])) in err
+    assert "not valid JSON" in sweep.log_path(sweep.jobs[0]).read_text()
+
+
+def test_a_stopped_sweep_leaves_checkpoints_and_goes_on_from_them(experiments: Path, invoke: Invoke) -> None:
+    options = ("--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--name", "long")
+    process = sweep_in_a_process("seed=0..1", *options)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "started" in line:
+            break
+    run_path = find_sweep("long", experiments).run_path(find_sweep("long", experiments).jobs[0])
+    while run_status(run_path).state != "running":
+        assert process.poll() is None
+    code, _, err = invoke("resume", "long")
+    assert (code, "is being run by another process" in err) == (2, True)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 143
+    sweep = find_sweep("long", experiments)
+    assert states(sweep) in (["interrupted", "waiting"], ["interrupted", "interrupted"])
+    assert (run_path / "checkpoints" / "last.pt").is_file()
+    same, work = plan(sweep, sweep.jobs[0])
+    assert same == sweep  # the run keeps its id
+    assert work.train[:2] == ("--resume", str(run_path))
+
+
+def test_the_status_and_the_dry_run_change_nothing(invoke: Invoke, experiments: Path) -> None:
+    code, out, _ = invoke("seed=0..1", "learning_rate=1e-4,1e-3", "--dry-run")
+    assert code == 0
+    assert len(out.splitlines()) == 2 + 4
+    assert not experiments.exists()
+    code, out, _ = invoke("status")
+    assert (code, "No sweep in" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no FIELD=VALUES was given"),
+        (("seed=1..0",), "seed: got the range 1..0, which is empty"),
+        (("sed=1,2",), "unknown key 'sed'. Did you mean 'seed'?"),
+        (("seed=0,1", "--name", "../up"), "--name: got '../up'"),
+        (("seed=0,1", "--slurm", "gpu"), "--slurm: got 'gpu'; accepted: NAME=VALUE"),
+        (("status", "none"), "unknown sweep 'none'"),
+        (("cancel", "none"), "unknown sweep 'none'"),
+    ],
+)
+def test_wrong_usage_is_one_message_and_makes_nothing(
+    invoke: Invoke, experiments: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    code, _, err = invoke(*(arguments or ("start",)))
+    assert code == 2
+    assert message in err
+    assert not experiments.exists()
+
+
+def test_another_list_of_configs_under_one_name_is_refused(invoke: Invoke, experiments: Path) -> None:
+    invoke("seed=0", "--name", "one")
+    before = (experiments / "sweeps" / "one" / "sweep.json").read_bytes()
+    code, _, err = invoke("seed=0..1", "--name", "one")
+    assert code == 2
+    assert "sweep 'one' exists already with other configs (1 of them)" in err
+    assert (experiments / "sweeps" / "one" / "sweep.json").read_bytes() == before
+
+
+def test_a_file_may_hold_the_values(invoke: Invoke, experiments: Path, tmp_path: Path) -> None:
+    (tmp_path / "sweep.toml").write_text(
+        'model = "mlp"\nn_epochs = 3\n[sweep]\nseed = "0..1"\nlearning_rate = [1e-4, 1e-3]\n'
+    )
+    code, out, _ = invoke("--config", "sweep.toml", "--dry-run")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()[2:]] == [
+        ["0", "0.0001"],
+        ["0", "0.001"],
+        ["1", "0.0001"],
+        ["1", "0.001"],
+    ]
+
+
+def test_a_cancelled_sweep_in_the_background_stops(invoke: Invoke, experiments: Path) -> None:
+    code, out, _ = invoke("seed=0", "--model", "mlp", "--n-epochs", "100000", "--name", "behind", "--detach")
+    assert (code, "runs in the background" in out) == (0, True)
+    sweep = find_sweep("behind", experiments)
+    while sweep.state(sweep.jobs[0]).state != "running":
+        assert "Error" not in (sweep.path / "log").read_text()
+    code, out, _ = invoke("cancel", "behind")
+    assert (code, "Asked process" in out) == (0, True)
+    while sweep.state(sweep.jobs[0]).state == "running":
+        pass
+    assert states(sweep) == ["interrupted"]
+    code, out, _ = invoke("cancel", "behind")
+    assert code == 0
+
+
+def test_two_processes_never_hold_one_sweep(invoke: Invoke, experiments: Path) -> None:
+    invoke("seed=0", "--name", "one")
+    with held(find_sweep("one", experiments)):
+        code, _, err = invoke("resume", "one")
+    assert (code, "is being run by another process" in err) == (2, True)
