@@ -16,10 +16,10 @@ from attrs import frozen
 
 from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError, unknown_name
-from core.runs.directory import run_status
+from core.runs.evaluations import TRAINING
 from core.runs.files import sync_directory, write_json
-from core.runs.result_log import TRAINING, read_result_log
-from core.runs.status import RunState, running_here
+from core.runs.result_log import read_result_log
+from core.runs.status import RunState, run_status, running_here
 from core.sweeps.grid import asked_for
 from core.utils.utils import generate_run_id
 

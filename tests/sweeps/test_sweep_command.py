@@ -12,7 +12,8 @@ import pytest
 
 from core.cli import group, run
 from core.config.config import GlobalConfig, ModelConfig
-from core.runs.directory import run_ids, run_status
+from core.runs.directory import run_ids
+from core.runs.status import run_status
 from core.sweeps.sweep import Sweep, create_sweep, find_sweep, held
 from core.sweeps.worker import plan
 
