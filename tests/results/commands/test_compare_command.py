@@ -93,3 +93,24 @@ def test_wrong_usage_exits_2_with_one_message(invoke: Invoke, arguments: tuple[s
     code, out, err = invoke("compare", *arguments)
     assert (code, out) == (2, "")
     assert message in err
+
+
+@pytest.mark.parametrize("level", ["0.95", "0.99"])
+@pytest.mark.parametrize("seeds_b", [(0, 1), (10, 11)])
+def test_two_runs_a_side_get_an_answer(make_run: MakeRun, invoke: Invoke, seeds_b: tuple[int, ...], level: str) -> None:
+    for rate, values, seeds in ((1e-3, (0.293, 0.307), (0, 1)), (1e-4, (0.305, 0.315), seeds_b)):
+        for seed, value in zip(seeds, values, strict=True):
+            make_run({LOSS: value}, learning_rate=rate, seed=seed)
+    code, out, err = invoke("compare", "learning_rate=0.001", "learning_rate=0.0001", "--level", level)
+    assert (code, err) == (0, "")
+    assert "cannot tell" in out
+    assert "would have shown a difference of" in out
+
+
+def test_three_pairs_are_needed_where_two_would_have_a_power_of_a_half(make_run: MakeRun, invoke: Invoke) -> None:
+    for model, values in (("mlp", (0.30, 0.30, 0.30)), ("unet", (0.31, 0.32, 0.33))):
+        for seed, value in enumerate(values):
+            make_run({LOSS: value}, model=model, seed=seed)
+    code, out, _ = invoke("compare", "model=mlp", "model=unet", "--detect", "0.06")
+    assert code == 0
+    assert "to detect 0.06 with 80% power: 3 seeds of each group" in out
