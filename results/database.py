@@ -117,7 +117,7 @@ class ResultsDatabase:
             if len(named) > 1:
                 which = ", ".join(repr(labels[metadata]) for metadata in named)
                 raise ConfigError(f"{name!r} is ambiguous: it names {which}. Give one of these.")
-            return [(run, run.measures.get(named[0], {}).get("mean", MISSING)) for run in self]
+            return [(run, run.current_measures.get(named[0], {}).get("mean", MISSING)) for run in self]
 
     def _knows(self, name: str) -> bool:
         if name in self._config_fields or name in {"id", "status", *VERSIONS}:

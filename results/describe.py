@@ -7,6 +7,7 @@ from typing import Any
 
 from core.utils.tables import aligned
 from results.run import Run
+from results.staleness import stale_text
 from results.text.labels import differing_names, printable, spell
 
 MISSING = "(not there)"
@@ -23,7 +24,8 @@ def describe_run(run: Run, *, every_record: bool = False, packages: bool = False
     if packages:
         sections.append(_section("Packages", run.packages))
     sections.append(_every_record(run) if every_record else f"Results\n{_indented(str(run.results))}")
-    return "\n\n".join(sections)
+    sections.append(stale_text(run))
+    return "\n\n".join(section for section in sections if section)
 
 
 def describe_difference(a: Run, b: Run) -> str:

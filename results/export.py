@@ -10,16 +10,19 @@ from typing import Any
 import attrs
 
 from core.runs.strict_json import dumps
+from core.utils.results import ResultSource
 from results.run import Run, config_fields
 from results.text.escaping import csv_cell, csv_text
 
 EXPORT_SCHEMA = "pyml.export/1"
 _RESULT = ("mean", "error", "n", "n_nan", "n_inf")
-_METADATA = ("name", "n_steps", "n_samples", "unit", "protocol", "higher_is_better")
+_METADATA = ("name", "n_steps", "n_samples", "unit", "protocol", "higher_is_better", "role", "kind")
+_SOURCE = ("step", "digest", "weights", "sample_seed")
 
 
 def rows(runs: Collection[Run]) -> Iterator[dict[str, Any]]:
-    """Yield a flat row per run and result: run, status, config.*, measure.*, mean, error, n, n_nan, n_inf.
+    """Yield a flat row per run and result: run, status, config.*, measure.*, mean, error, n, n_nan, n_inf,
+    source.*, is_stale.
 
     A run without results is one row with empty measures, so that none is missing. The protocol is text in strict JSON.
     """
@@ -31,11 +34,15 @@ def rows(runs: Collection[Run]) -> Iterator[dict[str, Any]]:
             **{f"config.{name}": run.config.get(name) for name in fields},
         }
         if not run.measures:
-            yield about | dict.fromkeys([*(f"measure.{name}" for name in _METADATA), *_RESULT])
+            names = [f"measure.{name}" for name in _METADATA], _RESULT, [f"source.{name}" for name in _SOURCE]
+            yield about | dict.fromkeys([name for part in names for name in part] + ["is_stale"])
         for metadata, result in run.measures.items():
             measure = {f"measure.{name}": getattr(metadata, name) for name in _METADATA}
             measure["measure.protocol"] = dumps(dict(metadata.protocol))
-            yield about | measure | {name: result[name] for name in _RESULT}
+            source = run.sources.get(metadata, ResultSource())
+            measured_on = {f"source.{name}": getattr(source, name) for name in _SOURCE}
+            numbers = {name: result[name] for name in _RESULT}
+            yield about | measure | numbers | measured_on | {"is_stale": metadata in run.stale}
 
 
 def to_csv(runs: Collection[Run]) -> str:
@@ -58,7 +65,12 @@ def to_json(runs: Collection[Run]) -> str:
             "config": dict(run.config),
             "plugins": dict(run.plugins),
             "results": [
-                {"metadata": {**attrs.asdict(metadata), "protocol": dict(metadata.protocol)}, "result": dict(result)}
+                {
+                    "metadata": {**attrs.asdict(metadata), "protocol": dict(metadata.protocol)},
+                    "result": dict(result),
+                    "source": attrs.asdict(run.sources[metadata]) if metadata in run.sources else None,
+                    "is_stale": metadata in run.stale,
+                }
                 for metadata, result in run.measures.items()
             ],
         }

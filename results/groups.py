@@ -1,4 +1,4 @@
-"""Runs that differ only in seed are replicates: grouped here, and summarised with the error over runs.
+"""Groups of runs that differ only in seed. They are replicates: measures are summarised with the error over runs.
 
 The replicates of a group are its finished runs, one per seed. Samples within a run are never pooled with runs: five
 seeds of 100 samples each are five replicates.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from attrs import frozen
 
 from core.utils.results import ResultMetadata
+from results.environments import environment_values
 from results.run import Run
 from results.run_files import without_garbage_collection
 from results.statistics.intervals import Summary, summarise
@@ -25,14 +26,24 @@ SEED = "seed"
 
 
 @frozen
+class UnknownSeed:
+    """The key of a replicate whose seed is not known: it differs from that of every other run."""
+
+    run_id: str
+
+    def __str__(self) -> str:
+        return "unknown"
+
+
+@frozen
 class OverRuns:
     """A measure over the replicates of a group.
 
     Attributes:
         summary: n, mean, standard error over runs and its t interval; n counts runs, never samples.
-        within_error: The typical standard error within one run (root of the mean square), NaN where a run's is unknown.
+        within_error: The typical standard error within one run (root of the mean square); NaN if a run's is unknown.
         n_not_finite: Runs among the n whose own result is NaN or infinite; they make the mean so, too.
-        n_lacking: Replicates that have no such result; they are not among the n.
+        n_lacking: Replicates without this result; they are not among the n.
     """
 
     summary: Summary
@@ -46,7 +57,7 @@ class Group:
 
     Attributes:
         runs: All of them, whatever their status, oldest first.
-        label: What sets the group apart from the others, such as "model=unet, learning_rate=0.001".
+        label: What the group differs in from the others, such as "model=unet, learning_rate=0.001".
     """
 
     def __init__(self, runs: Iterable[Run], label: str = "") -> None:
@@ -58,18 +69,27 @@ class Group:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The config that the runs share: all but the seed."""
+        """The config that the runs share: all fields but the seed."""
         return {name: value for name, value in self.runs[0].config.items() if name != SEED}
 
     @cached_property
+    def _finished(self) -> tuple[tuple[Any, Run], ...]:
+        return tuple((_key_of_replicate(run), run) for run in self.runs if run.status.state == "finished")
+
+    @cached_property
     def replicates(self) -> dict[Any, Run]:
-        """The finished runs by seed; of two with one seed, which repeat each other, the newer."""
-        return {seed_of(run): run for run in self.runs if run.status.state == "finished"}
+        """The finished runs by seed. Of two with one seed the newer counts; each run without a seed counts."""
+        return dict(self._finished)
+
+    def replicates_with(self, metadata: ResultMetadata) -> dict[Any, Run]:
+        """Return for each seed the newest finished run that has a result of this measure that is not stale."""
+        found = {key: run for key, run in self._finished if metadata in run.current_measures}
+        return {key: found[key] for key in self.replicates if key in found}
 
     @property
     def n_repeated(self) -> int:
         """Finished runs left out because a newer one has the same seed."""
-        return sum(run.status.state == "finished" for run in self.runs) - len(self.replicates)
+        return len(self._finished) - len(self.replicates)
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -78,43 +98,72 @@ class Group:
 
     def values(self, metadata: ResultMetadata) -> dict[Any, float]:
         """Return the replicates' means of a measure, by seed."""
-        return {
-            seed: run.measures[metadata]["mean"] for seed, run in self.replicates.items() if metadata in run.measures
-        }
+        return {key: run.current_measures[metadata]["mean"] for key, run in self.replicates_with(metadata).items()}
 
     def measures(self) -> dict[ResultMetadata, int]:
-        """Return what was measured in the replicates, with the number of runs that have it."""
-        counts: Counter[ResultMetadata] = Counter()
-        for run in self.replicates.values():
-            counts.update(run.measures.keys())
-        return counts
+        """Return what was measured in the replicates, with the number of seeds that have it."""
+        seeds: dict[ResultMetadata, set[Any]] = {}
+        for key, run in self._finished:
+            for metadata in run.current_measures:
+                seeds.setdefault(metadata, set()).add(key)
+        return {metadata: len(keys) for metadata, keys in seeds.items()}
 
-    def over_runs(self, metadata: ResultMetadata, level: float = 0.95) -> OverRuns:
-        """Return a measure's mean over the replicates with its error over runs, next to the error within a run."""
-        found = [run.measures[metadata] for run in self.replicates.values() if metadata in run.measures]
-        errors = [fields["error"] for fields in found]
-        return OverRuns(
-            summarise([fields["mean"] for fields in found], level),
-            math.sqrt(math.fsum(e * e for e in errors) / len(errors)) if errors else math.nan,
-            sum(not math.isfinite(fields["mean"]) for fields in found),
-            len(self.replicates) - len(found),
-        )
+    def stale_runs(self, measures: Collection[ResultMetadata]) -> list[Run]:
+        """Return the replicates that lack one of these measures because their newest result is stale.
+
+        A seed that has a current result of another run does not lack it.
+        """
+        return [
+            run
+            for key, run in self.replicates.items()
+            if any(m in run.stale and key not in self.replicates_with(m) for m in measures)
+        ]
+
+    def over_runs(
+        self, metadata: ResultMetadata, level: float = 0.95, among: Collection[Any] | None = None
+    ) -> OverRuns:
+        """Return a measure's mean over the replicates with its error over runs and the typical error within a run.
+
+        Args:
+            metadata: The measure.
+            level: Coverage of the interval over runs.
+            among: Keys of the replicates to take; None for all.
+        """
+        runs = self.replicates_with(metadata)
+        found = [run.current_measures[metadata] for key, run in runs.items() if among is None or key in among]
+        return summarise_results(found, len(self.replicates) - len(runs), level)
 
 
-def group_runs(runs: Iterable[Run]) -> list[Group]:
-    """Group runs that differ only in seed, in the order of their first runs; runs without a config are left out."""
+def summarise_results(found: Sequence[Mapping[str, Any]], n_lacking: int, level: float = 0.95) -> OverRuns:
+    """Summarise one result of each replicate, given as the fields of a ScalarResult."""
+    errors = [fields["error"] for fields in found]
+    return OverRuns(
+        summarise([fields["mean"] for fields in found], level),
+        math.sqrt(math.fsum(e * e for e in errors) / len(errors)) if errors else math.nan,
+        sum(not math.isfinite(fields["mean"]) for fields in found),
+        n_lacking,
+    )
+
+
+def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]:
+    """Group runs that differ only in seed, in the order of their first runs; runs without a config are left out.
+
+    Args:
+        runs: The runs.
+        split_by: Fields of the environment, such as "git_commit", in which the runs of a group must agree, too.
+    """
     by_config: dict[str, list[Run]] = {}
     with without_garbage_collection():
         for run in runs:
             if run.config:
-                by_config.setdefault(_key(run), []).append(run)
+                by_config.setdefault(_key(run, split_by), []).append(run)
     members = list(by_config.values())
-    labels = differing([described(runs[0]) for runs in members])
+    labels = differing([described(runs[0], split_by) for runs in members])
     return [Group(runs, printable(label)) for runs, label in zip(members, labels, strict=True)]
 
 
 def seed_of(run: Run) -> int | str | None:
-    """Return a run's seed, None where it has none; what is no number or text is spelt."""
+    """Return a run's seed, None if it has none; a seed that is no number or text is spelt."""
     seed = run.config.get(SEED)
     return seed if seed is None or isinstance(seed, int | str) else spell(seed)
 
@@ -123,17 +172,25 @@ def seed_order(seed: object) -> tuple[int, float, str]:
     """Return a sort key for seeds: numbers by value, then text, then a missing seed."""
     if isinstance(seed, int | float):
         return 0, seed, ""
-    return (2, 0, "") if seed is None else (1, 0, spell(seed))
+    return (1, 0, seed) if isinstance(seed, str) else (2, 0, "")
 
 
-def described(run: Run) -> dict[str, Any]:
-    """Return what sets a run's group apart: its config without the seed, and the versions of its plugins."""
+def described(run: Run, split_by: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what sets a group apart: the config without the seed, the plugins' versions, and ``split_by``."""
     config = {name: value for name, value in run.config.items() if name != SEED}
-    return {**config, **run.versions()}
+    return {**config, **run.versions(), **environment_values(run, split_by)}
 
 
-def _key(run: Run) -> str:
+def _key_of_replicate(run: Run) -> Any:
+    seed = seed_of(run)
+    return UnknownSeed(run.id) if seed is None else seed
+
+
+def _key(run: Run, split_by: Sequence[str]) -> str:
     """Spell what the replicates of a run share, such that equal texts mean equal configs."""
     config = dict(run.config)
     config.pop(SEED, None)
-    return json.dumps([config, run.plugins], sort_keys=True)
+    shared = [config, run.plugins]
+    if split_by:
+        shared.append(environment_values(run, split_by))
+    return json.dumps(shared, sort_keys=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core.runs.config_file import CONFIG
 from core.runs.fast_results import Measures, NewestResults, Sources, read_results
 from core.runs.files import Fault, RunFile
+from core.runs.metrics import read_curve
 from core.runs.status import STATUS, RunState, run_state
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
 
@@ -113,9 +114,34 @@ class Run:
         """What each newest result was measured on, by metadata; results that do not say are not in it."""
         return self._newest.sources
 
+    @cached_property
+    def last_step(self) -> int | None:
+        """The training step that the run has reached, or None if nothing says it."""
+        step = self.status.step
+        if self.status.state == "finished" and step is not None:
+            return step
+        # a run that was killed, or that still runs, may have gone on since its last heartbeat
+        steps = [point.step for point in read_curve(self._directory)[0][-1:]]
+        return max([*steps, *([] if step is None else [step])], default=None)
+
+    @cached_property
+    def stale(self) -> Sources:
+        """The newest results whose checkpoint the run has since trained on from, with what they were measured on."""
+        measured = {metadata: source for metadata, source in self.sources.items() if source.step is not None}
+        last_step = self.last_step if measured else None
+        if last_step is None:
+            return {}
+        return {m: source for m, source in measured.items() if source.step is not None and source.step < last_step}
+
+    @cached_property
+    def current_measures(self) -> Measures:
+        """``measures`` without the stale ones: the results that count."""
+        stale = self.stale
+        return {m: fields for m, fields in self.measures.items() if m not in stale} if stale else self.measures
+
     @property
     def results(self) -> ResultCollection:
-        """The newest complete result per metadata."""
+        """The newest complete result per metadata, including the stale ones."""
         return ResultCollection(
             ResultRecord(metadata, ScalarResult(**dict(f)), self.sources.get(metadata))
             for metadata, f in self.measures.items()

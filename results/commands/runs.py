@@ -58,6 +58,7 @@ def list_(
     """List runs: id, model, seed, status and main results with their error within the run."""
     from results.measures import choose_measures
     from results.run_files import without_garbage_collection
+    from results.staleness import has_stale, stale_note
     from results.tables.listing import list_runs, listed_fields, sort_runs
 
     with without_garbage_collection():
@@ -74,7 +75,10 @@ def list_(
             measures.popitem()
             table = list_runs(database, measures, columns)
         click.echo(table)
+        stale = stale_note([run for run in database if has_stale(run, measures)])
         click.echo(f"\n{_footer(len(database), len(measures), len(choose_measures(database.metadata())))}")
+        if stale:
+            click.echo(stale)
         shared.report_faults(database.faults)
 
 

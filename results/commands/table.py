@@ -57,6 +57,7 @@ def table(
     from results.groups import group_runs
     from results.measures import choose_measures
     from results.run_files import without_garbage_collection
+    from results.staleness import stale_note
     from results.tables.formats import FORMATS
     from results.tables.table import make_table, sort_groups
 
@@ -71,6 +72,8 @@ def table(
         groups = sort_groups(groups, sort, measures) if sort else groups
         made = make_table(groups[::-1] if reverse else groups, measures, error=error, level=level, within=within)
         _write(made, FORMATS[style], path)
+        if stale := stale_note([run for group in groups for run in group.stale_runs(measures)]):
+            click.echo(stale, err=True)
         if more := shared.count_of_more(len(measures), n_measures):
             click.echo(more, err=True)
         shared.report_faults(database.faults)

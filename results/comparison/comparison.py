@@ -10,11 +10,13 @@ from attrs import frozen
 
 from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
-from results.comparison.matching import match_measures
+from results.comparison.matching import is_wanted, match_measures
 from results.comparison.significance import RUNS, ReplicateTest, choose_test
 from results.groups import Group, OverRuns
+from results.staleness import stale_in_group
 from results.statistics.correction import holm
 from results.statistics.power import detectable_difference, pairs_needed, runs_needed_per_group, sd_limits
+from results.text.labels import is_time, measure_labels
 
 CANNOT_TELL = "cannot tell"
 
@@ -129,11 +131,28 @@ def compare_groups(
             test = choose_test(groups[0], other, pair.of_a, pair.of_b, method, level)
             over = groups[0].over_runs(pair.of_a, level), other.over_runs(pair.of_b, level)
             made.append(Comparison(groups[0], other, pair.of_a, pair.label, *over, test, level, note=pair.note))
+    refused += [line for side, group in sides(groups) for line in _stale_lines(side, group, patterns)]
     if not made:
         raise ConfigError(*refused or ["nothing to compare: the groups have no measure in common."])
     # what is equal in every run, such as a floor that no model can change, was never open: Holm need not pay for it
     adjusted = holm([math.nan if one.is_identical else one.test.p_value for one in made])
     return [attrs.evolve(one, p_adjusted=p) for one, p in zip(made, adjusted, strict=True)], refused
+
+
+def sides(groups: Sequence[Group]) -> list[tuple[str, Group]]:
+    """Return the groups with their names: A, and B or the labels of several."""
+    others = [("B", groups[1])] if len(groups) == 2 else [(group.label, group) for group in groups[1:]]
+    return [("A", groups[0]), *others]
+
+
+def _stale_lines(side: str, group: Group, patterns: Sequence[str]) -> list[str]:
+    runs = {m: group.stale_runs([m]) for m in dict.fromkeys(m for run in group.runs for m in run.stale)}
+    labels = measure_labels(runs)
+    return [
+        stale_in_group(side, labels[metadata], found)
+        for metadata, found in runs.items()
+        if found and (is_wanted(labels[metadata], metadata.name, patterns) if patterns else not is_time(metadata))
+    ]
 
 
 def _check_distinct(groups: Sequence[Group]) -> None:

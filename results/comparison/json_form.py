@@ -9,7 +9,7 @@ import attrs
 
 from core.runs.strict_json import dumps
 from results.comparison.comparison import Comparison
-from results.groups import Group, OverRuns
+from results.groups import Group, OverRuns, UnknownSeed
 
 SCHEMA = "pyml.comparison/1"
 
@@ -46,7 +46,7 @@ def _comparison(one: Comparison, delta: float | None) -> dict[str, Any]:
 def _group(group: Group) -> dict[str, Any]:
     return {
         "label": group.label,
-        "seeds": list(group.replicates),
+        "seeds": [None if isinstance(key, UnknownSeed) else key for key in group.replicates],
         "runs": [run.id for run in group.replicates.values()],
         "left_out": {run.id: run.status.state for run in group.runs if run not in group.replicates.values()},
     }

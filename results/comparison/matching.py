@@ -39,8 +39,8 @@ def match_measures(a: Group, b: Group, patterns: Sequence[str] = ()) -> tuple[li
     names = _chosen(labels, patterns)
     matched, refused = [], []
     for name in names:
-        of_a = [m for m in measures_a if m.name == name and _wanted(labels[m], name, patterns)]
-        of_b = [m for m in measures_b if m.name == name and _wanted(labels[m], name, patterns)]
+        of_a = [m for m in measures_a if m.name == name and is_wanted(labels[m], name, patterns)]
+        of_b = [m for m in measures_b if m.name == name and is_wanted(labels[m], name, patterns)]
         found = _match(of_a, of_b, labels)
         matched += found
         if not found and of_a and of_b:
@@ -56,12 +56,13 @@ def _chosen(labels: dict[ResultMetadata, str], patterns: Sequence[str]) -> list[
     if not patterns:
         return list(dict.fromkeys(metadata.name for metadata in labels if not is_time(metadata)))
     for pattern in patterns:
-        if not any(_wanted(label, metadata.name, [pattern]) for metadata, label in labels.items()):
+        if not any(is_wanted(label, metadata.name, [pattern]) for metadata, label in labels.items()):
             raise unknown_name("measure", pattern, {metadata.name for metadata in labels} | set(labels.values()))
-    return list(dict.fromkeys(m.name for m, label in labels.items() if _wanted(label, m.name, patterns)))
+    return list(dict.fromkeys(m.name for m, label in labels.items() if is_wanted(label, m.name, patterns)))
 
 
-def _wanted(label: str, name: str, patterns: Sequence[str]) -> bool:
+def is_wanted(label: str, name: str, patterns: Sequence[str]) -> bool:
+    """Return whether a name or label matches a pattern, in which * stands for any text; no pattern asks for all."""
     return not patterns or any(p in {label, name} or fnmatchcase(name, p) or fnmatchcase(label, p) for p in patterns)
 
 

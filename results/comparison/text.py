@@ -10,7 +10,7 @@ from core.utils.formatting import format_value
 from core.utils.tables import aligned
 from results.comparison.comparison import CANNOT_TELL, Comparison
 from results.comparison.significance import RUNS
-from results.groups import Group
+from results.groups import Group, UnknownSeed
 from results.tables.table import over_runs_text
 from results.text.labels import spell
 from results.text.numbers import aligned_at_error, decimals_of
@@ -43,7 +43,15 @@ def describe_group(group: Group) -> str:
     return f"{text}; left out: {', '.join(left_out)}" if left_out else text
 
 
-def _seeds(seeds: Sequence[Any]) -> str:
+def _seeds(keys: Sequence[Any]) -> str:
+    seeds = [key for key in keys if not isinstance(key, UnknownSeed)]
+    if not seeds:
+        return "unknown"
+    n_unknown = len(keys) - len(seeds)
+    return f"{_known_seeds(seeds)}{f' and {n_unknown} unknown' if n_unknown else ''}"
+
+
+def _known_seeds(seeds: Sequence[Any]) -> str:
     if all(isinstance(seed, int) for seed in seeds):
         ordered = sorted(seeds)
         if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):

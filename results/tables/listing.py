@@ -11,6 +11,7 @@ from core.utils.tables import aligned
 from results.database import MISSING, ResultsDatabase
 from results.run import Run
 from results.run_files import without_garbage_collection
+from results.staleness import MARK
 from results.text.labels import differing_names, printable, spell
 from results.text.numbers import aligned_at_error, mean_error
 
@@ -24,7 +25,7 @@ def list_runs(database: ResultsDatabase, measures: Mapping[ResultMetadata, str],
         columns += [(name, [field_text(run, name) for run in database]) for name in fields]
         columns.append(("status", [str(run.status) for run in database]))
         for metadata, label in measures.items():
-            texts = [result_text(run.measures.get(metadata)) for run in database]
+            texts = [_result_text(run, metadata) for run in database]
             columns.append((label, aligned_at_error(texts)))
         return aligned([name for name, _ in columns], list(zip(*(cells for _, cells in columns), strict=True)))
 
@@ -63,6 +64,11 @@ def field_text(run: Run, name: str) -> str:
     """Return a config value of a run as a cell."""
     value = run.config.get(name, NOTHING)
     return printable(value if isinstance(value, str) else spell(value))
+
+
+def _result_text(run: Run, metadata: ResultMetadata) -> str:
+    text = result_text(run.measures.get(metadata))
+    return f"{text} {MARK}" if run.stale and metadata in run.stale else text
 
 
 def result_text(fields: Mapping[str, Any] | None) -> str:

@@ -1,0 +1,73 @@
+"""What runs ran on, as far as numbers depend on it: the commit, the version of PyTorch, the device."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from core.config.errors import unknown_name
+from core.runs.environment import ENVIRONMENT
+from core.runs.files import read_file
+from results.run import Run
+from results.text.labels import count, printable, spell
+
+FIELDS = ("git_commit", "git_dirty", "torch", "device")
+SPLIT_FIELDS = (*FIELDS, "host", "python", "platform")
+UNKNOWN = "unknown"
+MOST_VALUES = 4
+# at the indentation of the top level: "torch" is also the name of a package
+_FIELD = re.compile(
+    rb'^  "(git_commit|git_dirty|torch|device|host|python|platform)": ("[^"\\]*"|true|false|null),?$', re.MULTILINE
+)
+
+
+def environment_values(run: Run, fields: Sequence[str]) -> dict[str, str]:
+    """Return fields of a run's environment as text, "unknown" if they cannot be read.
+
+    Raises:
+        ConfigError: A field that is not one of ``SPLIT_FIELDS``; the nearest one is named.
+    """
+    for name in fields:
+        if name not in SPLIT_FIELDS:
+            raise unknown_name("field of the environment", name, SPLIT_FIELDS)
+    found = _read(run) if fields else {}
+    return {name: found.get(name, UNKNOWN) for name in fields}
+
+
+def mixed_environments(runs: Iterable[Run]) -> dict[str, dict[str, int]]:
+    """Return the fields in which the runs' environments differ: for each its values, with the number of runs."""
+    values = [environment_values(run, FIELDS) for run in runs]
+    counts = {name: Counter(one[name] for one in values) for name in FIELDS}
+    return {name: dict(counted) for name, counted in counts.items() if len(counted) > 1}
+
+
+def mixed_text(mixed: Mapping[str, Mapping[str, int]]) -> str:
+    """Return "git_commit 1a2b3c4d (3 runs), 9f8e7d6c (2 runs); device cpu (4 runs), NVIDIA H100 (1 run)"."""
+    parts = []
+    for name, counted in mixed.items():
+        values = [f"{_short(name, value)} ({count(n, 'run')})" for value, n in list(counted.items())[:MOST_VALUES]]
+        more = f" and {len(counted) - MOST_VALUES} more" if len(counted) > MOST_VALUES else ""
+        parts.append(f"{name} {', '.join(values)}{more}")
+    return printable("; ".join(parts))
+
+
+def _short(name: str, value: str) -> str:
+    return value[:12] if name == "git_commit" else value
+
+
+def _read(run: Run) -> dict[str, str]:
+    """Read the fields without parsing the long list of packages; a file of another layout is parsed whole."""
+    try:
+        content = read_file(f"{run.path}/{ENVIRONMENT.name}")
+    except OSError:
+        return {}
+    found = {name.decode(): json.loads(value) for name, value in _FIELD.findall(content)}
+    if not found.keys() >= set(FIELDS):
+        try:
+            whole = json.loads(content)
+        except ValueError:
+            return {}
+        found = {name: whole[name] for name in SPLIT_FIELDS if name in whole} if isinstance(whole, dict) else {}
+    return {name: spell(value) for name, value in found.items()}

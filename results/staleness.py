@@ -1,0 +1,52 @@
+"""Stale results: the run has trained on since they were measured. They count nowhere until they are measured again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from core.utils.results import ResultMetadata
+from results.run import Run
+from results.text.labels import count, measure_labels, printable
+
+MARK = "(stale)"
+MOST_RUNS = 3
+
+
+def stale_text(run: Run) -> str:
+    """Return "Stale: loss was measured at step 90; the run is at step 1,200.", with the command; "" if none is."""
+    if not run.stale:
+        return ""
+    labels = measure_labels(run.measures)
+    by_step: dict[int, list[str]] = {}
+    for metadata, source in run.stale.items():
+        by_step.setdefault(source.step or 0, []).append(labels[metadata])
+    parts = [
+        f"{', '.join(names)} {'were' if len(names) > 1 else 'was'} measured at step {step:,}"
+        for step, names in sorted(by_step.items())
+    ]
+    return printable(f"Stale: {'; '.join(parts)}; the run is at step {run.last_step:,}.") + f" {evaluate_again([run])}"
+
+
+def stale_note(runs: Sequence[Run]) -> str:
+    """Return one line about all runs with stale results, with the command that evaluates them again; "" for none."""
+    if not runs:
+        return ""
+    have = "has" if len(runs) == 1 else "have"
+    return f"{count(len(runs), 'run')} {have} stale results, which do not count. {evaluate_again(runs)}"
+
+
+def stale_in_group(side: str, label: str, runs: Sequence[Run]) -> str:
+    """Return why runs of one side of a comparison do not count in a measure."""
+    return f"{label}: stale in {count(len(runs), 'run')} of {side}. {evaluate_again(runs)}"
+
+
+def has_stale(run: Run, measures: Iterable[ResultMetadata]) -> bool:
+    """Return whether any of these results of the run is stale."""
+    return bool(run.stale) and any(metadata in run.stale for metadata in measures)
+
+
+def evaluate_again(runs: Sequence[Run]) -> str:
+    """Return the commands that evaluate runs again, the first few of many."""
+    commands = "; ".join(f"pyml-eval {printable(run.id)}" for run in runs[:MOST_RUNS])
+    more = f"; and {len(runs) - MOST_RUNS:,} more" if len(runs) > MOST_RUNS else ""
+    return f"Evaluate again: {commands}{more}"
