@@ -1,4 +1,4 @@
-"""The command line: a group whose commands are plugins, the two console scripts, and one way to end with an error."""
+"""The command line: a group whose commands are plugins, the console scripts, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 
 from core import plugins
 from core.config.errors import ConfigError, unknown_name
+from core.config.options import debug_option
 from core.utils.output import say
 from core.utils.signals import RunInterrupted
 
@@ -51,14 +52,14 @@ class PluginGroup(click.Group):
             if rows:
                 formatter.write_dl(rows)
             else:
-                formatter.write_text("none is registered: is pyml-core installed? Try: pip install -e .")
+                formatter.write_text("none is registered. Is pyml-core installed? Try: pip install -e .")
 
 
 @click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(DEBUG, is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@debug_option
 @click.version_option(package_name=plugins.OURS, prog_name=plugins.OURS)
 def group() -> None:
-    """Train and evaluate models, and compare many runs: every number with its error."""
+    """Train and evaluate models and compare many runs; every number comes with its error."""
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None, name: str | None = None) -> NoReturn:
@@ -69,12 +70,12 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without a "±" shows "?": better than no result
+            stream.reconfigure(errors="replace")  # a terminal that cannot show "±" shows "?"
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _say_warning
             code = command.main(given, prog_name=name, standalone_mode=False)
-    except BrokenPipeError:  # whoever read our output has seen enough, as in "runs | head"
+    except BrokenPipeError:  # the reader of our output has ended, as in "runs | head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
@@ -98,7 +99,7 @@ def _say_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Stand in for ``warnings.showwarning``: where in our code a warning arose says nothing to a user."""
+    """Replace ``warnings.showwarning``: the line of our code that warned means nothing to a user."""
     click.echo(f"Warning: {message}", err=True)
 
 

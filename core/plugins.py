@@ -1,4 +1,4 @@
-"""Models, configs, data sets, evaluators and commands, found through entry points; nothing is imported to list them."""
+"""Find models, configs, data sets, evaluators and commands through entry points; listing them imports nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PluginError(RuntimeError):
 
 
 class Plugin(NamedTuple):
-    """One registered entry point; loading it is what imports its module."""
+    """One registered entry point. Only ``load`` imports its module."""
 
     group: str
     name: str
@@ -39,14 +39,14 @@ class Plugin(NamedTuple):
     entry_point: EntryPoint
 
     def describe(self) -> dict[str, str]:
-        """Return what config.json says of a plugin that served a run."""
+        """Return what config.json says about a plugin that a run used."""
         return {"name": self.name, "distribution": self.distribution, "version": self.version}
 
     def load(self) -> Any:
         """Import the plugin and return what it registered.
 
         Raises:
-            PluginError: Its import failed, with whatever it raised.
+            PluginError: The import failed; the message holds the exception that it raised.
         """
         try:
             loaded = self.entry_point.load()
@@ -65,7 +65,7 @@ class Plugin(NamedTuple):
 
 @functools.cache
 def registered(group: str) -> tuple[Plugin, ...]:
-    """Return every plugin of a group, sorted by name; two of one name are both there."""
+    """Return every plugin of a group, sorted by name. If two have one name, both are in it."""
     plugins = []
     for entry_point in importlib.metadata.entry_points(group=group):
         dist = entry_point.dist
@@ -94,7 +94,7 @@ def find(group: str, name: str) -> Plugin:
     found = [plugin for plugin in registered(group) if plugin.name == name]
     if not found:
         if not names(group):
-            raise ConfigError(f"no {KIND[group]} is registered: is {OURS} installed? Try: pip install -e .")
+            raise ConfigError(f"no {KIND[group]} is registered. Is {OURS} installed? Try: pip install -e .")
         raise unknown_name(KIND[group], name, names(group))
     if len(found) > 1:
         owners = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in found)
@@ -105,16 +105,16 @@ def find(group: str, name: str) -> Plugin:
 
 
 def load(group: str, name: str) -> Any:
-    """Import and return what the plugin of that name registered; raises as ``find`` and ``Plugin.load`` do."""
+    """Import the plugin of that name and return what it registered. Raises what ``find`` and ``Plugin.load`` raise."""
     return find(group, name).load()
 
 
 def config_class(model: str) -> type[ModelConfig]:
-    """Return the config class of a model: its own if it registered one, else ModelConfig. The model stays unimported.
+    """Return the config class that a model registered, else ModelConfig. The model itself is not imported.
 
     Raises:
         ConfigError: There is no such model.
-        PluginError: Its config class cannot be imported, or is not one.
+        PluginError: Its config class cannot be imported, or is not a subclass of ModelConfig.
     """
     import attrs
 
@@ -132,23 +132,23 @@ def config_class(model: str) -> type[ModelConfig]:
     own = set(vars(cls).get("__annotations__", {}))
     if own - {field.name for field in attrs.fields(cls)}:
         raise PluginError(
-            f"config {model!r} of {plugin.distribution}: its fields {', '.join(sorted(own))} are no attrs fields; "
+            f"config {model!r} of {plugin.distribution}: its fields {', '.join(sorted(own))} are not attrs fields; "
             "decorate the class with @attrs.frozen(kw_only=True)."
         )
     reserved = sorted(RESERVED & own)
     if reserved:
         raise PluginError(
             f"config {model!r} of {plugin.distribution}: {', '.join(reserved)}: the command line has an option of "
-            "this name already; rename the field."
+            "this name. Rename the field."
         )
     return cls
 
 
 def with_own_fields(config: ModelConfig) -> ModelConfig:
-    """Return the config as an instance of its model's own class; a plain ModelConfig gets that class's defaults.
+    """Return the config as an instance of its model's own class. A plain ModelConfig gets that class's defaults.
 
     Raises:
-        ConfigError: The config belongs to another model: its own fields would be lost without a word.
+        ConfigError: The config is of another model's class, whose own fields would be lost.
     """
     import attrs
 

@@ -203,7 +203,7 @@ def test_a_run_that_still_runs_is_not_resumed(invoke: Invoke, experiments: Path)
     before = tree(experiments)
     code, _, err = invoke("train", "--resume", "latest")
     assert code == 2
-    assert "is still running; stop it first" in err
+    assert "is still running. Stop it first" in err
     assert tree(experiments) == before
 
 
@@ -212,7 +212,7 @@ def test_a_run_resumes_with_more_epochs_and_with_nothing_else_changed(invoke: In
     assert invoke("train", *tiny)[0] == 0
     code, _, err = invoke("train", "--resume", "latest", "--batch-size", "5")
     assert code == 2
-    assert "batch_size cannot change in a run that goes on" in err
+    assert "batch_size cannot change when a run continues" in err
     assert invoke("train", "--resume", "latest", "--n-epochs", "2")[0] == 0
     (run_id,) = run_ids(experiments)
     assert json.loads((experiments / run_id / "config.json").read_text())["config"]["n_epochs"] == 2

@@ -119,13 +119,13 @@ def test_a_models_own_config_class_serves_it(install: Install) -> None:
         ("class Mine: pass", "accepted: a subclass of ModelConfig"),
         (
             "from core.config import ModelConfig\nclass Mine(ModelConfig):\n    depth: int = 3\n",
-            "its fields depth are no attrs fields; decorate the class",
+            "its fields depth are not attrs fields; decorate the class",
         ),
         (
             "from attrs import frozen\nfrom core.config import ModelConfig, option, rules\n"
             "@frozen(kw_only=True)\nclass Mine(ModelConfig):\n"
             "    device: str = option('x', rule=rules.text(), help='A clash.')\n",
-            "device: the command line has an option of this name already",
+            "device: the command line has an option of this name. Rename",
         ),
     ],
 )

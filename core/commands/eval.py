@@ -9,6 +9,7 @@ import click
 
 from core import plugins
 from core.config.errors import ConfigError
+from core.config.options import debug_option, experiments_dir_option
 from core.utils.output import say
 
 if TYPE_CHECKING:
@@ -17,14 +18,22 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", metavar="RUN")
-@click.option("--evaluator", "evaluators", metavar="NAME", multiple=True, help="Run this evaluator; may be repeated.")
-@click.option("--n-steps", metavar="K", multiple=True, type=click.IntRange(2), help="Sampler steps; may be repeated.")
-@click.option("--n-samples", metavar="K", type=click.IntRange(0), help="Images to sample.")
-@click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the evaluation; default: the run's.")
-@click.option("--weights", type=click.Choice(["ema", "raw"]), default="ema", show_default=True, help="Which weights.")
-@click.option("--device", metavar="D", help="auto, cpu, cuda or cuda:N.  [default: auto]")
-@click.option("--experiments-dir", metavar="PATH", help="Directory that holds the runs.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.option("--evaluator", "evaluators", metavar="NAME", multiple=True, help="Evaluator to run. May be repeated.")
+@click.option(
+    "--n-steps", metavar="K", multiple=True, type=click.IntRange(2), help="Number of sampler steps. May be repeated."
+)
+@click.option("--n-samples", metavar="K", type=click.IntRange(0), help="Number of images to sample.")
+@click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the evaluation.  [default: the run's]")
+@click.option(
+    "--weights",
+    type=click.Choice(["ema", "raw"]),
+    default="ema",
+    show_default=True,
+    help="Weights to evaluate: their moving average (ema) or the last ones (raw).",
+)
+@click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
+@experiments_dir_option
+@debug_option
 def evaluate(
     run: str,
     evaluators: tuple[str, ...],
@@ -37,8 +46,8 @@ def evaluate(
 ) -> None:
     """Evaluate a run and add its results, each with its error, to the run's directory.
 
-    RUN is a path, a run id, a unique prefix of one, or latest. Without --evaluator, every evaluator in the box
-    that supports the run is used.
+    RUN is a path, a run id, the beginning of one run's id, or latest. Without --evaluator, all evaluators of
+    pyml-core that support the run are used.
     """
     from core.config.config import GlobalConfig
     from core.config.load import Layer, build_config
@@ -57,7 +66,7 @@ def evaluate(
         reason = f": {status.reason}" if status.reason else ""
         say(f"Note: the training of this run is {status.state}{reason}.", err=True)
     if not evaluators and not plugins.in_the_box(plugins.EVALUATORS):
-        raise ConfigError("no evaluator is registered: is pyml-core installed? Try: pip install -e .")
+        raise ConfigError("no evaluator is registered. Is pyml-core installed? Try: pip install -e .")
 
     from core.commands.progress import reporting
     from core.diffusion.eval import EvaluationError, Evaluator

@@ -1,4 +1,4 @@
-"""``python -m core plugins``: what is installed, which engine runs, and what is broken."""
+"""``python -m core plugins``: list installed plugins, the engine of the meter, and broken plugins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TorchNeededError(ImportError):
 
 
 class _WithoutTorch(MetaPathFinder):
-    """Stops the import of torch: 2.5 s are too long for a list."""
+    """Stops the import of torch, which takes 2.5 s: too long for a list."""
 
     def find_spec(self, fullname: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None) -> None:
         if fullname == "torch":
@@ -25,11 +25,11 @@ class _WithoutTorch(MetaPathFinder):
 
 
 @click.command("plugins")
-@click.option("--check", is_flag=True, help="Import every plugin to its end, torch included (some seconds).")
+@click.option("--check", is_flag=True, help="Import every plugin completely, with torch. Takes some seconds.")
 def plugins(check: bool) -> None:
-    """List the installed plugins, the meter's engine, and what is broken and why.
+    """List the installed plugins, the meter's engine, and why a plugin is broken.
 
-    Without --check a plugin's import is tried up to the point where it imports torch.
+    Without --check, a plugin is imported only up to the point where it imports torch.
     """
     from core.meter import engines  # 80 ms of numpy
 
@@ -69,7 +69,7 @@ def _states(group: str) -> Iterator[tuple[registry.Plugin, str]]:
 
 
 def _needs_torch(error: BaseException | None) -> bool:
-    """Say whether an import ended for want of torch, also where the plugin raised an error of its own for it."""
+    """Return whether an import failed because torch was blocked, also if the plugin raised its own error for that."""
     while error is not None:
         if isinstance(error, TorchNeededError):
             return True

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, plain lines in a log."""
+"""Progress of long work: a bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINE_EVERY_S = 10.0
 
 @contextlib.contextmanager
 def reporting() -> Iterator[Progress]:
-    """Give a callback ``(step, n_steps_total, text)`` that shows progress on stderr; it may be called at every step."""
+    """Yield a callback ``(step, n_steps_total, text)`` that shows progress on stderr. Calls at every step are cheap."""
     if sys.stderr.isatty():
         with _bar() as progress:
             yield progress
@@ -39,7 +39,7 @@ def _bar() -> Iterator[Progress]:
             nonlocal last_s
             if time.monotonic() - last_s > 0.1 or step == n_steps_total:  # a bar's update costs 10 µs, a step 1 ms
                 last_s = time.monotonic()
-                with contextlib.suppress(OSError):  # the terminal is gone; the work is not
+                with contextlib.suppress(OSError):  # the terminal may be gone; the work continues
                     bar.update(task, completed=step, total=n_steps_total, description=text)
 
         yield show

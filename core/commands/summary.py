@@ -1,4 +1,4 @@
-"""A command's one-line summary, read from its source: a list of commands must not import them."""
+"""A command's one-line summary, read from its source, because listing commands must not import them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def summary_of(plugin: Plugin) -> str:
         spec = _spec(plugin.entry_point.module)
         source = spec.loader.get_source(spec.name) if spec and spec.loader else None  # type: ignore[attr-defined]
         tree = ast.parse(source or "")
-    except Exception:  # a summary is no reason for a list of commands to fail; loading the command will say why
+    except Exception:  # the list must not fail because of one summary; loading the command will say why
         return owner.strip()
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     named = [node for node in functions if node.name == plugin.entry_point.attr]

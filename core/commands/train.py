@@ -12,6 +12,7 @@ import click
 from core import plugins
 from core.commands.config_command import ConfigCommand, Resolved
 from core.config.errors import ConfigError
+from core.config.options import debug_option
 from core.utils.output import say
 
 if TYPE_CHECKING:
@@ -21,16 +22,19 @@ MAY_CHANGE_ON_RESUME = {"n_epochs", "n_steps", "n_samples", "checkpoint_every_ep
 
 
 @click.command(cls=ConfigCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML or JSON file of config fields.")
-@click.option("--resume", metavar="RUN", help="Continue a run: a path, an id, a unique prefix of one, or latest.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML or JSON file with config fields.")
+@click.option(
+    "--resume", metavar="RUN", help="Continue this run: a path, a run id, the beginning of one run's id, or latest."
+)
 @click.option("--run-id", metavar="ID", hidden=True, help="Id of the new run, for commands that start many runs.")
-@click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.option("--dry-run", is_flag=True, help="Print the config that would be used, and stop.")
+@debug_option
 @click.pass_context
 def train(ctx: click.Context, /, resume: str | None, run_id: str | None, dry_run: bool, **_fields: Any) -> None:
-    """Train a model; the run's directory holds its config, curve, results, checkpoints and samples.
+    """Train a model and keep its config, curve, results, checkpoints and samples in a run directory.
 
-    A config comes from defaults < --config FILE < options. The options below are those of the chosen --model.
+    A value comes from the options, else from --config FILE, else from the defaults. The options below are those of
+    the chosen --model.
     """
     resolved: Resolved = ctx.meta[ConfigCommand.RESOLVED]
     if resume is not None:
@@ -55,16 +59,16 @@ def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
     run_path = resolve_run(resume, resolved.global_config.experiments_dir)
     if run_status(run_path).state == "running":
         raise ConfigError(
-            f"--resume: run {run_path} is still running; stop it first (Ctrl-C leaves a checkpoint). "
-            "One that was killed on another host counts as running for two minutes more."
+            f"--resume: run {run_path} is still running. Stop it first: Ctrl-C leaves a checkpoint. "
+            "A run that was killed on another host counts as running for two more minutes."
         )
     saved = plugins.saved_config(run_path)
     differing = {name for name in resolved.given if getattr(resolved.config, name) != getattr(saved, name)}
     refused = sorted(differing - MAY_CHANGE_ON_RESUME)
     if refused:
         raise ConfigError(
-            f"--resume: {', '.join(refused)} cannot change in a run that goes on. Accepted beside --resume: "
-            f"{', '.join(sorted(MAY_CHANGE_ON_RESUME))}. For other values start a new run: "
+            f"--resume: {', '.join(refused)} cannot change when a run continues. Accepted with --resume: "
+            f"{', '.join(sorted(MAY_CHANGE_ON_RESUME))}. For other values, start a new run: "
             f"pyml-train --config {run_path / 'config.json'} ..."
         )
     return attrs.evolve(saved, **{name: getattr(resolved.config, name) for name in differing}), run_path

@@ -1,4 +1,4 @@
-"""What a run is asked to do (ModelConfig), and where and on what it runs (GlobalConfig)."""
+"""The configs: ModelConfig, the hyperparameters of one run; GlobalConfig, where runs are kept and on which device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.config.rules import Rule
 
 
 def _normalised(rule: Rule) -> Callable[[object], object]:
-    """Return a converter that leaves a refused value as it came, so that all faults can be reported together."""
+    """Return a converter that keeps a refused value unchanged, so that all faults can be reported together."""
 
     def convert(value: object) -> object:
         try:
@@ -34,7 +34,7 @@ def option(default: Any, *, help: str, rule: Rule, cli: bool = True) -> Any:
         default: The value, or an ``attrs.Factory``.
         help: One line for ``--help``, with the unit.
         rule: What the field accepts.
-        cli: Whether the command line offers it; False for what the trainer fills in.
+        cli: Whether the command line offers the field; False for fields that the trainer sets.
     """
     return field(
         default=default,
@@ -52,7 +52,7 @@ def rule_of(attribute: attrs.Attribute[Any]) -> Rule:
 
 
 def describe_fault(where: str, value: object, rule: Rule) -> str:
-    """Say what came, where, and what is accepted."""
+    """Return the message for a value that is not accepted: where it stands, what it is, and what is accepted."""
     return f"{where}: got {value!r} ({type(value).__name__}); accepted: {rule.accepts}."
 
 
@@ -70,91 +70,115 @@ def check_fields(config: Any) -> list[str]:
 
 @frozen(kw_only=True)
 class ModelConfig:
-    """The hyperparameters of one run; every model understands these.
+    """The hyperparameters of one run that every model has.
 
-    A model with options of its own subclasses this, adding fields with ``option`` and changing no default, and
-    registers the class under ``pyml.configs``.
+    A model with options of its own subclasses this class, adds fields with ``option``, changes no default, and
+    registers the subclass under ``pyml.configs``.
 
     Raises:
         ConfigError: One or more values are not accepted; all faults are named at once.
     """
 
-    model: str = option("identity", rule=rules.text(), help="Model, by its plugin's name.")
-    dataset: str = option("digits", rule=rules.text(), help="Data set, by its plugin's name.")
+    model: str = option("identity", rule=rules.text(), help="Name of the model plugin.")
+    dataset: str = option("digits", rule=rules.text(), help="Name of the data set plugin.")
     data_dir: str | None = option(
-        None, rule=rules.optional(rules.text()), help="Directory of images, for the data set folder."
+        None, rule=rules.optional(rules.text()), help="Directory of images for the data set 'folder'."
     )
     seed: int = option(
-        0, rule=rules.integer(0, 2**63 - 1), help="Seed of everything random but the split: weights, batches, noise."
+        0,
+        rule=rules.integer(0, 2**63 - 1),
+        help="Seed of all random numbers except the data split: weights, batches, noise.",
     )
     split_seed: int = option(
         0, rule=rules.integer(0, 2**32 - 1), help="Seed of the split into training and held-out data."
     )
-    learning_rate: float = option(1e-3, rule=rules.number(above=0), help="Adam's step size after warm-up.")
+    learning_rate: float = option(1e-3, rule=rules.number(above=0), help="Learning rate of Adam after warm-up.")
     batch_size: int = option(128, rule=rules.integer(1), help="Images per training step.")
-    n_epochs: int = option(300, rule=rules.integer(1), help="Passes over the training data.")
+    n_epochs: int = option(300, rule=rules.integer(1), help="Number of passes over the training data.")
     hidden_layer_sizes: tuple[int, ...] = option(
-        (512, 512, 512), rule=rules.integers(1), help="Width of each hidden layer, in units."
+        (512, 512, 512), rule=rules.integers(1), help="Number of units in each hidden layer."
     )
     warmup_steps: int = option(
         100, rule=rules.integer(0), help="Steps over which the learning rate rises from 0 to its full value."
     )
     max_grad_norm: float = option(
-        1.0, rule=rules.number(above=0), help="Longest gradient, Euclidean; a longer one is scaled down to it."
+        1.0, rule=rules.number(above=0), help="Maximum gradient L2 norm; larger gradients are scaled down to it."
     )
     precision: str = option(
         "float32",
         rule=rules.choice("float32", "bf16"),
-        help="Arithmetic of training; bf16 by autocast.",
+        help="Number format in training; bf16 uses autocast.",
     )
     skip_nonfinite: bool = option(
         False,
         rule=rules.boolean(),
-        help="Go on without a step whose gradient is not finite, rather than stop.",
+        help="Skip a training step whose gradient is not finite, instead of stopping the run.",
     )
     ema_half_life_images: int = option(
         20_000, rule=rules.integer(1), help="Half-life of the moving average of the weights, in training images."
     )
-    p_mean: float = option(-1.2, rule=rules.number(), help="Mean of ln(sigma) in training (EDM, table 1).")
+    p_mean: float = option(
+        -1.2, rule=rules.number(), help="Mean of ln(sigma) for the noise in training (P_mean in EDM)."
+    )
     p_std: float = option(
-        1.2, rule=rules.number(above=0), help="Standard deviation of ln(sigma) in training (EDM, table 1)."
+        1.2,
+        rule=rules.number(above=0),
+        help="Standard deviation of ln(sigma) for the noise in training (P_std in EDM).",
     )
     sigma_data: float | None = option(
         None,
         rule=rules.optional(rules.number(above=0)),
-        help="Standard deviation of the data, scaled to [-1, 1]; none measures it on the training images.",
+        help="Standard deviation of the data, scaled to [-1, 1]. If none, it is measured on the training images.",
     )
-    sigma_min: float = option(0.002, rule=rules.number(above=0), help="Smallest non-zero noise level of the sampler.")
-    sigma_max: float = option(80.0, rule=rules.number(above=0), help="Largest noise level of the sampler.")
+    sigma_min: float = option(
+        0.002, rule=rules.number(above=0), help="Smallest non-zero noise level (sigma) of the sampler."
+    )
+    sigma_max: float = option(80.0, rule=rules.number(above=0), help="Largest noise level (sigma) of the sampler.")
     rho: float = option(
-        7.0, rule=rules.number(above=0), help="Spacing of the sampler's levels; larger spends more steps at small ones."
+        7.0,
+        rule=rules.number(above=0),
+        help="Exponent that spaces the sampler's noise levels; a larger one gives more steps at small levels.",
     )
     sampler: str = option(
         "heun",
         rule=rules.choice("heun", "euler", "stochastic"),
-        help="Sampler: EDM's algorithm 1, Euler's, or algorithm 2.",
+        help="Sampler: heun (EDM, algorithm 1), euler, or stochastic (EDM, algorithm 2).",
     )
     s_churn: float = option(
-        40.0, rule=rules.number(0), help="Noise added anew by the stochastic sampler (EDM, table 5)."
+        40.0, rule=rules.number(0), help="Amount of noise that the stochastic sampler adds in total (S_churn in EDM)."
     )
-    s_min: float = option(0.05, rule=rules.number(0), help="Smallest noise level at which it is added.")
-    s_max: float = option(50.0, rule=rules.number(0), help="Largest noise level at which it is added.")
-    s_noise: float = option(1.003, rule=rules.number(above=0), help="Its standard deviation.")
-    n_steps: int = option(18, rule=rules.integer(2), help="Steps of the sampler.")
-    n_samples: int = option(500, rule=rules.integer(0), help="Images to sample when evaluating.")
+    s_min: float = option(
+        0.05,
+        rule=rules.number(0),
+        help="Smallest noise level at which the stochastic sampler adds noise (S_tmin in EDM).",
+    )
+    s_max: float = option(
+        50.0,
+        rule=rules.number(0),
+        help="Largest noise level at which the stochastic sampler adds noise (S_tmax in EDM).",
+    )
+    s_noise: float = option(
+        1.003, rule=rules.number(above=0), help="Standard deviation of the noise added in each step (S_noise in EDM)."
+    )
+    n_steps: int = option(18, rule=rules.integer(2), help="Number of sampler steps.")
+    n_samples: int = option(500, rule=rules.integer(0), help="Number of images to sample in an evaluation.")
     exact_trace_up_to: int = option(
         16,
         rule=rules.integer(0),
-        help="Values per image up to which the likelihood's trace is exact; each costs a backward pass per step.",
+        help="Largest number of values per image for which the likelihood's trace is computed exactly, which takes one "
+        "backward pass per value and step. Above it, the trace is estimated.",
     )
     checkpoint_every_epochs: int = option(
-        50, rule=rules.integer(1), help="Epochs between checkpoints; the last epoch always leaves one."
+        50, rule=rules.integer(1), help="Number of epochs between checkpoints; the last epoch always writes one."
     )
     data_shape: tuple[int, ...] | None = option(
-        None, rule=rules.optional(rules.integers(1)), cli=False, help="Shape of one x; the trainer fills it in."
+        None, rule=rules.optional(rules.integers(1)), cli=False, help="Shape of one image; set by the trainer."
     )
     n_classes: int | None = option(
-        None, rule=rules.optional(rules.integer(0)), cli=False, help="Classes of the data; the trainer fills it in."
+        None,
+        rule=rules.optional(rules.integer(0)),
+        cli=False,
+        help="Number of classes in the data; set by the trainer.",
     )
 
     def __attrs_post_init__(self) -> None:
@@ -171,7 +195,7 @@ def _experiments_dir() -> Path:
 
 @frozen(kw_only=True)
 class GlobalConfig:
-    """Where runs go and on which device they run: what may differ between machines without changing a number's name.
+    """Where runs are kept and on which device they run: settings of a machine, which are no part of a run's config.
 
     Raises:
         ConfigError: One or more values are not accepted; all faults are named at once.
@@ -182,7 +206,9 @@ class GlobalConfig:
         rule=rules.path(),
         help="Directory that holds the runs.  [environment: PYML_EXPERIMENTS_DIR; default: ./experiments]",
     )
-    device: str = option("auto", rule=rules.device(), help="auto, cpu, cuda or cuda:N; auto takes a GPU if any.")
+    device: str = option(
+        "auto", rule=rules.device(), help="Device: auto, cpu, cuda or cuda:N. auto uses a GPU if there is one."
+    )
 
     def __attrs_post_init__(self) -> None:
         faults = check_fields(self)

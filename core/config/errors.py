@@ -1,4 +1,4 @@
-"""The errors a user can mend: what came, where, what is accepted, and the nearest valid name."""
+"""Errors that a user can correct: what was given, where, what is accepted, and the nearest valid name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ConfigError(ValueError):
     """A configuration, name or argument that cannot be used; the command line prints it and exits with code 2.
 
     Attributes:
-        faults: One message per fault, so that all of them can be mended in one go.
+        faults: One message per fault, so that a user can correct all of them at once.
     """
 
     def __init__(self, *faults: str) -> None:
@@ -25,13 +25,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> ConfigError:
-    """Build the one message used for every failed look-up by name.
+    """Return the error for a name that does not exist; its message lists the valid names and the nearest one.
 
     Args:
         kind: What the name should have named, such as ``"model"``.
-        name: What came.
+        name: The name that was given.
         known: The valid names.
-        where: Where it came from, such as ``"run.toml"``; "" leaves it out.
+        where: Where it was given, such as ``"run.toml"``; "" leaves this out.
     """
     names = sorted(known)
     listed = ", ".join(names) if names else "none"

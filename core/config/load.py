@@ -1,4 +1,4 @@
-"""A config from its layers: defaults < file < command line, every fault reported at once."""
+"""Build a config from its layers: defaults, then a file, then the command line; report all faults at once."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Config = TypeVar("Config", bound=attrs.AttrsInstance)
 
 @frozen
 class Layer:
-    """Values from one source; ``is_text`` says that they are command-line text, still to be parsed."""
+    """Values from one source. ``is_text`` is True for command-line text, which must still be parsed."""
 
     source: str
     values: Mapping[str, Any]
     is_text: bool = False
 
     def where(self, name: str) -> str:
-        """Name a field the way its source spells it: ``run.toml: seed`` or ``--seed``."""
+        """Return a field's name as its source writes it: ``run.toml: seed`` or ``--seed``."""
         return f"--{name.replace('_', '-')}" if self.is_text else f"{self.source}: {name}"
 
 
 def build_config(cls: type[Config], *layers: Layer) -> Config:
-    """Build ``cls`` from its defaults and the layers, later ones winning.
+    """Build ``cls`` from its defaults and the layers; a later layer overrides an earlier one.
 
     Raises:
-        ConfigError: With every fault of every layer: unknown names (with the nearest valid one) and values that
-            are not accepted, each with its source, what came and what is accepted.
+        ConfigError: An unknown name or a value that is not accepted. The error holds every fault of every layer,
+            each with its source and what is accepted.
     """
     known = {a.name: a for a in attrs.fields(cls) if a.metadata.get("cli", True)}
     values: dict[str, Any] = {}

@@ -1,13 +1,28 @@
-"""Click options from a config class: one per field, with its help text, its default and what it accepts."""
+"""Click options: those of a config class, one per field, and those that several commands share."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import attrs
 import click
 
-from core.config.config import rule_of
+from core.config.config import GlobalConfig, rule_of
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def debug_option(command: Function) -> Function:
+    """Add --debug, which ``core.cli.run`` looks for."""
+    words = "Show the traceback of an error."
+    return click.option("--debug", is_flag=True, expose_value=False, help=words)(command)
+
+
+def experiments_dir_option(command: Function) -> Function:
+    """Add --experiments-dir, with the help text of ``GlobalConfig``."""
+    words = str(attrs.fields(GlobalConfig).experiments_dir.metadata["help"])
+    return click.option("--experiments-dir", metavar="PATH", help=words)(command)
 
 
 def options_of(cls: type[Any]) -> list[click.Option]:
@@ -35,7 +50,7 @@ def _flag_text(_context: click.Context, _parameter: click.Parameter, value: bool
 
 
 def _spell(default: object) -> str:
-    """Spell a default the way the command line would take it."""
+    """Return a default as text that the command line accepts."""
     if isinstance(default, tuple):
         return ",".join(str(item) for item in default)
     if isinstance(default, bool):

@@ -1,4 +1,4 @@
-"""What a config field accepts: one rule checks Python values, file values and command-line text alike."""
+"""What a config field accepts: one rule for Python values, values of a file and command-line text."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Rule:
     """The values that one field accepts.
 
     Attributes:
-        accepts: In words, for error messages: "an integer, at least 1".
+        accepts: What is accepted, in words, for error messages: "an integer, at least 1".
         metavar: The placeholder that ``--help`` shows.
-        check: Returns the value, normalised, or raises ``ValueError`` if it is not accepted.
+        check: Returns the normalised value; raises ``ValueError`` if the value is not accepted.
         parse: Turns command-line text into a value for ``check``; may raise ``ValueError``.
     """
 
@@ -102,7 +102,7 @@ def text() -> Rule:
 
 
 def device() -> Rule:
-    """Accept the name of a device; whether it is there is seen when it is used."""
+    """Accept the name of a device. Whether the device exists is checked when it is used."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):

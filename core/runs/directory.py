@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,7 @@ RUN_ID = re.compile(r"\d{8}T\d{12}Z_[0-9a-f]{6}")
 
 def generate_run_id() -> str:
     """Return a new run id: UTC time to the microsecond and six random hex digits; ids sort by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}_{secrets.token_hex(3)}"
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}_{os.urandom(3).hex()}"
 
 
 def create_experiment_subdir(global_config: GlobalConfig, run_id: str) -> Path:

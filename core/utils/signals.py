@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop: at once, or at the next moment that is safe."""
+"""Handle Ctrl-C and SIGTERM as requests to stop: at once, or at the next safe point."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class RunInterrupted(BaseException):
-    """A run was asked to stop. Like KeyboardInterrupt it is no Exception, which other code might take for its own.
+    """A run was asked to stop. Like KeyboardInterrupt it is not an Exception: ``except Exception`` does not catch it.
 
     Attributes:
         exit_code: 130 for Ctrl-C, 143 for SIGTERM: what the shell would report for the signal.
@@ -22,12 +22,11 @@ class RunInterrupted(BaseException):
 
 
 class StopSignals:
-    """While the block runs, SIGINT and SIGTERM are kept as a request instead of ending the process anywhere.
+    """While the block runs, record SIGINT and SIGTERM as a request to stop instead of ending the process.
 
-    The first signal only makes ``requested`` return it: whoever works asks at a moment where all is consistent,
-    puts things in order and raises what came. A second one raises at once, for whoever is in a hurry. With
-    ``deferred=False`` the first one raises, too. Outside the main thread, where Python takes no signals, this does
-    nothing.
+    After the first signal, ``requested`` returns it. The code in the block calls ``requested`` at safe points, saves
+    its state and raises what it got. A second signal raises at once. With ``deferred=False`` the first one raises,
+    too. Outside the main thread this does nothing, because Python handles signals in the main thread only.
     """
 
     def __init__(self, *, deferred: bool = True) -> None:
@@ -36,7 +35,7 @@ class StopSignals:
         self._previous: dict[int, Any] = {}
 
     def requested(self) -> RunInterrupted | None:
-        """Return what asks the run to stop, or None."""
+        """Return the RunInterrupted to raise, or None if no signal came."""
         return self._received
 
     def __enter__(self) -> StopSignals:
@@ -57,4 +56,6 @@ class StopSignals:
         self._received = RunInterrupted(f"interrupted by {name}", 128 + number)
         if not (self._deferred and is_first):
             raise self._received
-        os.write(2, f"\n{name}: stopping after this step, with a checkpoint; once more to stop at once.\n".encode())
+        os.write(
+            2, f"\n{name}: stopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.\n".encode()
+        )

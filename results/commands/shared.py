@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from core.config.errors import ConfigError
+from core.config.options import debug_option, experiments_dir_option
 from core.runs.directory import resolve_run
 from results.database import ResultsDatabase
 from results.run import Run
@@ -22,16 +23,7 @@ MOST_FAULTS = 10
 
 def common_options(command: Function) -> Function:
     """Add --experiments-dir and --debug."""
-    for option in (
-        click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."),
-        click.option(
-            "--experiments-dir",
-            metavar="PATH",
-            help="Directory that holds the runs.  [environment: PYML_EXPERIMENTS_DIR; default: ./experiments]",
-        ),
-    ):
-        command = option(command)
-    return command
+    return experiments_dir_option(debug_option(command))
 
 
 def where_option(command: Function) -> Function:
