@@ -23,7 +23,7 @@ from core.diffusion.devices import choose_device
 from core.diffusion.model import denoising_losses, draw_sigmas
 from core.diffusion.train import completed_from_data, train_epoch
 from core.diffusion.training.state import TrainingState
-from core.runs.metrics import log_epoch
+from core.runs.metrics import log_curve_point
 
 WITHIN = 1.10
 
@@ -79,7 +79,7 @@ def our_epoch(state: TrainingState, batches: Batches) -> Callable[[], None]:
 
     def epoch() -> None:
         train_epoch(state, batches, lambda: None)
-        log_epoch(directory, state.measures.meter, state.step, state.epoch, 0.0, 0.0)
+        log_curve_point(directory, state.measures.meter, state.step, epoch=state.epoch, wall_time_s=0.0)
 
     return epoch
 

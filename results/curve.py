@@ -50,8 +50,9 @@ def group_curves(group: Group, names: Sequence[str], axis: str = "step", level: 
         at: dict[int, list[float]] = {}
         for curve in curves:
             for point in curve:
-                if name in point.means:
-                    at.setdefault(getattr(point, axis), []).append(point.means[name])
+                position = getattr(point, axis)  # an own loop may have no epochs
+                if name in point.means and position is not None:
+                    at.setdefault(position, []).append(point.means[name])
         if at:
             positions = sorted(at)
             found[name] = GroupCurve(tuple(positions), tuple(summarise(at[position], level) for position in positions))

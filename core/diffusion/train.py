@@ -25,7 +25,7 @@ from core.diffusion.training.random_state import seeded
 from core.diffusion.training.state import TrainingState
 from core.runs.environment import save_environment
 from core.runs.evaluations import TRAINING
-from core.runs.metrics import log_epoch, wall_time_until
+from core.runs.metrics import log_curve_point, wall_time_until
 from core.runs.status import RunStatus, run_status
 from core.utils.progress import Progress, silent
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
@@ -143,7 +143,14 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
             # Add the epoch to the training curve.
             wall_time_s = earlier_s + time.perf_counter() - start_s
             meter = state.measures.meter
-            log_epoch(run_path, meter, state.step, state.epoch, wall_time_s, len(data) / epochs.last_s)
+            log_curve_point(
+                run_path,
+                meter,
+                state.step,
+                epoch=state.epoch,
+                wall_time_s=wall_time_s,
+                images_per_s=len(data) / epochs.last_s,
+            )
             text = f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}"
 
             # Save a checkpoint and sample images.

@@ -29,17 +29,40 @@ def save_config_to_json(
     plugins: Mapping[str, Mapping[str, str]] | None = None,
     found_in_data: Sequence[str] = (),
 ) -> Path:
+    """Write the config.json of a run of ``pyml-train`` and return its path; see ``save_config``."""
+    return save_config(run_path, attrs.asdict(config), plugins, found_in_data)
+
+
+def save_config(
+    run_path: str | Path,
+    config: Mapping[str, Any],
+    plugins: Mapping[str, Mapping[str, str]] | None = None,
+    found_in_data: Sequence[str] = (),
+) -> Path:
     """Write a run's config.json and return its path.
 
     Args:
-        config: What the run was asked for.
         run_path: The run directory.
-        plugins: For "model" and "dataset" the name, distribution and version that served them, where known.
-        found_in_data: Names of fields that were not asked for but found in the data; another run from this file finds
-            them anew.
+        config: The config's fields, which JSON can hold.
+        plugins: For "model" and "dataset" the name, distribution and version of the plugin, where there is one.
+        found_in_data: Names of fields whose values were found in the data. A new run from this file finds them again.
     """
-    fields = {"config": attrs.asdict(config), "plugins": dict(plugins or {})}
+    fields = {"config": dict(config), "plugins": dict(plugins or {})}
     return CONFIG.write(run_path, {**fields, "found_in_data": sorted({*found_in_data, *_found_before(run_path)})})
+
+
+def read_fields(run_path: str | Path) -> dict[str, Any]:
+    """Return the fields of a run's config, of whatever kind it is.
+
+    Raises:
+        ConfigError: config.json is missing or cannot be read.
+    """
+    saved = CONFIG.read(run_path)
+    if isinstance(saved, Fault):
+        raise ConfigError(f"{saved}.")
+    if not isinstance(fields := saved.get("config"), dict):
+        raise ConfigError(f"{run_path}/{CONFIG.name}: config: got {fields!r}; accepted: a table of fields.")
+    return fields
 
 
 def _found_before(run_path: str | Path) -> list[str]:

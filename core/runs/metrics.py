@@ -1,14 +1,15 @@
-"""A run's metrics.jsonl, the training curve: each epoch's measures, one line per epoch."""
+"""A run's metrics.jsonl, the training curve: what was measured since the line before, one line per point."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from core.runs.files import Fault, append_json_line, read_json_lines
 from core.runs.strict_json import decode_float
+from core.utils.fields import count, count_or_none, real
 
 if TYPE_CHECKING:
     from core.utils.meters import Meter
@@ -17,43 +18,62 @@ METRICS_SCHEMA = "pyml.metrics/1"
 METRICS_FILE = "metrics.jsonl"
 
 
-def log_epoch(
-    run_path: str | Path, meter: Meter, step: int, epoch: int, wall_time_s: float, images_per_s: float
-) -> None:
-    """Append one epoch's line to metrics.jsonl.
+def log_curve_point(
+    run_path: str | Path, meter: Meter, step: int, *, epoch: int | None = None, **fields: float
+) -> dict[str, float]:
+    """Append a point to the training curve and return each measure's mean.
 
-    ``spread`` is the standard deviation within the epoch; the weights change meanwhile, so it is no error of the mean.
+    ``spread`` is the standard deviation since the last point. The weights change meanwhile, so it is no error of the
+    mean.
 
     Args:
         run_path: The run directory.
-        meter: The epoch's measures.
+        meter: What was measured since the last point.
         step: Training steps done.
-        epoch: Epochs done.
-        wall_time_s: Training time so far, in seconds.
-        images_per_s: Images per second in this epoch.
+        epoch: Epochs done, where training has epochs.
+        **fields: More numbers for the line, such as ``wall_time_s``, the training time so far in seconds.
+
+    Raises:
+        TypeError: ``step`` or ``epoch`` is not an integer from 0 up, or a field is no number.
+        ValueError: The meter has no measures, or a field has a name that the line already uses.
     """
-    measures: dict[str, Any] = {
+    step, epoch = count(step), count_or_none(epoch)
+    results = meter.results()
+    if not results:
+        raise ValueError("the meter has no measures to write. Call first: run.meter.update(loss=...)")
+    measures = {
         name: {"mean": result.mean, "spread": meter.std(name), "n": meter.count(name)}
-        for name, result in meter.results().items()
+        for name, result in results.items()
     }
     line = {"schema": METRICS_SCHEMA, "step": step, "epoch": epoch, "measures": measures}
-    line |= {"wall_time_s": wall_time_s, "images_per_s": images_per_s}
-    append_json_line(Path(run_path) / METRICS_FILE, line)
+    if clash := sorted(line.keys() & fields.keys()):
+        raise ValueError(f"{clash[0]}: the line of a curve has a field of this name; give another name")
+    if epoch is None:
+        del line["epoch"]
+    append_json_line(Path(run_path) / METRICS_FILE, line | {name: real(value) for name, value in fields.items()})
+    return {name: result.mean for name, result in results.items()}
 
 
 def wall_time_until(run_path: str | Path, step: int) -> float:
-    """Return the training time, in seconds, that the curve shows for the last epoch ended by ``step``; 0 if none."""
+    """Return the training time, in seconds, that the curve shows for its last point up to ``step``; 0 if none."""
     rows, _ = read_json_lines(Path(run_path) / METRICS_FILE)
-    times = [float(row["wall_time_s"]) for row in rows if row["step"] <= step]
-    return times[-1] if times else 0.0
+    times = [row.get("wall_time_s") for row in rows if type(row.get("step")) is int and row["step"] <= step]
+    known = [float(time) for time in times if isinstance(time, int | float)]
+    return known[-1] if known else 0.0
+
+
+def last_step(run_path: str | Path) -> int | None:
+    """Return the greatest step of a run's curve, None where there is none."""
+    points, _ = read_curve(run_path)
+    return points[-1].step if points else None
 
 
 @frozen
 class CurvePoint:
-    """One line of a curve: where it stands, and each measure's mean within the epoch."""
+    """One line of a curve: where it stands, and each measure's mean since the line before. ``epoch`` may be unknown."""
 
     step: int
-    epoch: int
+    epoch: int | None
     means: dict[str, float]
 
 
@@ -73,7 +93,8 @@ def read_curve(run_path: str | Path) -> tuple[list[CurvePoint], list[Fault]]:
             if row["schema"] != METRICS_SCHEMA:
                 raise ValueError(f"has schema {row['schema']!r}; this version reads {METRICS_SCHEMA!r}")
             means = {str(name): decode_float(measure["mean"]) for name, measure in row["measures"].items()}
-            points[int(row["step"])] = CurvePoint(int(row["step"]), int(row["epoch"]), means)
+            epoch = None if row.get("epoch") is None else int(row["epoch"])
+            points[int(row["step"])] = CurvePoint(int(row["step"]), epoch, means)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             faults.append(Fault(path, f"a line is no point of a curve ({type(error).__name__}: {error})"))
     return [points[step] for step in sorted(points)], faults

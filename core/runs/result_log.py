@@ -27,8 +27,14 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
         evaluation: Id of the evaluation that made it; None for a record that is complete by itself.
 
     Raises:
+        TypeError: ``record`` is not a ResultRecord. Nothing has been saved or printed.
         OSError: The record could not be saved; it has been printed all the same.
     """
+    if not isinstance(record, ResultRecord):
+        raise TypeError(
+            f"record: got {record!r} ({type(record).__name__}); accepted: a ResultRecord. "
+            "Try: ResultRecord(ResultMetadata('name', unit='image'), result)"
+        )
     from core.runs.serialise import unstructure  # cattrs: 90 ms, paid by those who save
 
     try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,28 +23,57 @@ VALUES = "values"
 def save_values(
     run_path: str | Path,
     evaluation: str | None,
-    evaluator: str,
-    sample_ids: Sequence[int],
-    values: NDArray[np.float64],
+    name: str,
+    sample_ids: Any,
+    values: Any,
     metadata: ResultMetadata,
-) -> None:
-    """Write ``values/<evaluation>/<evaluator>.npz``; nothing where there is no evaluation to keep it under.
+) -> Path | None:
+    """Write ``values/<evaluation>/<name>.npz`` and return its path; without an evaluation, write nothing.
 
-    The file holds ``sample_id`` (int64), ``value`` (float64) and ``metadata``, the JSON of what the values' mean is
-    recorded under: values of other metadata are not to be paired with them.
+    The file holds ``sample_id`` (int64), ``value`` (float64) and ``metadata``, the JSON of the metadata under which the
+    mean of the values was logged. Values are paired only with values of equal metadata.
+
+    Args:
+        run_path: The run directory.
+        evaluation: Id of the evaluation, or None.
+        name: Name of the file; characters that a file name cannot hold are escaped.
+        sample_ids: Integers, each once, of shape ``(N,)``.
+        values: Real numbers of shape ``(N,)``.
+        metadata: Metadata of the result.
+
+    Raises:
+        ValueError: The arrays are not of one length, or a sample id occurs twice.
+        TypeError: The ids are not integers, or the values not real numbers.
     """
     if evaluation is None:
-        return
-    path = Path(run_path) / VALUES / evaluation / f"{evaluator}.npz"
+        return None
+    ids, numbers = _checked(_as_array(sample_ids), _as_array(values))
+    path = Path(run_path) / VALUES / evaluation / f"{quote(name, safe=' ')}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        sample_id=np.asarray(sample_ids, dtype=np.int64),
-        value=np.asarray(values, dtype=np.float64),
-        metadata=np.array(dumps(unstructure(metadata))),
-    )
+    np.savez(buffer, sample_id=ids, value=numbers, metadata=np.array(dumps(unstructure(metadata))))
     write_atomic(path, buffer.getvalue())
+    return path
+
+
+def _as_array(values: Any) -> NDArray[Any]:
+    """Return an array of a sequence, an array or a tensor on any device."""
+    if callable(detach := getattr(values, "detach", None)):
+        values = detach().cpu()
+        values = values.double() if values.is_floating_point() else values  # NumPy has no bfloat16
+    return np.asarray(list(values) if isinstance(values, range) else values)
+
+
+def _checked(ids: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    if ids.size and ids.dtype.kind not in "iu":
+        raise TypeError(f"sample_ids: got an array of {ids.dtype}; accepted: integers")
+    if values.size and values.dtype.kind not in "iufb":
+        raise TypeError(f"values: got an array of {values.dtype}; accepted: real numbers")
+    if ids.ndim != 1 or ids.shape != values.shape:
+        raise ValueError(f"got sample_ids of shape {ids.shape} and values of shape {values.shape}; accepted: two (N,)")
+    if len(np.unique(ids)) < len(ids):
+        raise ValueError("sample_ids: a sample came twice; accepted: each sample once, with its own value")
+    return ids.astype(np.int64), values.astype(np.float64)
 
 
 def read_values(run_path: str | Path, evaluation: str, metadata: ResultMetadata) -> dict[int, float] | None:

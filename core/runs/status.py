@@ -56,9 +56,11 @@ class RunStatus:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="pyml-heartbeat", daemon=True)
 
-    def progress(self, step: int, n_steps_total: int) -> None:
-        """Note how far training is; the next heartbeat writes it."""
-        self._fields.update(step=step, n_steps_total=n_steps_total)
+    def progress(self, step: int, n_steps_total: int | None = None) -> None:
+        """Note how far training is; the next heartbeat writes it. Without a total, the last one stays."""
+        self._fields["step"] = step
+        if n_steps_total is not None:
+            self._fields["n_steps_total"] = n_steps_total
 
     def __enter__(self) -> RunStatus:
         self._lock_directory()
@@ -114,6 +116,8 @@ def how_it_ended(error: BaseException | None) -> tuple[State, str | None]:
         return "interrupted", str(error)
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", "Ctrl-C"
+    if isinstance(error, SystemExit) and error.code in {None, 0}:  # sys.exit() where all is done
+        return "finished", None
     return "failed", f"{type(error).__name__}: {error}"
 
 

@@ -17,9 +17,11 @@ def protocol_pairs(value: object) -> tuple[tuple[str, Scalar], ...]:
     if not isinstance(value, Mapping | Iterable) or isinstance(value, str | bytes):
         raise TypeError(f"protocol: got {value!r} ({type(value).__name__}); accepted: a mapping of names to scalars")
     pairs = [tuple(pair) for pair in (value.items() if isinstance(value, Mapping) else value)]
-    for pair in pairs:
+    for index, pair in enumerate(pairs):
         if len(pair) != 2 or not isinstance(pair[0], str):
             raise TypeError(f"protocol: got the entry {pair!r}; accepted: a name and a scalar")
+        if getattr(pair[1], "ndim", None) == 0:  # a scalar of NumPy or torch
+            pairs[index] = pair = (pair[0], pair[1].item())
         if pair[1] is not None and not isinstance(pair[1], str | int | float | bool):
             raise TypeError(
                 f"protocol: {pair[0]}: got a {type(pair[1]).__name__}; accepted: str, int, float, bool, None"
@@ -67,3 +69,24 @@ def one_of(*accepted: str) -> Callable[[object, attrs.Attribute[Any], object], N
             raise ValueError(f"{attribute.name}: got {value!r}; accepted: {', '.join(map(repr, accepted))}")
 
     return check
+
+
+def instance(write: str, *classes: type) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """Return a validator of a field that takes instances of ``classes``; its message says what to ``write`` instead."""
+    names = " or ".join("None" if cls is type(None) else cls.__name__ for cls in classes)
+
+    def check(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, classes):
+            raise TypeError(
+                f"{attribute.name}: got {value!r} ({type(value).__name__}); accepted: {names}. Try: {write}"
+            )
+
+    return check
+
+
+def text(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Validate a field that takes a text which is not blank."""
+    if not isinstance(value, str):
+        raise TypeError(f"{attribute.name}: got {value!r} ({type(value).__name__}); accepted: a text, such as 'loss'")
+    if not value.strip():
+        raise ValueError(f"{attribute.name}: got {value!r}; accepted: a text that is not blank, such as 'loss'")

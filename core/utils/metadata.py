@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from attrs import field, frozen
 
-from core.utils.fields import Scalar, count_or_none, one_of, protocol_pairs
+from core.utils.fields import Scalar, count_or_none, one_of, protocol_pairs, text
 
 ROLES = ("primary", "part", "reference")
 KINDS = ("mean", "proportion")
@@ -31,10 +31,10 @@ class ResultMetadata:
             equality or hash.
     """
 
-    name: str = field(validator=attrs.validators.instance_of(str))
+    name: str = field(validator=text)
     n_steps: int | None = field(default=None, converter=count_or_none)
     n_samples: int | None = field(default=None, converter=count_or_none)
-    unit: str = field(default="sample", validator=attrs.validators.instance_of(str))
+    unit: str = field(default="sample", validator=text)
     protocol: tuple[tuple[str, Scalar], ...] = field(default=(), converter=protocol_pairs)
     higher_is_better: bool | None = field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(bool))

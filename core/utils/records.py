@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from types import NoneType
 
 import attrs
 from attrs import field, frozen
 
-from core.utils.fields import count, count_or_none, integer_or_none, one_of, real
+from core.utils.fields import count, count_or_none, instance, integer_or_none, one_of, real
 from core.utils.formatting import format_duration, format_mean_error
 from core.utils.metadata import ResultMetadata
 
@@ -81,9 +82,11 @@ class ResultSource:
 class ResultRecord:
     """One result, what it is about, and what it was measured on where that is known."""
 
-    metadata: ResultMetadata
-    result: ScalarResult
-    source: ResultSource | None = None
+    metadata: ResultMetadata = field(validator=instance("ResultMetadata('name', unit='image')", ResultMetadata))
+    result: ScalarResult = field(validator=instance("ScalarResult(mean, error, n)", ScalarResult))
+    source: ResultSource | None = field(
+        default=None, validator=instance("ResultSource(step=...)", ResultSource, NoneType)
+    )
 
     def value(self) -> str:
         """Return "mean ± error"; of a time, which is in seconds, in the unit that fits."""

@@ -59,3 +59,43 @@ class StopSignals:
         os.write(
             2, f"\n{name}: stopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.\n".encode()
         )
+
+
+class RunTerminated(RunInterrupted, SystemExit):
+    """SIGTERM ended a run. Where nothing catches it, Python exits with code 143 and prints no traceback."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted by SIGTERM", 128 + signal.SIGTERM)
+        self.code = self.exit_code
+
+
+class TerminatesRun:
+    """While the block runs, SIGTERM raises RunTerminated, so that a run can write how it ended.
+
+    A handler that somebody else has installed stays. Outside the main thread this does nothing, because Python handles
+    signals in the main thread only.
+    """
+
+    def __init__(self) -> None:
+        self._is_installed = False
+
+    def __enter__(self) -> TerminatesRun:
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            self._owner = os.getpid()
+            signal.signal(signal.SIGTERM, self._terminate)
+            self._is_installed = True
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._is_installed:
+            self._is_installed = False
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == self._owner:
+            raise RunTerminated
+        signal.signal(number, signal.SIG_DFL)  # a forked process, such as one that loads data, ends as usual
+        os.kill(os.getpid(), number)

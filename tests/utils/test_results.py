@@ -25,7 +25,7 @@ scalars = st.one_of(
 )
 metadata = st.builds(
     ResultMetadata,
-    name=st.text(),
+    name=st.text().filter(str.strip),
     n_steps=st.none() | st.integers(0, 10**6),
     n_samples=st.none() | st.integers(0, 10**6),
     unit=st.sampled_from(["image", "run"]),
@@ -77,6 +77,35 @@ def test_results_are_frozen(value: Any) -> None:
 def test_a_protocol_that_could_not_be_compared_is_refused(protocol: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         ResultMetadata("x", protocol=protocol)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ResultRecord(1, 2), r"metadata: got 1 \(int\); accepted: ResultMetadata. Try: ResultMetadata\('name'"),
+        (lambda: ResultRecord(LOSS, 2.0), r"result: got 2.0 \(float\); accepted: ScalarResult. Try: ScalarResult"),
+        (lambda: ResultRecord(LOSS, ScalarResult(1.0), 3), r"source: got 3 \(int\); accepted: ResultSource or None"),
+        (lambda: ResultMetadata(""), "name: got ''; accepted: a text that is not blank, such as 'loss'"),
+        (lambda: ResultMetadata("x", unit=" "), "unit: got ' '; accepted: a text that is not blank"),
+        (lambda: ResultMetadata(None), r"name: got None \(NoneType\); accepted: a text"),
+    ],
+)
+def test_a_record_that_could_not_be_saved_is_refused(build: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        build()
+
+
+def test_a_log_takes_records_only_and_writes_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TypeError, match=r"record: got .*\(ScalarResult\); accepted: a ResultRecord. Try: ResultRecord"):
+        log_record(RECORD.result, tmp_path)  # type: ignore[arg-type]
+    assert not (tmp_path / "results.jsonl").exists()
+    assert capsys.readouterr().out == ""
+
+
+def test_scalars_of_numpy_are_scalars_of_a_protocol() -> None:
+    np = pytest.importorskip("numpy")
+    plain = ResultMetadata("x", protocol={"n": 3, "rate": 0.5, "flag": True})
+    assert ResultMetadata("x", protocol={"n": np.int64(3), "rate": np.float32(0.5), "flag": np.bool_(True)}) == plain
 
 
 def test_a_negative_error_is_refused() -> None:

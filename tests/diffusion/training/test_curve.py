@@ -12,7 +12,7 @@ from core.diffusion.training.curve import (
     TrainingDivergedError,
 )
 from core.runs.files import read_json_lines
-from core.runs.metrics import log_epoch, wall_time_until
+from core.runs.metrics import log_curve_point, wall_time_until
 
 
 def test_losses_are_metered_per_image_and_by_noise_level(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_losses_are_metered_per_image_and_by_noise_level(tmp_path: Path) -> None
     measures.add(1, torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0.05, 0.1, 0.29]), torch.tensor(0.5))
     measures.add(2, torch.tensor([8.0, 16.0]), torch.tensor([0.3, 5.0]), torch.tensor(1.5))
     measures.fold()
-    log_epoch(tmp_path, measures.meter, step=2, epoch=1, wall_time_s=0.25, images_per_s=20.0)
+    log_curve_point(tmp_path, measures.meter, 2, epoch=1, wall_time_s=0.25, images_per_s=20.0)
     ((line,), _) = read_json_lines(tmp_path / "metrics.jsonl")
     assert (line["schema"], line["step"], line["epoch"], line["wall_time_s"]) == ("pyml.metrics/1", 2, 1, 0.25)
     losses = [1.0, 2.0, 4.0, 8.0, 16.0]
@@ -66,6 +66,6 @@ def test_the_first_step_that_is_not_finite_is_named(loss: float, norm: float) ->
 def test_the_time_so_far_is_that_of_the_last_epoch_before_the_checkpoint(tmp_path: Path) -> None:
     assert wall_time_until(tmp_path, 100) == 0.0
     for step, time_s in ((10, 1.0), (20, 2.0), (30, 3.0)):
-        log_epoch(tmp_path, EpochMeasures().meter, step, step // 10, time_s, 1.0)
+        log_curve_point(tmp_path, EpochMeasures().meter, step, epoch=step // 10, wall_time_s=time_s)
     assert wall_time_until(tmp_path, 25) == 2.0
     assert wall_time_until(tmp_path, 5) == 0.0

@@ -1,0 +1,56 @@
+"""What ``Run.log_result`` takes as a value: observations, a meter's measure, a number, or a finished result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.utils.meters import Meter
+from core.utils.records import ScalarResult
+
+SQUARES_SHIFT = 1074  # a meter's state counts sums in units of 2^-1074, and sums of squares in units of 2^-2148
+ACCEPTED = "an array or tensor or list of observations, a Meter, a ScalarResult, or a number"
+
+
+def as_result(name: str, value: Any) -> tuple[ScalarResult, str]:
+    """Return the result that a value stands for, and its kind: "proportion" if every observation is 0 or 1.
+
+    Args:
+        name: Name of the result. Of a Meter, the measure of this name is taken.
+        value: Observations, one per element, of which mean and standard error are taken exactly; a Meter; a
+            ScalarResult; or a number, whose error is unknown.
+
+    Raises:
+        TypeError: The value is none of these.
+        ValueError: There are no observations, or the meter has no measure of this name.
+    """
+    if isinstance(value, ScalarResult):
+        return value, "mean"
+    if isinstance(value, bool | str | bytes) or value is None:
+        raise TypeError(f"{name}: got {value!r} ({type(value).__name__}); accepted: {ACCEPTED}.")
+    if isinstance(value, Meter):
+        meter = value
+        if name not in (known := meter.results()):
+            listed = ", ".join(map(repr, known)) or "none"
+            raise ValueError(f"{name}: the meter has no measure of this name. Its measures: {listed}.")
+    else:
+        meter = Meter()
+        meter.update({name: value})
+    result = meter.result(name)
+    if result.n == result.n_nan == 0:
+        raise ValueError(f"{name}: got no observations; accepted: {ACCEPTED}.")
+    if _is_number(value):
+        return ScalarResult(result.mean), "mean"
+    return result, "proportion" if _all_zero_or_one(meter, name) else "mean"
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value that a meter accepts is a single number, not a collection with one element."""
+    n_dimensions = getattr(value, "ndim", None)
+    return not hasattr(value, "__len__") and not isinstance(value, Meter) if n_dimensions is None else n_dimensions == 0
+
+
+def _all_zero_or_one(meter: Meter, name: str) -> bool:
+    """Return whether all observations are 0 or 1, from the exact sums: between 0 and 1, x² = x holds for these only."""
+    measure = meter.state_dict()["measures"][name]
+    is_within = meter.nan_count(name) == 0 and meter.min(name) >= 0 and meter.max(name) <= 1
+    return is_within and int(measure["s1"], 16) << SQUARES_SHIFT == int(measure["s2"], 16)

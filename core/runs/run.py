@@ -1,0 +1,324 @@
+"""``Run``: keeps a run directory for a training loop of one's own, as all commands expect it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from core.config.config import GlobalConfig
+from core.config.errors import ConfigError
+from core.runs.config_fields import config_fields
+from core.runs.config_file import read_fields
+from core.runs.directory import resolve_run
+from core.runs.metrics import last_step, log_curve_point, wall_time_until
+from core.runs.observations import as_result
+from core.runs.result_log import log_record
+from core.runs.sample_values import save_values
+from core.runs.session import EvaluationSession, TrainingSession
+from core.utils.metadata import ResultMetadata
+from core.utils.meters import Meter
+from core.utils.records import ResultRecord, ResultSource
+
+
+class Run:
+    """A run of one's own training loop: its directory, status, training curve, results and values per sample.
+
+    Leaving the ``with`` block writes how the run ended: finished; failed, with the exception; or interrupted, by
+    Ctrl-C or SIGTERM. Meanwhile a heartbeat tells a run that works from one that was killed. Where a ``with`` block
+    does not fit, such as in callbacks, call ``start`` and ``finish``. Of several processes, one makes the Run.
+    Example::
+
+        with Run({"model": "resnet", "lr": 3e-4, "seed": 0}) as run:
+            for step, batch in enumerate(loader, start=1):
+                run.meter.update(loss=losses)
+            run.log_curve(step)
+            run.log_result("accuracy", correct, unit="image", protocol={"split": "test"}, higher_is_better=True)
+
+    Runs that differ only in the field ``seed`` are replicates for ``table`` and ``compare``.
+
+    Args:
+        config: The hyperparameters: a dict, dataclass, attrs class, argparse.Namespace or pydantic model.
+        experiments_dir: Where the run directory is made. Default: ``PYML_EXPERIMENTS_DIR``, else ``./experiments``.
+        path: The run directory itself, instead of a new one in ``experiments_dir``. It may exist, but hold no run.
+        plugins: For "model" and "dataset" the name, distribution and version of the plugins that the run uses.
+        found_in_data: Names of config fields whose values were found in the data.
+        environment: More fields for environment.json, such as ``{"device": "cuda:0"}``.
+
+    Attributes:
+        config: The fields as config.json holds them.
+        meter: What ``log_curve`` writes. Another Meter may take its place, for instance one with declared measures.
+
+    Raises:
+        TypeError: ``config`` is of another kind.
+        ConfigError: A field of ``config`` cannot be saved as JSON. Nothing has been written.
+    """
+
+    def __init__(
+        self,
+        config: object,
+        *,
+        experiments_dir: str | Path | None = None,
+        path: str | Path | None = None,
+        plugins: Mapping[str, Mapping[str, str]] | None = None,
+        found_in_data: Sequence[str] = (),
+        environment: Mapping[str, Any] | None = None,
+    ) -> None:
+        fields = config_fields(config)
+        session = TrainingSession(
+            fields,
+            path=None if path is None else Path(path),
+            experiments_dir=experiments_dir,
+            plugins=plugins,
+            found_in_data=found_in_data,
+            environment=environment,
+        )
+        self._set(fields, session)
+
+    def _set(self, fields: dict[str, Any], session: TrainingSession | EvaluationSession) -> None:
+        self.config, self.meter = fields, Meter()
+        self._session = session
+        self._owner: int | None = None  # the process in which the session is open
+        self._logged: dict[str, list[ResultMetadata]] = {}
+        self._n_records = 0
+        self._step = None if session.path is None else last_step(session.path)
+        self._earlier_s = self._start_s = 0.0
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        about: Mapping[str, Any] | None = None,
+        experiments_dir: str | Path | None = None,
+    ) -> Self:
+        """Return a run that exists, to add an evaluation to it, from this or another process.
+
+        The results logged in the block count together once it ends without an exception. The newest complete
+        evaluation gives a run's results. The status and the curve of the training are left as they are.
+
+        Args:
+            path: The run directory, a run id, the beginning of one run's id, or ``latest``.
+            about: What is evaluated and how; kept in ``evaluations/<id>.json``.
+            experiments_dir: Where to look for a run id.
+
+        Raises:
+            ConfigError: There is no such run, or its config.json cannot be read.
+        """
+        found = _find(path, experiments_dir)
+        run = cls.__new__(cls)
+        run._set(read_fields(found), EvaluationSession(found, config_fields(about or {})))
+        return run
+
+    @classmethod
+    def resume(
+        cls,
+        path: str | Path,
+        config: object = None,
+        *,
+        experiments_dir: str | Path | None = None,
+        plugins: Mapping[str, Mapping[str, str]] | None = None,
+        found_in_data: Sequence[str] = (),
+        environment: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Return a run that exists, to continue its training; ``step`` says where its curve ends.
+
+        Args:
+            path: The run directory, a run id, the beginning of one run's id, or ``latest``.
+            config: The config if it has changed, for instance the number of epochs; None keeps config.json.
+            experiments_dir: Where to look for a run id.
+            plugins: As for a new run.
+            found_in_data: As for a new run.
+            environment: More fields for the session's own file, environment-2.json and so on.
+
+        Raises:
+            ConfigError: There is no such run, or its config.json cannot be read.
+        """
+        found = _find(path, experiments_dir)
+        fields = None if config is None else config_fields(config)
+        session = TrainingSession(
+            fields,
+            path=found,
+            continues=True,
+            plugins=plugins,
+            found_in_data=found_in_data,
+            environment=environment,
+        )
+        run = cls.__new__(cls)
+        run._set(read_fields(found) if fields is None else fields, session)
+        return run
+
+    @property
+    def path(self) -> Path:
+        """The run directory; RuntimeError before a new run has started, when there is none."""
+        if self._session.path is None:
+            raise RuntimeError("the run has no directory before it starts. Try: with Run(config) as run: ...")
+        return self._session.path
+
+    @property
+    def id(self) -> str:
+        """The run's id, which is the name of its directory."""
+        return self.path.resolve().name
+
+    @property
+    def step(self) -> int | None:
+        """The last step of the training curve, None before there is one."""
+        return self._step
+
+    @property
+    def evaluation(self) -> str:
+        """Id under which results are logged: "train", or that of the evaluation; RuntimeError before the start."""
+        self._check_open("evaluation")
+        return self._session.evaluation
+
+    def start(self) -> Self:
+        """Make or claim the directory and begin; ``with`` does the same.
+
+        Raises:
+            ConfigError: The directory cannot be made, already holds a run, or another process trains in it.
+            RuntimeError: The run has already started.
+        """
+        if self._owner is not None:
+            raise RuntimeError("the run has already started. To continue one that has ended: Run.resume(path).")
+        path = self._session.begin()
+        self._owner, self._start_s = os.getpid(), time.perf_counter()
+        self._earlier_s = 0.0 if self._step is None else wall_time_until(path, self._step)
+        return self
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Write how the run ended: without an error it is finished, else failed or interrupted. A second call does
+        nothing, and neither does a call in a forked process.
+        """
+        if self._owner == os.getpid():
+            self._owner = -1
+            self._session.end(error, self._n_records)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.finish(error)
+
+    def progress(self, step: int, n_steps_total: int | None = None) -> None:
+        """Note how far training is, for ``runs`` to show; the next heartbeat writes it."""
+        self._check_open("progress")
+        self._session.progress(step, n_steps_total)
+
+    def log_curve(
+        self, step: int, *, epoch: int | None = None, meter: Meter | None = None, **fields: float
+    ) -> dict[str, float]:
+        """Add a point to the training curve and return the means; ``self.meter`` then starts anew.
+
+        Args:
+            step: Training steps done. A second point of one step replaces the first.
+            epoch: Epochs done, where training has epochs.
+            meter: Another meter to write, which is left as it is; None writes and empties ``self.meter``.
+            **fields: More numbers for the line. ``wall_time_s`` is the training time so far unless given.
+
+        Raises:
+            ValueError: The meter has no observations, or ``step`` is negative.
+            RuntimeError: The run was opened for an evaluation, or is not open.
+        """
+        self._check_open("log_curve")
+        if not isinstance(self._session, TrainingSession):
+            raise RuntimeError("log_curve: the run was opened to add an evaluation. To train: Run.resume(path).")
+        source = self.meter if meter is None else meter
+        fields.setdefault("wall_time_s", self._earlier_s + time.perf_counter() - self._start_s)
+        means = log_curve_point(self.path, source, step, epoch=epoch, **fields)
+        if meter is None:
+            self.meter.reset()
+        self._step = step
+        self._session.progress(step)
+        return means
+
+    def log_result(
+        self,
+        name: str,
+        value: Any,
+        *,
+        unit: str = "sample",
+        protocol: Mapping[str, Any] | None = None,
+        higher_is_better: bool | None = None,
+        n_steps: int | None = None,
+        n_samples: int | None = None,
+        role: str = "primary",
+        kind: str | None = None,
+        source: ResultSource | None = None,
+    ) -> ResultRecord:
+        """Save a result with its error, print it, and return its record.
+
+        Args:
+            name: What was measured.
+            value: Observations, one per element (array, tensor, list): their mean and standard error are saved. Or a
+                Meter, whose measure ``name`` is saved; a ScalarResult; or a number, whose error is unknown.
+            unit: The unit of replication, which one observation stands for: "image", "batch", ...
+            protocol: What must be equal for two numbers to be comparable, such as ``{"split": "test"}``.
+            higher_is_better: The good direction, or None.
+            n_steps: Sampler steps, where a sampler was used.
+            n_samples: Generated samples, where there are any.
+            role: "primary", "part" or "reference", see ResultMetadata.
+            kind: "mean" or "proportion"; None: "proportion" if every observation is 0 or 1, else "mean".
+            source: What was measured: checkpoint step and digest, weights, sample seed.
+
+        Raises:
+            TypeError, ValueError: An argument is not accepted. Nothing has been saved.
+            RuntimeError: The run is not open.
+            OSError: The record could not be saved.
+        """
+        self._check_open("log_result")
+        result, found_kind = as_result(name, value)
+        metadata = ResultMetadata(
+            name, n_steps, n_samples, unit, protocol or {}, higher_is_better, role, kind or found_kind
+        )
+        record = ResultRecord(metadata, result, source)
+        self.log_record(record)
+        return record
+
+    def log_record(self, record: ResultRecord) -> None:
+        """Save a finished record and print it; see ``log_result``, which makes the record, too."""
+        self._check_open("log_record")
+        log_record(record, self.path, evaluation=self.evaluation)
+        self._n_records += 1
+        known = self._logged.setdefault(record.metadata.name, [])
+        if record.metadata not in known:
+            known.append(record.metadata)
+
+    def save_values(self, name: str, sample_ids: Any, values: Any, *, metadata: ResultMetadata | None = None) -> Path:
+        """Save the value of each sample, so that two runs can be compared sample by sample; return the file.
+
+        Args:
+            name: Name of the result whose mean is over these values. Log the result first.
+            sample_ids: Integers that name the samples, the same for every run; each occurs once.
+            values: One number per sample.
+            metadata: The result's metadata, where several results have this name.
+
+        Raises:
+            ValueError: No or several results of this name were logged here, or the arrays do not fit.
+            RuntimeError: The run is not open.
+        """
+        self._check_open("save_values")
+        known = self._logged.get(name, [])
+        if metadata is None and len(known) != 1:
+            why = "none has been logged in this block; call log_result first" if not known else "give metadata=..."
+            raise ValueError(f"save_values: {len(known)} results have the name {name!r}: {why}.")
+        path = save_values(self.path, self.evaluation, name, sample_ids, values, metadata or known[0])
+        assert path is not None  # an open run has an evaluation
+        return path
+
+    def _check_open(self, what: str) -> None:
+        if self._owner is None or self._owner == -1:
+            state = "has not started" if self._owner is None else "has ended"
+            raise RuntimeError(f"{what}: the run {state}. Use it inside: with Run(config) as run: ...")
+
+
+def _find(path: str | Path, experiments_dir: str | Path | None) -> Path:
+    where = GlobalConfig().experiments_dir if experiments_dir is None else Path(experiments_dir)
+    found = resolve_run(str(path), where)
+    if not found.is_dir():
+        raise ConfigError(f"no run directory {found}.")
+    return found
