@@ -18,6 +18,7 @@ from core.commands.config_command import ConfigCommand
 from core.config.config import GlobalConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
+from core.config.options import debug_option
 from core.utils.output import say
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def sweep() -> None:
 @detach_option
 @slurm_option
 @click.option("--dry-run", is_flag=True, help="Print the configs and stop.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@debug_option
 @click.pass_context
 def start(
     ctx: click.Context,
@@ -140,7 +141,7 @@ def start(
 @detach_option
 @slurm_option
 @experiments_dir_option
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@debug_option
 def resume(name: str, n_jobs: int, detach: bool, slurm: tuple[str, ...], experiments_dir: str | None) -> None:
     """Start the runs of a sweep that are missing, failed or dead."""
     _check_slurm(slurm)
