@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
+from results.comparison.findings import Findings, find
 from results.comparison.matching import is_wanted, match_measures
+from results.comparison.replicates import over_survivors
 from results.comparison.significance import RUNS, ReplicateTest, choose_test
 from results.groups import Group, OverRuns
 from results.staleness import stale_in_group
@@ -36,6 +38,7 @@ class Comparison:
         level: Coverage of its interval; an answer errs in 1 - level at most.
         p_adjusted: After Holm's correction over all comparisons that were made at once; NaN where there is no test.
         note: What differs though it may be compared, such as the sampler's steps; or "".
+        findings: What was seen beside the test: skew, what pairing gained, failed runs.
     """
 
     a: Group
@@ -48,6 +51,7 @@ class Comparison:
     level: float
     p_adjusted: float = math.nan
     note: str = ""
+    findings: Findings = field(factory=Findings)
 
     @property
     def is_resolved(self) -> bool:
@@ -129,8 +133,11 @@ def compare_groups(
         refused += [f"{reason} ({other.label})" if len(groups) > 2 else reason for reason in reasons]
         for pair in matched:
             test = choose_test(groups[0], other, pair.of_a, pair.of_b, method, level)
-            over = groups[0].over_runs(pair.of_a, level), other.over_runs(pair.of_b, level)
-            made.append(Comparison(groups[0], other, pair.of_a, pair.label, *over, test, level, note=pair.note))
+            over = over_survivors(groups[0], pair.of_a, level), over_survivors(other, pair.of_b, level)
+            findings = find(groups[0], other, pair, test, level)
+            made.append(
+                Comparison(groups[0], other, pair.of_a, pair.label, *over, test, level, math.nan, pair.note, findings)
+            )
     refused += [line for side, group in sides(groups) for line in _stale_lines(side, group, patterns)]
     if not made:
         raise ConfigError(*refused or ["nothing to compare: the groups have no measure in common."])

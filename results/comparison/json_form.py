@@ -9,6 +9,7 @@ import attrs
 
 from core.runs.strict_json import dumps
 from results.comparison.comparison import Comparison
+from results.comparison.findings import findings_json
 from results.groups import Group, OverRuns, UnknownSeed
 
 SCHEMA = "pyml.comparison/1"
@@ -36,6 +37,7 @@ def _comparison(one: Comparison, delta: float | None) -> dict[str, Any]:
         "answer": one.answer,
         "detectable_difference": one.detectable,
         "note": one.note,
+        "findings": findings_json(one.findings),
     }
     if delta is not None:
         needed, low, high = one.runs_needed(delta)

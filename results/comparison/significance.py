@@ -10,6 +10,7 @@ from attrs import frozen
 
 from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
+from results.comparison.replicates import survivors
 from results.groups import Group
 from results.run import Run
 from results.samples import sample_values, shared_samples
@@ -81,7 +82,7 @@ def choose_test(
     Raises:
         ConfigError: The data do not allow the method asked for.
     """
-    values_a, values_b = a.values(of_a), b.values(of_b)
+    values_a, values_b = survivors(a, of_a), survivors(b, of_b)
     shared = [seed for seed in values_a if seed in values_b and seed is not None]
     if method == "auto":
         method = _automatic(len(values_a), len(values_b), len(shared))
@@ -118,7 +119,8 @@ def _unpaired(a: Mapping[Any, float], b: Mapping[Any, float], n_shared: int) -> 
 
 
 def _only_run(group: Group, metadata: ResultMetadata) -> tuple[Run, ResultMetadata]:
-    return next(run for run in group.replicates.values() if metadata in run.measures), metadata
+    (seed,) = survivors(group, metadata)
+    return group.replicates[seed], metadata
 
 
 def _over_samples(a: Run, of_a: ResultMetadata, b: Run, of_b: ResultMetadata, level: float) -> ReplicateTest:

@@ -9,6 +9,7 @@ from typing import Any
 from core.utils.formatting import format_value
 from core.utils.tables import aligned
 from results.comparison.comparison import CANNOT_TELL, Comparison
+from results.comparison.finding_lines import finding_lines
 from results.comparison.significance import RUNS
 from results.groups import Group, UnknownSeed
 from results.tables.table import over_runs_text
@@ -112,7 +113,7 @@ def explanations(comparisons: Sequence[Comparison], delta: float | None = None) 
             )
         if delta is not None:
             lines.append(f"{one.label}: {_detection(one, delta)}")
-    return lines
+    return lines + finding_lines(comparisons)
 
 
 def _how(one: Comparison) -> str:
@@ -131,7 +132,7 @@ def _notes(one: Comparison) -> list[str]:
     notes = [one.note, one.test.note]
     for side, over in (("A", one.over_a), ("B", one.over_b)):
         if over.n_not_finite:
-            notes.append(f"of {side}'s {over.summary.n} runs {over.n_not_finite} not finite, so no test is possible")
+            notes.append(f"{over.n_not_finite} of {side}'s runs not finite and left out")
         if over.n_lacking:
             notes.append(f"{over.n_lacking} of {side}'s runs without this result")
     return [note for note in notes if note]

@@ -47,15 +47,15 @@ class Shape:
         return self.n >= ENOUGH
 
     def description(self) -> str:
-        """Return "skewed to high values", "skewed to low values", "with an outlier", "not normal", or ""."""
+        """Return "looks skewed to high values", "has an outlier", "does not look normal", or ""."""
         if not self.is_suspect:
             return ""
         if self.outlier is not None:
-            return "with an outlier"
+            return "has an outlier"
         # a sample skewness has a standard error of sqrt(6/n): below two of them the sign is a guess
         if abs(self.skewness) < 2 * math.sqrt(6 / self.n):
-            return "not normal"
-        return f"skewed to {'high' if self.skewness > 0 else 'low'} values"
+            return "does not look normal"
+        return f"looks skewed to {'high' if self.skewness > 0 else 'low'} values"
 
 
 def shape_of(values: Sequence[float]) -> Shape:

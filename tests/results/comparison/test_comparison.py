@@ -13,6 +13,7 @@ from core.runs.serialise import unstructure
 from core.runs.strict_json import dumps
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult
 from results.comparison.comparison import Comparison, compare_groups
+from results.comparison.findings import Failures
 from results.database import ResultsDatabase
 from results.groups import Group
 from results.samples import sample_values
@@ -228,16 +229,28 @@ def test_one_run_against_many_cannot_be_told_and_the_lone_one_is_named(make_run:
     assert math.isnan(found.detectable)
 
 
-def test_a_nan_result_makes_the_comparison_impossible_and_not_the_others(make_run: MakeRun, experiments: Path) -> None:
+def test_a_nan_result_leaves_its_run_out_and_counts_as_a_failure(make_run: MakeRun, experiments: Path) -> None:
     for model, shift in (("mlp", 0.0), ("unet", 0.1)):
         for seed in range(4):
             loss = math.nan if (model, seed) == ("mlp", 2) else 0.3 + shift + 0.001 * seed * seed
             make_run({LOSS: ScalarResult(loss), ACCURACY: 0.5 + shift + 0.001 * seed**3}, model=model, seed=seed)
     comparisons, _ = compare_groups(groups(experiments, "model=mlp", "model=unet"))
     loss, accuracy = comparisons
-    assert (loss.answer, math.isnan(loss.test.p_value), loss.over_a.n_not_finite) == ("cannot tell", True, 1)
-    assert accuracy.answer == "no difference at all" or accuracy.is_resolved
-    assert accuracy.p_adjusted == accuracy.test.p_value  # the impossible one counts as none for Holm
+    assert (loss.test.n_a, loss.over_a.summary.n, loss.over_a.n_not_finite) == (3, 3, 1)
+    assert loss.over_a.summary.mean == pytest.approx((0.3 + 0.301 + 0.309) / 3)
+    assert loss.findings.failures == Failures(1, 4, 0, 4, pytest.approx(1.0))
+    assert (accuracy.test.n_a, accuracy.findings.failures) == (4, None)
+
+
+def test_holm_does_not_count_what_cannot_be_tested(make_run: MakeRun, experiments: Path) -> None:
+    for model, shift in (("mlp", 0.0), ("unet", 0.1)):
+        for seed in range(4):
+            loss = {} if (model, seed) in {("mlp", 1), ("mlp", 2), ("mlp", 3)} else {LOSS: 0.3}
+            make_run({**loss, ACCURACY: 0.5 + shift + 0.001 * seed**3}, model=model, seed=seed)
+    comparisons, _ = compare_groups(groups(experiments, "model=mlp", "model=unet"))
+    accuracy, loss = sorted(comparisons, key=lambda one: one.label)
+    assert math.isnan(loss.test.p_value)
+    assert accuracy.p_adjusted == accuracy.test.p_value
 
 
 def test_many_comparisons_are_corrected(make_run: MakeRun, experiments: Path) -> None:

@@ -50,13 +50,13 @@ def test_the_share_of_lognormal_groups_noticed_is_the_documented_one(n: int, sha
 
 def test_the_side_of_the_skew_is_named() -> None:
     high = np.exp(np.linspace(-2.0, 2.0, 20))
-    assert shape_of(high).description() == "skewed to high values"
-    assert shape_of(-high).description() == "skewed to low values"
+    assert shape_of(high).description() == "looks skewed to high values"
+    assert shape_of(-high).description() == "looks skewed to low values"
 
 
 def test_an_outlier_is_named_and_pointed_at() -> None:
     found = shape_of([0.31, 0.30, 0.32, 0.31, 0.95, 0.30])
-    assert (found.outlier, found.description()) == (4, "with an outlier")
+    assert (found.outlier, found.description()) == (4, "has an outlier")
 
 
 def test_normal_scores_are_not_suspect() -> None:

@@ -1,0 +1,80 @@
+"""The findings of comparisons as lines of text, equal ones of several measures on one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from results.comparison.findings import Failures, Findings, Pairing
+from results.statistics.shape import ENOUGH
+from results.text.labels import spell
+
+
+class HasFindings(Protocol):
+    """A comparison: a label and what was found."""
+
+    @property
+    def label(self) -> str:
+        """The measure's short name."""
+
+    @property
+    def findings(self) -> Findings:
+        """What was seen beside the test."""
+
+
+def finding_lines(comparisons: Sequence[HasFindings]) -> list[str]:
+    """Return what there is to say of the findings of one pair of groups."""
+    lines = _merged((one.label, text) for one in comparisons for text in _lines(one.findings))
+    few = [one.label for one in comparisons if one.findings.shapes and not _can_tell(one.findings)]
+    seen = [one.label for one in comparisons if any(shape.is_suspect for shape in one.findings.shapes.values())]
+    if few and not seen:
+        n = min(shape.n for one in comparisons for shape in one.findings.shapes.values())
+        lines.append(f"Skew and outliers: {n} runs are too few to tell ({ENOUGH} or more show a strong skew).")
+    return lines
+
+
+def _can_tell(findings: Findings) -> bool:
+    return all(shape.can_tell for shape in findings.shapes.values())
+
+
+def _merged(found: Iterable[tuple[str, str]]) -> list[str]:
+    by_text: dict[str, list[str]] = {}
+    for label, text in found:
+        by_text.setdefault(text, []).append(label)
+    return [f"{', '.join(labels)}: {text}" for text, labels in by_text.items()]
+
+
+def _lines(findings: Findings) -> list[str]:
+    lines = []
+    for side, shape in findings.shapes.items():
+        if shape.is_suspect:
+            of = f" (seed {spell(findings.outliers[side])})" if side in findings.outliers else ""
+            lines.append(
+                f"{side} {shape.description()}{of}, so the t interval may cover less than it says; see --robust."
+            )
+    if findings.pairing is not None:
+        lines.append(pairing_text(findings.pairing))
+    if findings.failures is not None:
+        lines.append(failures_text(findings.failures))
+    return lines
+
+
+def pairing_text(pairing: Pairing) -> str:
+    """Return "partners correlate (r = +0.85); pairing makes the interval 2.4 times narrower."."""
+    start = "" if math.isnan(pairing.correlation) else f"partners correlate with r = {pairing.correlation:+.2f}; "
+    ratio = pairing.width_ratio
+    if 1 / 1.1 < ratio < 1.1:
+        return f"{start}pairing hardly changes the width of the interval."
+    if ratio > 1:
+        return f"{start}pairing makes the interval {ratio:.2g} times narrower."
+    return f"{start}pairing makes the interval {1 / ratio:.2g} times wider."
+
+
+def failures_text(failures: Failures) -> str:
+    """Return "failed: 1 of 5 runs of A against 0 of 5 of B (Fisher's exact test, p = 1); ..."."""
+    p = "unknown" if math.isnan(failures.p_value) else f"{failures.p_value:.2g}"
+    return (
+        f"failed: {failures.failed_a} of {failures.n_a} runs of A against {failures.failed_b} of {failures.n_b} of B "
+        f"(Fisher's exact test, p = {p}); means are over the runs that did not fail."
+    )

@@ -1,0 +1,70 @@
+"""The runs that a test over runs compared: one value each, without those whose result is not finite."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from core.utils.results import ResultMetadata
+from results.groups import Group, OverRuns
+from results.statistics.intervals import summarise
+
+
+@frozen
+class Replicates:
+    """Values of the runs of two groups, in the order in which the runs were made.
+
+    Attributes:
+        a: One value per run of A; of pairs, in the order of the pairs.
+        b: One value per run of B.
+        seeds: The pairs' seeds; empty where runs are not paired.
+    """
+
+    a: tuple[float, ...]
+    b: tuple[float, ...]
+    seeds: tuple[Any, ...] = ()
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether the runs are compared pair by pair."""
+        return bool(self.seeds)
+
+    @property
+    def differences(self) -> tuple[float, ...]:
+        """A - B of each pair."""
+        return tuple(x - y for x, y in zip(self.a, self.b, strict=True))
+
+
+def survivors(group: Group, metadata: ResultMetadata) -> dict[Any, float]:
+    """Return the finite values of a group's replicates, by seed: a run that diverged has none."""
+    return {seed: value for seed, value in group.values(metadata).items() if math.isfinite(value)}
+
+
+def over_survivors(group: Group, metadata: ResultMetadata, level: float) -> OverRuns:
+    """Return a measure over the runs whose result is finite; ``n_not_finite`` says how many are left out."""
+    summary = summarise(list(survivors(group, metadata).values()), level)
+    return attrs.evolve(group.over_runs(metadata, level), summary=summary)
+
+
+def n_failed(group: Group, metadata: ResultMetadata) -> int:
+    """Return how many runs failed: with the status "failed", or finished with a value that is not finite."""
+    diverged = len(group.values(metadata)) - len(survivors(group, metadata))
+    return group.left_out.get("failed", 0) + diverged
+
+
+def tested_replicates(a: Group, b: Group, of_a: ResultMetadata, of_b: ResultMetadata, *, paired: bool) -> Replicates:
+    """Return the values that a test over runs compares; of pairs, the seeds that both groups have."""
+    values_a, values_b = survivors(a, of_a), survivors(b, of_b)
+    if not paired:
+        return Replicates(_in_order(a, values_a), _in_order(b, values_b))
+    made = {seed: max(a.replicates[seed].id, b.replicates[seed].id) for seed in values_a if seed in values_b}
+    seeds = sorted(made, key=made.__getitem__)
+    return Replicates(tuple(values_a[s] for s in seeds), tuple(values_b[s] for s in seeds), tuple(seeds))
+
+
+def _in_order(group: Group, values: dict[Any, float]) -> tuple[float, ...]:
+    """Run ids begin with the time, so their order is that in which the runs were made."""
+    return tuple(values[seed] for seed in sorted(values, key=lambda seed: group.replicates[seed].id))
