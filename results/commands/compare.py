@@ -22,6 +22,15 @@ from results.commands import shared
     help="How to test; auto pairs over shared seeds, or over shared samples of two single runs, and takes Welch else.",
 )
 @click.option("--detect", metavar="DELTA", type=float, help="Also the seeds needed for 80% power at this difference.")
+@click.option(
+    "--equivalent-within",
+    "margin",
+    metavar="DELTA",
+    type=float,
+    help="Also answer 'equivalent' where the difference is shown to lie within ± DELTA (two one-sided tests).",
+)
+@click.option("--robust", is_flag=True, help="Answer by ranks; show interquartile means, medians and permutations.")
+@click.option("--sequential", is_flag=True, help="Answer by a test that holds at every look, after each new seed.")
 @shared.level_option
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @shared.common_options
@@ -32,6 +41,9 @@ def compare(
     whole_group: bool,
     method: str,
     detect: float | None,
+    margin: float | None,
+    robust: bool,
+    sequential: bool,
     level: float,
     style: str,
     experiments_dir: str | None,
@@ -44,6 +56,8 @@ def compare(
     if len(specs) < 2:
         raise ConfigError("compare needs A and B, such as: compare model=mlp model=unet, or two runs.")
     _check_detect(detect)
+    _check_analysis(margin, robust, sequential, method)
+    from results.comparison.analysis import Analysis
     from results.comparison.comparison import compare_groups
     from results.run_files import without_garbage_collection
     from results.selection import select_group
@@ -51,9 +65,11 @@ def compare(
     with without_garbage_collection():
         database = shared.open_database(experiments_dir, where)
         groups = [select_group(database, spec, whole_group=whole_group) for spec in specs]
-        comparisons, refused = compare_groups(groups, metrics, method, level)
+        comparisons, refused = compare_groups(groups, metrics, method, level, Analysis(robust, sequential, margin))
         if detect is not None and len({one.metadata for one in comparisons}) > 1:
             raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
+        if margin is not None and len({one.metadata for one in comparisons}) > 1:
+            raise ConfigError("--equivalent-within is in the unit of one measure; name it with --metric.")
         if style == "json":
             from results.comparison.json_form import comparisons_json
 
@@ -68,3 +84,14 @@ def compare(
 def _check_detect(detect: float | None) -> None:
     if detect is not None and not 0 < abs(detect) < float("inf"):
         raise ConfigError(f"--detect: got {detect:g}; accepted: a difference other than 0, in the measure's unit.")
+
+
+def _check_analysis(margin: float | None, robust: bool, sequential: bool, method: str) -> None:
+    if margin is not None and not 0 < margin < float("inf"):
+        raise ConfigError(f"--equivalent-within: got {margin:g}; accepted: a positive number in the measure's unit.")
+    given = [("--equivalent-within", margin is not None), ("--robust", robust), ("--sequential", sequential)]
+    names = [name for name, is_given in given if is_given]
+    if len(names) > 1:
+        raise ConfigError(f"{' and '.join(names)} are different tests; choose one.")
+    if method == "samples" and (robust or sequential):
+        raise ConfigError(f"{names[0]} tests runs, so --test samples does not go with it.")

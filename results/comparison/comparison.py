@@ -10,6 +10,8 @@ from attrs import field, frozen
 
 from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
+from results.comparison.analysis import PLAIN, Analysis
+from results.comparison.equivalent import EquivalenceAnswer, equivalence_answers
 from results.comparison.findings import Findings, find
 from results.comparison.matching import is_wanted, match_measures
 from results.comparison.replicates import over_survivors
@@ -39,6 +41,7 @@ class Comparison:
         p_adjusted: After Holm's correction over all comparisons that were made at once; NaN where there is no test.
         note: What differs though it may be compared, such as the sampler's steps; or "".
         findings: What was seen beside the test: skew, what pairing gained, failed runs.
+        equivalence: Whether the difference is too small to matter, where that was asked for.
     """
 
     a: Group
@@ -52,6 +55,7 @@ class Comparison:
     p_adjusted: float = math.nan
     note: str = ""
     findings: Findings = field(factory=Findings)
+    equivalence: EquivalenceAnswer | None = None
 
     @property
     def is_resolved(self) -> bool:
@@ -73,7 +77,14 @@ class Comparison:
 
     @property
     def answer(self) -> str:
-        """Return "A is better", "B is higher", "no difference at all", or "cannot tell"."""
+        """Return "A is better", "B is higher", "equivalent within ± 0.01", "no difference at all", or "cannot tell"."""
+        if self.equivalence is None or not self.equivalence.is_shown:
+            return self._difference_answer
+        equivalent = f"equivalent within ± {self.equivalence.margin:g}"
+        return f"{self._difference_answer}, but {equivalent}" if self.is_resolved else equivalent
+
+    @property
+    def _difference_answer(self) -> str:
         if self.is_identical:
             return "no difference at all"
         if self.winner is None:
@@ -83,7 +94,12 @@ class Comparison:
 
     @property
     def detectable(self) -> float:
-        """The smallest true difference that this many replicates would have shown with 80% power, at this spread."""
+        """The smallest true difference that this many replicates would have shown with 80% power, at this spread.
+
+        NaN of a robust or sequential test, whose power is another.
+        """
+        if not self.findings.is_t_test:
+            return math.nan
         return detectable_difference(self.test.error, self.test.df, alpha=1 - self.level)
 
     def runs_needed(self, delta: float) -> tuple[float, float, float]:
@@ -110,7 +126,11 @@ class Comparison:
 
 
 def compare_groups(
-    groups: Sequence[Group], patterns: Sequence[str] = (), method: str = "auto", level: float = 0.95
+    groups: Sequence[Group],
+    patterns: Sequence[str] = (),
+    method: str = "auto",
+    level: float = 0.95,
+    analysis: Analysis = PLAIN,
 ) -> tuple[list[Comparison], list[str]]:
     """Compare the first group with each of the others in every measure they share.
 
@@ -119,6 +139,7 @@ def compare_groups(
         patterns: Measures by name, in which * stands for anything; none takes all but the times.
         method: "auto", or the test to take, see :func:`results.comparison.significance.choose_test`.
         level: Coverage of the intervals. The answers, corrected by Holm's method, err in 1 - level of all calls.
+        analysis: Whether to answer by a robust or a sequential test, or to test for equivalence, too.
 
     Returns:
         The comparisons, and why measures of one name were not compared.
@@ -134,7 +155,7 @@ def compare_groups(
         for pair in matched:
             test = choose_test(groups[0], other, pair.of_a, pair.of_b, method, level)
             over = over_survivors(groups[0], pair.of_a, level), over_survivors(other, pair.of_b, level)
-            findings = find(groups[0], other, pair, test, level)
+            test, findings = find(groups[0], other, pair, test, level, analysis)
             made.append(
                 Comparison(groups[0], other, pair.of_a, pair.label, *over, test, level, math.nan, pair.note, findings)
             )
@@ -143,7 +164,15 @@ def compare_groups(
         raise ConfigError(*refused or ["nothing to compare: the groups have no measure in common."])
     # what is equal in every run, such as a floor that no model can change, was never open: Holm need not pay for it
     adjusted = holm([math.nan if one.is_identical else one.test.p_value for one in made])
-    return [attrs.evolve(one, p_adjusted=p) for one, p in zip(made, adjusted, strict=True)], refused
+    made = [attrs.evolve(one, p_adjusted=p) for one, p in zip(made, adjusted, strict=True)]
+    return _with_equivalence(made, analysis.margin, level), refused
+
+
+def _with_equivalence(made: Sequence[Comparison], margin: float | None, level: float) -> list[Comparison]:
+    if margin is None:
+        return list(made)
+    answers = equivalence_answers([one.test for one in made], margin, level)
+    return [attrs.evolve(one, equivalence=answer) for one, answer in zip(made, answers, strict=True)]
 
 
 def sides(groups: Sequence[Group]) -> list[tuple[str, Group]]:

@@ -10,6 +10,7 @@ import attrs
 from attrs import field, frozen
 
 from core.utils.results import ResultMetadata
+from results.comparison.analysis import PLAIN, Analysis, Looks, RobustFinding, robust_test, sequential_test
 from results.comparison.matching import MatchedMeasure
 from results.comparison.replicates import Replicates, n_failed, survivors, tested_replicates
 from results.comparison.significance import RUNS, ReplicateTest
@@ -59,19 +60,34 @@ class Findings:
         outliers: The same keys: the seed of the outlier.
         pairing: What pairing gained or lost.
         failures: None where no run failed.
+        robust: Medians, ranks and permutations.
+        looks: The looks of a sequential test.
     """
 
     shapes: dict[str, Shape] = field(factory=dict)
     outliers: dict[str, Any] = field(factory=dict)
     pairing: Pairing | None = None
     failures: Failures | None = None
+    robust: RobustFinding | None = None
+    looks: Looks | None = None
+
+    @property
+    def is_t_test(self) -> bool:
+        """Whether the answer is that of a t test at one look."""
+        return self.robust is None and self.looks is None
 
 
-def find(a: Group, b: Group, pair: MatchedMeasure, test: ReplicateTest, level: float) -> Findings:
-    """Look at one measure of two groups, and at the replicates of its test where these are runs."""
+def find(
+    a: Group, b: Group, pair: MatchedMeasure, test: ReplicateTest, level: float, analysis: Analysis = PLAIN
+) -> tuple[ReplicateTest, Findings]:
+    """Look at one measure of two groups, and at the replicates of its test where these are runs.
+
+    Returns:
+        The test that answers, which is another than ``test`` where that was asked for, and what else was seen.
+    """
     failures = _failures(a, b, pair, level)
-    if test.unit != RUNS or math.isnan(test.p_value):
-        return Findings(failures=failures)
+    if test.unit != RUNS or test.method == "none":
+        return test, Findings(failures=failures)
     replicates = tested_replicates(a, b, pair.of_a, pair.of_b, paired=test.is_paired)
     if replicates.is_paired:
         rows: dict[str, tuple[Sequence[float], Sequence[Any]]] = {"A - B": (replicates.differences, replicates.seeds)}
@@ -79,7 +95,14 @@ def find(a: Group, b: Group, pair: MatchedMeasure, test: ReplicateTest, level: f
         rows = {"A": _by_seed(a, pair.of_a), "B": _by_seed(b, pair.of_b)}
     shapes = {side: shape_of(values) for side, (values, _) in rows.items()}
     outliers = {side: rows[side][1][shape.outlier] for side, shape in shapes.items() if shape.outlier is not None}
-    return Findings(shapes, outliers, pairing_of(replicates, level), failures)
+    findings = Findings(shapes, outliers, pairing_of(replicates, level), failures)
+    if analysis.robust:
+        test, robust = robust_test(test, replicates, pair.of_a.higher_is_better, level)
+        return test, attrs.evolve(findings, robust=robust)
+    if analysis.sequential:
+        test, looks = sequential_test(test, replicates, level)
+        return test, attrs.evolve(findings, looks=looks)
+    return test, findings
 
 
 def _by_seed(group: Group, metadata: ResultMetadata) -> tuple[list[float], list[Any]]:

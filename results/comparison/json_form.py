@@ -38,6 +38,7 @@ def _comparison(one: Comparison, delta: float | None) -> dict[str, Any]:
         "detectable_difference": one.detectable,
         "note": one.note,
         "findings": findings_json(one.findings),
+        "equivalence": None if one.equivalence is None else attrs.asdict(one.equivalence),
     }
     if delta is not None:
         needed, low, high = one.runs_needed(delta)

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.utils.formatting import format_value
 from core.utils.tables import aligned
+from results.comparison.answer_lines import answer_legend, answer_lines
 from results.comparison.comparison import CANNOT_TELL, Comparison
 from results.comparison.finding_lines import finding_lines
 from results.comparison.significance import RUNS
@@ -113,7 +114,7 @@ def explanations(comparisons: Sequence[Comparison], delta: float | None = None) 
             )
         if delta is not None:
             lines.append(f"{one.label}: {_detection(one, delta)}")
-    return lines + finding_lines(comparisons)
+    return lines + answer_lines(comparisons, delta) + finding_lines(comparisons)
 
 
 def _how(one: Comparison) -> str:
@@ -160,6 +161,7 @@ def legend(comparisons: Sequence[Comparison]) -> str:
     level = f"{100 * comparisons[0].level:g}%"
     text = f"± over runs, and [ ] over the test's replicates: {level} Student's t intervals, each for itself. "
     text += "effect: Hedges' g*."
+    text += answer_legend(comparisons[0])
     if len(comparisons) > 1:
         text += f" Answers hold at {level} for all {len(comparisons)} comparisons together (Holm)."
     return text

@@ -1,0 +1,133 @@
+"""Other tests than the t test of one look: robust ones, and one that may be looked at after every new seed."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+from attrs import frozen
+
+from results.comparison.replicates import Replicates
+from results.comparison.significance import ReplicateTest
+from results.statistics.intervals import summarise
+from results.statistics.robust import (
+    BootstrapInterval,
+    bootstrap_difference,
+    iqm,
+    median,
+    permutation_test,
+    probability_of_improvement,
+    rank_test,
+    smallest_p,
+)
+from results.statistics.sequential import sequential_t_test
+
+
+@frozen
+class Analysis:
+    """What a comparison is asked for beyond the t test; at most one of the three.
+
+    Attributes:
+        robust: Answer by ranks, and show interquartile means and medians with bootstrap intervals.
+        sequential: Answer by a test that holds at every look, after every new seed.
+        margin: Also answer "equivalent" where the difference lies within ± margin; in the measure's unit.
+    """
+
+    robust: bool = False
+    sequential: bool = False
+    margin: float | None = None
+
+
+PLAIN = Analysis()
+
+
+@frozen
+class RobustFinding:
+    """What medians, ranks and permutations say of the runs.
+
+    Attributes:
+        iqm: Difference of the interquartile means, with its bootstrap interval; of pairs, IQM of the differences.
+        median: The same of medians.
+        permutation_p_value: Of the difference of means.
+        improvement: Probability that a run of A is better (or higher) than one of B, with its interval.
+        smallest_p_value: The smallest p-value that so many runs can give, whatever their values are.
+    """
+
+    iqm: BootstrapInterval
+    median: BootstrapInterval
+    permutation_p_value: float
+    improvement: BootstrapInterval
+    smallest_p_value: float
+
+
+@frozen
+class Looks:
+    """The looks of a sequential test.
+
+    Attributes:
+        p_values: After the first, second, ... pair, each valid whenever one stops.
+        planned_sd: Standard deviation of the pairs' differences, from which a fixed plan is computed.
+    """
+
+    p_values: tuple[float, ...]
+    planned_sd: float
+
+    def resolved_at(self, alpha: float, factor: float = 1.0) -> int | None:
+        """Return the number of pairs after which ``factor`` times the p-value is below alpha; None if never."""
+        return next((n for n, p in enumerate(self.p_values, start=1) if factor * p < alpha), None)
+
+
+def robust_test(
+    test: ReplicateTest, replicates: Replicates, higher_is_better: bool | None, level: float
+) -> tuple[ReplicateTest, RobustFinding]:
+    """Answer by Wilcoxon's signed-rank test of pairs, or the Mann-Whitney test, beside the difference of IQMs."""
+    a, b, paired = replicates.a, replicates.b, replicates.is_paired
+    found = RobustFinding(
+        bootstrap_difference(a, b, iqm, paired=paired, level=level),
+        bootstrap_difference(a, b, median, paired=paired, level=level),
+        permutation_test(a, b, paired=paired),
+        probability_of_improvement(a, b, higher_is_better=higher_is_better is not False, level=level),
+        smallest_p(len(a), len(b), paired=paired),
+    )
+    note = test.note
+    if found.smallest_p_value >= 1 - level:
+        too_few = f"so few runs cannot give a p-value below {found.smallest_p_value:.2g} by ranks"
+        note = f"{note}; {too_few}" if note else too_few
+    answer = attrs.evolve(
+        test,
+        method="paired over seeds, Wilcoxon's signed-rank test" if paired else "Mann-Whitney test over runs",
+        difference=found.iqm.estimate,
+        ci_low=found.iqm.ci_low,
+        ci_high=found.iqm.ci_high,
+        p_value=rank_test(a, b, paired=paired) if test.error > 0 else math.nan,
+        note=note,
+    )
+    return answer, found
+
+
+def sequential_test(test: ReplicateTest, replicates: Replicates, level: float) -> tuple[ReplicateTest, Looks]:
+    """Answer by an anytime-valid t test of pairs.
+
+    Runs without partners by seed are paired in the order in which they were made, so that the two spreads may differ;
+    the runs that one side has more wait for a partner.
+    """
+    n = min(len(replicates.a), len(replicates.b))
+    differences = [x - y for x, y in zip(replicates.a[:n], replicates.b[:n], strict=True)]
+    found = sequential_t_test(differences, level=level)
+    over = summarise(differences, level)
+    waiting = max(len(replicates.a), len(replicates.b)) - n
+    notes = [test.note, f"{waiting} without a partner yet" if waiting else ""]
+    answer = attrs.evolve(
+        test,
+        method="paired over seeds, sequential t test" if replicates.is_paired else "paired in order, sequential t test",
+        n_a=n,
+        n_b=n,
+        difference=over.mean,
+        error=over.error,
+        df=float(n - 1),
+        ci_low=float(found.ci_low[-1]),
+        ci_high=float(found.ci_high[-1]),
+        p_value=float(found.p_value[-1]) if over.error > 0 else math.nan,
+        note="; ".join(note for note in notes if note),
+    )
+    return answer, Looks(tuple(map(float, found.p_value)), over.error * math.sqrt(n))

@@ -1,0 +1,163 @@
+"""compare --robust, --sequential and --equivalent-within, as a user meets them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from made_runs import ACCURACY, LOSS, Invoke, MakeRun
+from scipy import stats
+
+from core.utils.results import ScalarResult
+from results.statistics.power import pairs_needed
+from results.statistics.sequential import sequential_t_test
+
+A = [0.31, 0.37, 0.33, 0.42, 0.36, 0.30, 0.40, 0.35]
+B = [0.28, 0.35, 0.30, 0.38, 0.35, 0.27, 0.35, 0.33]
+
+
+def two_groups(make_run: MakeRun, a: list[float], b: list[float], first_seed_b: int = 0) -> None:
+    for seed, value in enumerate(a):
+        make_run({LOSS: ScalarResult(value, 0.01)}, model="mlp", seed=seed)
+    for seed, value in enumerate(b, start=first_seed_b):
+        make_run({LOSS: ScalarResult(value, 0.01)}, model="unet", seed=seed)
+
+
+def text(invoke: Invoke, *options: str) -> str:
+    code, out, err = invoke("compare", "model=mlp", "model=unet", *options)
+    assert (code, err) == (0, "")
+    return out
+
+
+def first(invoke: Invoke, *options: str) -> dict:
+    return json.loads(text(invoke, *options, "--format", "json"), parse_constant=pytest.fail)["comparisons"][0]
+
+
+def test_robust_pairs_are_answered_by_wilcoxons_test(make_run: MakeRun, invoke: Invoke) -> None:
+    two_groups(make_run, A, B)
+    one = first(invoke, "--robust")
+    differences = np.subtract(A, B)
+    exact = stats.wilcoxon(differences.round(9), method=stats.PermutationMethod()).pvalue
+    assert one["test"]["p_value"] == pytest.approx(exact)
+    assert one["test"]["difference"] == pytest.approx(stats.trim_mean(differences, 0.25))
+    assert one["answer"] == "B is better"
+    robust = one["findings"]["robust"]
+    assert robust["median"][0] == pytest.approx(np.median(differences))
+    assert robust["improvement"][0] == pytest.approx(1 - stats.mannwhitneyu(A, B).statistic / 64)  # lower is better
+    assert robust["smallest_p_value"] == 2 / 2**8
+    assert one["detectable_difference"] is None  # the power of the t test says nothing of this one
+    out = text(invoke, "--robust")
+    assert "loss: paired over seeds, Wilcoxon's signed-rank test, 8 pairs." in out
+    assert f"a run of A is better than one of B with probability {robust['improvement'][0]:.2f}" in out
+    assert "interquartile means with percentile bootstrap intervals" in out
+
+
+def test_robust_groups_without_shared_seeds_are_answered_by_the_mann_whitney_test(
+    make_run: MakeRun, invoke: Invoke
+) -> None:
+    values = np.random.default_rng(1).lognormal(size=8)
+    two_groups(make_run, list(values), list(10 * values[:7] + 0.01), first_seed_b=20)
+    one = first(invoke, "--robust")
+    assert one["test"]["method"] == "Mann-Whitney test over runs"
+    assert one["test"]["p_value"] == pytest.approx(stats.mannwhitneyu(values, 10 * values[:7] + 0.01).pvalue)
+
+
+def test_too_few_runs_for_a_rank_test_are_said_to_be_so(make_run: MakeRun, invoke: Invoke) -> None:
+    two_groups(make_run, A[:5], B[:5])
+    out = text(invoke, "--robust")
+    assert "so few runs cannot give a p-value below 0.062 by ranks" in out
+    assert "cannot tell" in out
+
+
+def test_sequential_pairs_are_answered_by_the_anytime_valid_test(make_run: MakeRun, invoke: Invoke) -> None:
+    two_groups(make_run, A, B)
+    differences = np.subtract(A, B)
+    expected = sequential_t_test(differences)
+    resolved_at = int(np.argmax(expected.p_value < 0.05)) + 1
+    one = first(invoke, "--sequential")
+    assert one["test"]["p_value"] == pytest.approx(expected.p_value[-1])
+    assert one["test"]["ci_low"] == pytest.approx(expected.ci_low[-1])
+    assert one["findings"]["looks"]["p_values"] == pytest.approx(expected.p_value)
+    assert one["answer"] == "B is better"
+    out = text(invoke, "--sequential")
+    assert f"resolved from {resolved_at} pairs on; {8 - resolved_at} more of each group were not needed" in out
+    assert "hold at every look together" in out
+    planned = pairs_needed(0.005, float(np.std(differences, ddof=1)))
+    out = text(invoke, "--sequential", "--detect", "0.005")
+    assert f"a fixed plan to detect 0.005 with 80% power takes {planned:.0f} seeds of each group" in out
+    assert f": {planned - resolved_at:.0f} saved" in out
+
+
+def test_sequential_runs_without_shared_seeds_are_paired_in_the_order_they_were_made(
+    make_run: MakeRun, invoke: Invoke
+) -> None:
+    two_groups(make_run, A, [*B[:5], 0.5], first_seed_b=20)
+    one = first(invoke, "--sequential")
+    expected = sequential_t_test(np.subtract(A[:6], [*B[:5], 0.5]))
+    assert one["test"]["p_value"] == pytest.approx(expected.p_value[-1])
+    assert one["test"]["note"] == "2 without a partner yet"
+    assert (one["test"]["n_a"], one["test"]["n_b"]) == (6, 6)
+
+
+def test_a_sequential_answer_that_is_open_asks_for_more_seeds(make_run: MakeRun, invoke: Invoke) -> None:
+    two_groups(make_run, A[:4], [0.30, 0.36, 0.34, 0.40])
+    out = text(invoke, "--sequential")
+    assert "cannot tell" in out
+    assert "loss: not resolved after 4 looks; add seeds and look again, as often as you like" in out
+
+
+def test_a_small_difference_is_equivalent_and_a_wide_interval_is_not(make_run: MakeRun, invoke: Invoke) -> None:
+    a, b = [0.300, 0.302, 0.299, 0.301], [0.3005, 0.3010, 0.2995, 0.3015]
+    two_groups(make_run, a, b)
+    one = first(invoke, "--equivalent-within", "0.005")
+    differences = np.subtract(a, b)
+    tests = [
+        stats.ttest_1samp(differences, line, alternative=side).pvalue
+        for line, side in ((-0.005, "greater"), (0.005, "less"))
+    ]
+    assert one["answer"] == "equivalent within ± 0.005"
+    assert one["equivalence"]["p_value"] == pytest.approx(max(tests), rel=1e-9)
+    assert "equivalent within ± 0.005: the 90% interval [" in text(invoke, "--equivalent-within", "0.005")
+    out = text(invoke, "--equivalent-within", "0.0005")
+    assert "cannot tell" in out
+    assert "not shown to be equivalent within ± 0.0005: the 90% interval [" in out
+    assert "finding no difference does not show that there is none" in out
+
+
+def test_a_difference_may_be_real_and_too_small_to_matter(make_run: MakeRun, invoke: Invoke) -> None:
+    two_groups(make_run, A, B)
+    assert first(invoke, "--equivalent-within", "0.1")["answer"] == "B is better, but equivalent within ± 0.1"
+
+
+def test_single_runs_cannot_be_shown_to_be_equivalent(make_run: MakeRun, invoke: Invoke) -> None:
+    make_run({LOSS: ScalarResult(0.3, math.nan)}, model="mlp")
+    make_run({LOSS: ScalarResult(0.3, math.nan)}, model="unet")
+    out = text(invoke, "--equivalent-within", "0.1")
+    assert "equivalence within ± 0.1 cannot be tested: the spread of the difference is unknown." in out
+
+
+@pytest.mark.parametrize("option", ["--robust", "--sequential"])
+def test_single_runs_have_no_robust_and_no_sequential_answer(make_run: MakeRun, invoke: Invoke, option: str) -> None:
+    two_groups(make_run, [0.3], [0.4])
+    one = first(invoke, option)
+    assert (one["findings"]["robust"], one["findings"]["looks"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--robust", "--sequential"], "--robust and --sequential are different tests; choose one."),
+        (["--equivalent-within", "0.1", "--robust"], "--equivalent-within and --robust are different tests"),
+        (["--equivalent-within", "0"], "--equivalent-within: got 0; accepted: a positive number"),
+        (["--equivalent-within", "nan"], "--equivalent-within: got nan"),
+        (["--equivalent-within", "0.1"], "--equivalent-within is in the unit of one measure; name it with --metric."),
+        (["--sequential", "--test", "samples"], "--sequential tests runs, so --test samples does not go with it."),
+    ],
+)
+def test_wrong_usage_exits_2(make_run: MakeRun, invoke: Invoke, options: list[str], message: str) -> None:
+    for model in ("mlp", "unet"):
+        for seed in range(3):
+            make_run({LOSS: 0.3 + 0.1 * seed**2, ACCURACY: 0.9 - 0.1 * seed}, model=model, seed=seed)
+    code, out, err = invoke("compare", "model=mlp", "model=unet", *options)
+    assert (code, out) == (2, "")
+    assert message in err
