@@ -138,12 +138,10 @@ def read_saved_config(path: Path) -> SavedConfig:
     Raises:
         ConfigError: It is missing, unreadable or not a run's config.
     """
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as a run's config: {error}.") from None
-    is_ours = isinstance(content, dict) and content.get("schema") == CONFIG.schema
-    config = content.get("config") if is_ours else None
+    content = RunFile(path.name, CONFIG.schema).read(path.parent)
+    if isinstance(content, Fault):
+        raise ConfigError(f"{path}: cannot be read as a run's config: it {content.reason}.")
+    config = content.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("model"), str):
         raise ConfigError(f"{path}: not a run's config; accepted: JSON of schema {CONFIG.schema!r} naming a model.")
     return SavedConfig(path, config)

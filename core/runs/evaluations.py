@@ -16,6 +16,7 @@ from core.utils.formatting import timestamp
 
 EVALUATION_SCHEMA = "pyml.evaluation/1"
 TRAINING = "train"  # the records of training itself, complete without a closing line
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # a name of files: never a path, so never one out of the run
 CLAIM = re.compile(r"eval-(\d+)\.json")
 
 

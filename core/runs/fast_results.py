@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import Any
 import attrs
 from attrs import Factory, frozen
 
-from core.runs.evaluations import EVALUATION_SCHEMA, TRAINING
+from core.runs.evaluations import EVALUATION_SCHEMA, ID, TRAINING
 from core.runs.files import Fault, read_file
+from core.runs.limits import MOST_LINES_BYTES
 from core.runs.result_log import RESULT_SCHEMA, RESULTS_FILE, read_result_log
 from core.runs.strict_json import decode_float
 from core.utils.metadata import ResultMetadata
@@ -27,6 +29,7 @@ from core.utils.records import ResultSource
 Measures = dict[ResultMetadata, Mapping[str, Any]]  # the fields of a ScalarResult: mean, error, n, n_nan, n_inf
 Sources = dict[ResultMetadata, ResultSource]
 
+MOST_COUNT = 1 << 63  # larger counts are left to the careful reader
 _RESULT = '"result": {'
 _SOURCE = '}, "source": {'
 _FINISHED = re.compile(
@@ -65,7 +68,7 @@ def read_results(run_path: str | Path) -> NewestResults:
     """Return the newest complete record per metadata of a run, and what of its results.jsonl could not be read."""
     path = f"{run_path}/{RESULTS_FILE}"
     try:
-        return _fast_results(read_file(path).decode())
+        return _fast_results(read_file(path, MOST_LINES_BYTES).decode())
     except FileNotFoundError:
         return NewestResults()
     except OSError as error:
@@ -110,8 +113,11 @@ def _is_usual(fields: dict[str, Any]) -> bool:
     return (
         len(fields) == 5
         and fields["error"] >= 0
-        and (n is None or type(n) is int)
+        and fields["error"] - fields["mean"] * 0.0 < math.inf  # both are finite: 1e999 is read as an infinity
+        and (n is None or (type(n) is int and 0 <= n < MOST_COUNT))
         and type(fields["n_nan"]) is type(fields["n_inf"]) is int
+        and 0 <= fields["n_nan"] < MOST_COUNT
+        and 0 <= fields["n_inf"] < MOST_COUNT
     )
 
 
@@ -120,7 +126,7 @@ def _with_floats(fields: dict[str, Any]) -> dict[str, Any]:
     decoded = {**fields, "mean": decode_float(fields["mean"]), "error": decode_float(fields["error"])}
     if not set(decoded) == _RESULT_FIELDS or decoded["error"] < 0:
         raise UnusualError
-    if not _is_usual({**decoded, "error": 0.0}):
+    if not _is_usual({**decoded, "error": 0.0, "mean": 0.0}):
         raise UnusualError
     return decoded
 
@@ -160,7 +166,10 @@ def _read_head(head: str) -> tuple[str | None, ResultMetadata]:
         value is None or type(value) is types[name] for name, value in fields.items()
     ):
         raise UnusualError
-    _heads[head] = content["evaluation"], ResultMetadata(**fields)
+    evaluation = content["evaluation"]
+    if evaluation is not None and not ID.fullmatch(evaluation):
+        raise UnusualError
+    _heads[head] = evaluation, ResultMetadata(**fields)
     return _heads[head]
 
 

@@ -83,10 +83,7 @@ def read_curve(run_path: str | Path) -> tuple[list[CurvePoint], list[Fault]]:
     Of several lines with one step the last counts: a resumed run writes some steps again.
     """
     path = Path(run_path) / METRICS_FILE
-    try:
-        rows, faults = read_json_lines(path)
-    except OSError as error:
-        return [], [Fault(path, f"cannot be read ({error.strerror or error})")]
+    rows, faults = read_json_lines(path)
     points: dict[int, CurvePoint] = {}
     for row in rows:
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from core.runs.evaluations import EVALUATION_SCHEMA, TRAINING
+from core.runs.evaluations import EVALUATION_SCHEMA, ID, TRAINING
 from core.runs.files import Fault, append_json_line, read_json_lines
 from core.utils.collection import ResultCollection
 from core.utils.metadata import ResultMetadata
@@ -96,8 +96,8 @@ def read_result_log(run_path: str | Path) -> ResultLog:
             faults.append(Fault(path, f"{reason}; the line is skipped"))
             continue
         evaluation = row.get("evaluation")
-        if evaluation is not None and not isinstance(evaluation, str):
-            reason = f"evaluation: got {evaluation!r}; accepted: a string or null"
+        if evaluation is not None and not (isinstance(evaluation, str) and ID.fullmatch(evaluation)):
+            reason = f"evaluation: got {evaluation!r}; accepted: null, or an id such as eval-0001"
             faults.append(Fault(path, f"{reason}; the line is skipped"))
             continue
         try:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
+
+from core.runs.limits import MOST_DEPTH, MOST_DIGITS
 
 INFINITY = "Infinity"
 
@@ -24,7 +27,59 @@ def decode_float(value: object) -> float:
         return float(str(value))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"got {value!r}; accepted: a number, null for NaN, {INFINITY!r} or '-{INFINITY}'")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"got a number beyond the range of a float64; accepted: {INFINITY!r} or '-{INFINITY}'")
+    return number
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"an integer of {len(digits):,} characters; accepted: at most {MOST_DIGITS}")
+    return int(digits)
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:MOST_DIGITS]} is beyond the range of a float64")
+    return number
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON; NaN is null, infinities are {INFINITY!r} and '-{INFINITY}'")
+
+
+_decoder = json.JSONDecoder(parse_int=_bounded_int, parse_float=_finite_float, parse_constant=_no_constant)
+
+
+def loads(text: str) -> Any:
+    """Read strict JSON within the bounds of :mod:`core.runs.limits`.
+
+    Raises:
+        ValueError: It is not JSON, is nested too deeply, or holds a number with too many digits or beyond float64.
+    """
+    text = text.strip(" \t\r\n")
+    if text.count("[") + text.count("{") > MOST_DEPTH:  # most texts have fewer brackets than that, whatever their depth
+        _check_depth(text)
+    try:
+        value, end = _decoder.raw_decode(text)
+    except RecursionError:
+        raise ValueError(f"nested more than {MOST_DEPTH} deep") from None
+    if end != len(text):
+        raise ValueError(f"more follows the value at character {end + 1}")
+    return value
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|([\[{]|[\]}])', text):
+        depth += (bracket in "[{") - (bracket in "]}") if bracket else 0
+        if depth > MOST_DEPTH:
+            raise ValueError(f"nested more than {MOST_DEPTH} deep")
 
 
 def _encode(value: Any) -> Any:
