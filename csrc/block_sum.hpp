@@ -8,6 +8,7 @@
 /// 2015, "Parallel reproducible summation" (bins).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -49,6 +50,7 @@ struct Kernels {
     std::size_t lanes;       ///< the size of a block is a multiple of it
     std::size_t block_size;  ///< and at most this: then no sum overflows
     int min_top, max_top;    ///< the windows that sum_block can do
+    int reach;               ///< values in 2^(top-reach)..2^top, of either sign, and zeros lie in the window
 
     /// Sums data[0..size) if it lies in the window below 2^top. Otherwise returns false, and sums is void.
     bool (*sum_block)(const T* data, std::size_t size, int top, BlockSums& sums) noexcept;
@@ -80,28 +82,10 @@ inline void prefetch_beyond(const void* data) noexcept {
 #define PYML_POP_TARGET PYML_PRAGMA(GCC pop_options)
 #endif
 
-namespace pyml::baseline {
-using Doubles = __m128d;
-using Floats = __m128;
-inline Doubles load(const double* data) noexcept { return _mm_loadu_pd(data); }
-inline Floats load(const float* data) noexcept { return _mm_loadu_ps(data); }
-inline Doubles load_half(const float* data) noexcept {
-    return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(data))));
-}
-inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) noexcept { return a * b + c; }
-#include "kernel_fp.hpp"
-}  // namespace pyml::baseline
+#include "kernel_sse2.hpp"
 
 PYML_PUSH_TARGET("avx2,fma")
-namespace pyml::avx2 {
-using Doubles = __m256d;
-using Floats = __m256;
-inline Doubles load(const double* data) noexcept { return _mm256_loadu_pd(data); }
-inline Floats load(const float* data) noexcept { return _mm256_loadu_ps(data); }
-inline Doubles load_half(const float* data) noexcept { return _mm256_cvtps_pd(_mm_loadu_ps(data)); }
-inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) noexcept { return _mm256_fmadd_pd(a, b, c); }
-#include "kernel_fp.hpp"
-}  // namespace pyml::avx2
+#include "kernel_avx2.hpp"
 PYML_POP_TARGET
 
 PYML_PUSH_TARGET("avx512f,avx512dq,avx512vl,avx512ifma")

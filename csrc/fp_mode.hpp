@@ -24,5 +24,19 @@ private:
     unsigned callers_;
 };
 
+/// Clears the sticky flags. What is computed from memory that is read after this raises them anew.
+inline void clear_flags() noexcept {
+    const unsigned csr = DefaultFloatingPointMode::kDefault;
+    asm volatile("ldmxcsr %0" : : "m"(csr) : "memory");
+}
+
+/// Whether nothing was inexact or invalid since clear_flags().
+inline bool all_exact() noexcept {
+    constexpr unsigned kInvalid = 0x01, kInexact = 0x20;
+    unsigned csr = 0;
+    asm volatile("stmxcsr %0" : "=m"(csr) : : "memory");
+    return (csr & (kInvalid | kInexact)) == 0;
+}
+
 }  // namespace pyml
 #endif

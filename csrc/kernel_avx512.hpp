@@ -100,24 +100,10 @@ struct FloatExtremes {
     }
 };
 
-/// What is computed from memory that is read after this raises flags anew.
-inline void clear_flags() noexcept {
-    const unsigned csr = DefaultFloatingPointMode::kDefault;
-    asm volatile("ldmxcsr %0" : : "m"(csr) : "memory");
-}
-
 /// Volatile statements keep their order: all that leads to this result is computed before the flags are looked at.
 template <class Vector>
 inline void settle(Vector& result) noexcept {
     asm volatile("" : "+v"(result));
-}
-
-/// Whether nothing was inexact or invalid since clear_flags().
-inline bool all_exact() noexcept {
-    constexpr unsigned kInvalid = 0x01, kInexact = 0x20;
-    unsigned csr = 0;
-    asm volatile("stmxcsr %0" : "=m"(csr) : : "memory");
-    return (csr & (kInvalid | kInexact)) == 0;
 }
 
 /// x = high * 2^(top-50) + low * 2^(top-101), signed integers of at most 50 bits: a window of 101 bits.
@@ -218,8 +204,8 @@ inline double largest_magnitude(const float* data, std::size_t size) noexcept {
 }
 
 /// Windows in which every constant is a normal double; the lowest reaches down to the smallest double.
-constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -973, 1020, sum_block, largest_magnitude};
-constexpr Kernels<float> kFloatKernels{2 * kLanes, kBlockSize, -149, 129, sum_block, largest_magnitude};
+constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -973, 1020, 49, sum_block, largest_magnitude};
+constexpr Kernels<float> kFloatKernels{2 * kLanes, kBlockSize, -149, 129, 23, sum_block, largest_magnitude};
 
 }  // namespace pyml::avx512
 #pragma GCC diagnostic pop

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <type_traits>
 #include <utility>
 
@@ -27,7 +28,9 @@ public:
         top_ = top_above(data, std::min(in_vectors, kUnitSize));
         for (std::size_t i = 0; i < in_vectors; i += kernels_.block_size) {
             const std::size_t block_size = std::min(in_vectors - i, kernels_.block_size);
-            if (scattered_ || !add_if_inside(data + i, block_size)) add_in_units(data + i, block_size);
+            if (scattered_ || !(add_if_inside(data + i, block_size) || add_outgrown(data + i, block_size))) {
+                add_in_units(data + i, block_size);
+            }
         }
         deposit();
         add_one_by_one(data + in_vectors, size - in_vectors);
@@ -37,23 +40,50 @@ private:
     static constexpr std::size_t kUnitSize = 128;  ///< a multiple of every level's lanes
     static constexpr int kMargin = 1;              ///< room at a window's top for somewhat larger values to come
 
-    /// A few outliers or NaN spoil a few units. Where more than a quarter is spoilt, values lie too far apart for blocks:
-    /// the rest goes value by value, and so does the next block, unless its first units are better.
+    /// A few outliers or NaN spoil a few units. Where more than a quarter of a block lies outside its units' windows, the
+    /// values are too scattered for blocks: the rest goes one by one, and so does the next block, unless its first unit
+    /// is better.
     void add_in_units(const T* data, std::size_t size) noexcept {
-        const std::size_t put_up_with = scattered_ ? 0 : size / 4;
-        std::size_t spoilt = 0;
+        const std::size_t put_up_with = (scattered_ ? std::min(size, kUnitSize) : size) / 4;
+        std::size_t n_outside = 0;
         for (std::size_t i = 0; i < size; i += kUnitSize) {
-            const std::size_t unit_size = std::min(size - i, kUnitSize);
-            if (spoilt <= put_up_with) {
-                if (add_if_inside(data + i, unit_size) || add_in_own_window(data + i, unit_size)) continue;
-                spoilt += unit_size;
+            if (n_outside > put_up_with) {
+                add_one_by_one(data + i, size - i);
+                break;
             }
-            add_one_by_one(data + i, unit_size);
+            const std::size_t unit_size = std::min(size - i, kUnitSize);
+            if (add_if_inside(data + i, unit_size) || add_in_own_window(data + i, unit_size)) continue;
+            n_outside += add_around_outliers(data + i, unit_size);
         }
-        scattered_ = spoilt > put_up_with;
+        scattered_ = n_outside > put_up_with;
     }
 
-    /// Moves the window to where this unit lies in it, if there is such a place.
+    /// Adds a unit: what lies inside the window by the kernel, the others one by one. Returns how many those are.
+    std::size_t add_around_outliers(const T* data, std::size_t size) noexcept {
+        std::array<T, kUnitSize> inside, outside;
+        std::size_t n_inside = 0, n_outside = 0;
+        const double least = power_of_two(top_ - kernels_.reach), most = power_of_two(top_);
+        for (std::size_t i = 0; i < size; ++i) {  // no branch: which values are outliers is random
+            const double magnitude = std::fabs(static_cast<double>(data[i]));
+            const bool is_inside = (magnitude >= least && magnitude <= most) || magnitude == 0;
+            inside[n_inside] = data[i];
+            outside[n_outside] = data[i];
+            n_inside += is_inside;
+            n_outside += !is_inside;
+        }
+        const std::size_t in_vectors = n_inside / kernels_.lanes * kernels_.lanes;
+        const bool added = in_vectors == 0 || add_if_inside(inside.data(), in_vectors);
+        add_one_by_one(inside.data() + (added ? in_vectors : 0), n_inside - (added ? in_vectors : 0));
+        add_one_by_one(outside.data(), n_outside);
+        return n_outside;
+    }
+
+    /// Adds a block in its own window if that is higher than the current one.
+    bool add_outgrown(const T* data, std::size_t size) noexcept {
+        return top_above(data, size) > top_ && add_in_own_window(data, size);
+    }
+
+    /// Moves the window to where these values lie in it, if there is such a place.
     bool add_in_own_window(const T* data, std::size_t size) noexcept {
         deposit();
         const int old_top = std::exchange(top_, top_above(data, size));

@@ -18,6 +18,13 @@ void for_each_level(Body body) {
     }
 }
 
+template <class T>
+Measure::State sum(const std::vector<T>& values, Level level) {
+    Measure measure;
+    measure.add_array(values.data(), values.size(), level);
+    return measure.state();
+}
+
 }  // namespace
 
 TEST("arrays of mixed families and types, one after the other on one state") {
@@ -71,6 +78,50 @@ TEST("tiny values after huge ones, which moved the window, are not lost") {
                 for (const double x : values) expected.add(x);
                 CHECK(measure.state() == expected.state());
             }
+        }
+    });
+}
+
+TEST("values around either edge of the window, a few or many outliers among them") {
+    for_each_level([](Level level) {
+        Random random(35);
+        Measure measure, expected;
+        for (int round = 0; round < 200; ++round) {
+            const int top = static_cast<int>(random() % 1900) - 950;
+            const int depth = 1 + static_cast<int>(random() % 120);
+            const auto outliers = static_cast<unsigned>(1 + random() % 60), digits = static_cast<unsigned>(random() % 53);
+            std::vector<double> values(1 + random() % 3000);
+            for (double& x : values) {
+                const std::uint64_t significand = (std::uint64_t{1} << 52 | random() >> 12) >> digits;
+                const bool is_outlier = chance(random, outliers);
+                const int below = static_cast<int>(random() % static_cast<unsigned>(is_outlier ? depth : 4));
+                x = std::ldexp(static_cast<double>(significand) * (chance(random, 2) ? 1 : -1), top - below - 53);
+                if (is_outlier && chance(random, 5)) x = std::ldexp(x, static_cast<int>(random() % 300));
+            }
+            const std::vector<float> floats = as_floats(values);
+            measure.add_array(values.data(), values.size(), level);
+            measure.add_array(floats.data(), floats.size(), level);
+            for (const double x : values) expected.add(x);
+            for (const float x : floats) expected.add(static_cast<double>(x));
+            CHECK(measure.state() == expected.state());
+        }
+    });
+}
+
+TEST("blocks of one value, of any length of significand and any place in the window, neither round nor overflow") {
+    for_each_level([](Level level) {
+        Random random(36);
+        for (int round = 0; round < 300; ++round) {
+            const unsigned digits = static_cast<unsigned>(random() % 53);
+            const std::uint64_t significand = (std::uint64_t{1} << 52 | random() >> 12 | 1) >> digits << digits;
+            const double x = std::ldexp(static_cast<double>(significand), -53 - static_cast<int>(random() % 25));
+            std::vector<double> values(9000, chance(random, 2) ? x : -x);
+            std::fill_n(values.begin(), 128, 0.99);  // the window is that of these
+            if (chance(random, 2)) values[5000] = std::ldexp(x, -static_cast<int>(random() % 40));
+            const std::vector<float> floats(values.begin(), values.end());
+            const Measure::State exact = sum(values, Level::scalar), of_floats = sum(floats, Level::scalar);
+            CHECK(sum(values, level) == exact);
+            CHECK(sum(floats, level) == of_floats);
         }
     });
 }

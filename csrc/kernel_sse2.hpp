@@ -1,6 +1,22 @@
-// The floating-point kernel. block_sum.hpp includes it once per level (so: no include guard), inside the level's
-// namespace, after the types and operations that differ: Doubles, Floats; load, load_half (as Doubles), multiply_add.
-// multiply_add never rounds here, so that fused or not it gives the same bits.
+// The kernel of baseline x86-64, included by block_sum.hpp.
+
+namespace pyml::baseline {
+
+using Doubles = __m128d;
+using Floats = __m128;
+
+inline Doubles load(const double* data) noexcept { return _mm_loadu_pd(data); }
+inline Floats load(const float* data) noexcept { return _mm_loadu_ps(data); }
+inline Doubles load_half(const float* data) noexcept {
+    return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(data))));
+}
+inline Doubles smaller(Doubles x, Doubles y) noexcept { return _mm_min_pd(x, y); }  // if x is NaN: y
+inline Doubles larger(Doubles x, Doubles y) noexcept { return _mm_max_pd(x, y); }
+inline Floats smaller(Floats x, Floats y) noexcept { return _mm_min_ps(x, y); }
+inline Floats larger(Floats x, Floats y) noexcept { return _mm_max_ps(x, y); }
+
+/// Never rounds here.
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) noexcept { return a * b + c; }
 
 typedef std::uint64_t Integers __attribute__((vector_size(sizeof(Doubles))));
 
@@ -64,8 +80,8 @@ struct Extremes {
     Extremes() noexcept : min(__builtin_inff() - Vector{}), max(-min) {}
 
     void see(Vector x) noexcept {
-        min = x < min ? x : min;  // NaN changes neither
-        max = x > max ? x : max;
+        min = smaller(x, min);  // NaN changes neither
+        max = larger(x, max);
     }
 
     /// Stores them, and says whether all of the block lay in the window. An infinity or NaN leaves NaN over; a zero of
@@ -149,5 +165,7 @@ double largest_magnitude(const T* data, std::size_t size) noexcept {
 }
 
 /// Windows in which all constants, and all products of pieces, are normal doubles.
-constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -440, 500, sum_block, largest_magnitude<double>};
-constexpr Kernels<float> kFloatKernels{2 * kLanes, kFloatBlockSize, -149, 129, sum_block, largest_magnitude<float>};
+constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -440, 500, 19, sum_block, largest_magnitude<double>};
+constexpr Kernels<float> kFloatKernels{2 * kLanes, kFloatBlockSize, -149, 129, 23, sum_block, largest_magnitude<float>};
+
+}  // namespace pyml::baseline
