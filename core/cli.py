@@ -14,7 +14,7 @@ import click
 from core import plugins
 from core.config.errors import ConfigError, unknown_name
 from core.config.options import debug_option
-from core.utils.output import say
+from core.utils.output import open_standard_streams, say
 from core.utils.signals import RunInterrupted
 
 DEBUG = "--debug"
@@ -68,6 +68,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
     An error is one clear message; its traceback shows only with ``--debug``.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "±" shows "?"
@@ -100,7 +101,7 @@ def _say_warning(
     line: str | None = None,
 ) -> None:
     """Replace ``warnings.showwarning``: the line of our code that warned means nothing to a user."""
-    click.echo(f"Warning: {message}", err=True)
+    say(f"Warning: {message}", err=True)
 
 
 def report(error: Exception) -> int:
@@ -109,14 +110,14 @@ def report(error: Exception) -> int:
         error.show()
         return 2 if isinstance(error, click.UsageError) else 1
     if isinstance(error, click.exceptions.Abort):
-        click.echo("Interrupted.", err=True)
+        say("Interrupted.", err=True)
         return 130
     if isinstance(error, ConfigError):
         for fault in error.faults:
-            click.echo(f"Error: {fault}", err=True)
+            say(f"Error: {fault}", err=True)
         return 2
     kind = "" if isinstance(error, plugins.PluginError) else f"{type(error).__name__}: "
-    click.echo(f"Error: {kind}{error}\n(add {DEBUG} for the traceback)", err=True)
+    say(f"Error: {kind}{error}\n(add {DEBUG} for the traceback)", err=True)
     return 1
 
 

@@ -17,7 +17,7 @@ LINE_EVERY_S = 10.0
 @contextlib.contextmanager
 def reporting() -> Iterator[Progress]:
     """Yield a callback ``(step, n_steps_total, text)`` that shows progress on stderr. Calls at every step are cheap."""
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         with _bar() as progress:
             yield progress
     else:

@@ -3,21 +3,73 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import stat
 import sys
+from typing import IO
+
+PIECE_BYTES = 4096  # a pipe that poll calls ready takes this much without blocking (PIPE_BUF)
+PATIENCE_S = 1.0
 
 
 def say(text: str, *, err: bool = False) -> None:
     """Print a line to stdout or stderr; ignore a closed pipe and characters that the terminal cannot show.
 
-    A run must not end because nobody reads its output any more.
+    A run must not end because nobody reads its output any more. On stderr, a line that a full pipe or a stopped
+    terminal does not take within a second is dropped: it is about progress, and the work must go on. On stdout, where
+    results are printed, the reader may take its time.
     """
     stream = sys.stderr if err else sys.stdout
+    if stream is None:  # closed before Python started, as by 2>&-
+        return
     with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        printed = text.encode(encoding, "replace").decode(encoding)
+        descriptor = _pipe_of(stream) if err else None
+        if descriptor is None:
+            print(printed, file=stream, flush=True)
+        else:
+            stream.flush()
+            _write_in_time(descriptor, f"{printed}\n".encode(encoding, "replace"))
+
+
+def _pipe_of(stream: IO[str]) -> int | None:
+    """Return the descriptor of a stream that may block, a pipe or a terminal; None of a file or a stand-in."""
+    if not hasattr(select, "poll"):
+        return None
+    try:
+        descriptor = stream.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError, AttributeError):
+        return None
+    return descriptor if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode) else None
+
+
+def _write_in_time(descriptor: int, content: bytes) -> None:
+    """Write the content, or drop the rest of it where the reader takes nothing for a second."""
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
+    for start in range(0, len(content), PIECE_BYTES):
+        if not ready.poll(1000 * PATIENCE_S):
+            return
+        os.write(descriptor, content[start : start + PIECE_BYTES])
+
+
+def open_standard_streams() -> None:
+    """Open the null device for each standard stream that is closed, as by ``2>&-``.
+
+    Otherwise the next file that is opened, such as a checkpoint, would get the number of stderr, and messages of C
+    libraries would be written into it.
+    """
+    for descriptor in (0, 1, 2):
         try:
-            print(text, file=stream, flush=True)
-        except UnicodeEncodeError:
-            encoding = getattr(stream, "encoding", None) or "ascii"
-            print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
 
 
 def printable(text: str) -> str:

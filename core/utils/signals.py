@@ -8,6 +8,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from core.utils.output import say
+
 
 class RunInterrupted(BaseException):
     """A run was asked to stop. Like KeyboardInterrupt it is not an Exception: ``except Exception`` does not catch it.
@@ -21,27 +23,41 @@ class RunInterrupted(BaseException):
         super().__init__(reason)
 
 
+#: Signals that ask a run to stop with a checkpoint: Ctrl-C, a closed terminal, what Slurm and other schedulers send.
+STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+)
+
+
 class StopSignals:
-    """While the block runs, record SIGINT and SIGTERM as a request to stop instead of ending the process.
+    """While the block runs, record SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 as a request to stop.
 
     After the first signal, ``requested`` returns it. The code in the block calls ``requested`` at safe points, saves
     its state and raises what it got. A second signal raises at once. With ``deferred=False`` the first one raises,
-    too. Outside the main thread this does nothing, because Python handles signals in the main thread only.
+    too. A signal that is ignored, as SIGHUP is under nohup, stays ignored. Outside the main thread this does nothing,
+    because Python handles signals in the main thread only.
+
+    The handler prints nothing: a write to a pipe that nobody reads would raise or block inside it.
     """
 
     def __init__(self, *, deferred: bool = True) -> None:
         self._deferred = deferred
         self._received: RunInterrupted | None = None
+        self._is_announced = False
         self._previous: dict[int, Any] = {}
 
     def requested(self) -> RunInterrupted | None:
-        """Return the RunInterrupted to raise, or None if no signal came."""
+        """Return the RunInterrupted to raise, or None if no signal came; the first time, say that the run stops."""
+        if self._received is not None and not self._is_announced:
+            self._is_announced = True
+            say(f"\n{self._received}: stopping with a checkpoint. Press Ctrl-C to stop at once.", err=True)
         return self._received
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._receive)
+            for number in STOPPING:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(
@@ -52,13 +68,10 @@ class StopSignals:
         self._previous.clear()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        is_first, name = self._received is None, "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+        is_first, name = self._received is None, "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         self._received = RunInterrupted(f"interrupted by {name}", 128 + number)
         if not (self._deferred and is_first):
             raise self._received
-        os.write(
-            2, f"\n{name}: stopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.\n".encode()
-        )
 
 
 class RunTerminated(RunInterrupted, SystemExit):
