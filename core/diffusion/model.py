@@ -122,6 +122,10 @@ class Denoiser(nn.Module):
     Args:
         config: The run's config. data_shape, n_classes and sigma_data must be set; the trainer sets them.
 
+    Attributes:
+        class_conditional: Whether the model uses the labels: the data have classes, and the config has no field
+            ``class_conditional`` that says otherwise. A model with another rule sets it in ``__init__``.
+
     Raises:
         ValueError: One of them is None.
     """
@@ -134,6 +138,7 @@ class Denoiser(nn.Module):
         self.data_shape = config.data_shape
         self.n_classes = config.n_classes
         self.sigma_data = config.sigma_data
+        self.class_conditional = bool(self.n_classes) and bool(getattr(config, "class_conditional", True))
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
         """Return F(c_in x; c_noise, labels), the output of the network before preconditioning.

@@ -90,3 +90,8 @@ class RunEvaluator:
     def metadata(self, name: str, **fields: Any) -> ResultMetadata:
         """Return a result's metadata; the raw weights' results get a name of their own."""
         return ResultMetadata(name if self.settings.weights == EMA_WEIGHTS else f"{name}/raw", **fields)
+
+
+def conditional(denoiser: Denoiser) -> str:
+    """Return what a protocol says about the model's output: conditional on the "label", or on "none"."""
+    return "label" if denoiser.class_conditional else "none"

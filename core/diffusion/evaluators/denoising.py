@@ -1,4 +1,4 @@
-"""How well held-out images are denoised, by noise level."""
+"""The denoising loss on held-out images, by noise level."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from core.diffusion.datasets.base import HELD_OUT, Batches, load_data
-from core.diffusion.evaluators.base import RunEvaluator
+from core.diffusion.evaluators.base import RunEvaluator, conditional
 from core.diffusion.model import Denoiser, denoising_losses
 from core.diffusion.noise import Purpose, SampleNoise
 from core.runs.sample_values import save_values
@@ -22,9 +22,9 @@ IMAGES_PER_BATCH = 250
 class DenoisingEvaluator(RunEvaluator):
     """The EDM loss on the held-out images at fixed noise levels, and its mean over these levels.
 
-    The unit is the image: an image's loss is averaged over its draws of noise first, then mean and standard error are
-    taken over the images. The noise is fixed per image and level, whatever the run's seed: every model sees the same,
-    so that two models can be compared image by image.
+    The unit of replication is the image: the loss of an image is averaged over its draws of noise first, then mean and
+    standard error are taken over the images. The noise is fixed per image and level, whatever the run's seed, so that
+    two models can be compared image by image.
     """
 
     def evaluate(self) -> ResultCollection:
@@ -40,32 +40,57 @@ class DenoisingEvaluator(RunEvaluator):
             all_losses.append(losses.mean(0))
             self.settings.progress(int(indices[-1]) + 1, len(data), "denoising held-out images")
         loss = torch.cat(all_losses)
-        overall, meter = self._metadata("denoising_loss", "mean over levels", len(data)), Meter("loss")
+        given = conditional(denoiser)
+        overall, meter = self._metadata("denoising_loss", "mean over levels", len(data), given), Meter("loss")
         meter.update(loss=loss)
         save_values(self.run_path, self.settings.evaluation, "denoising", range(len(data)), loss.numpy(), overall)
-        by_level = [self._metadata(f"denoising_loss/sigma_{level:g}", level, len(data)) for level in LEVELS]
+        by_level = [
+            self._metadata(f"denoising_loss/sigma_{level:g}", level, len(data), given, role="part") for level in LEVELS
+        ]
         return ResultCollection(
             ResultRecord(metadata, meter.result("loss"))
             for metadata, meter in zip([overall, *by_level], [meter, *meters], strict=True)
         )
 
-    def _metadata(self, name: str, sigma: float | str, n_images: int) -> ResultMetadata:
+    def _metadata(
+        self, name: str, sigma: float | str, n_images: int, given: str, role: str = "primary"
+    ) -> ResultMetadata:
+        """Return the metadata of a result.
+
+        Args:
+            name: Name of the result.
+            sigma: Noise level, or what is said of several.
+            n_images: Number of images.
+            given: What the denoiser is conditional on: "label" or "none".
+            role: Role of the result.
+        """
         protocol = {
             "dataset": self.data_name(),
             "split": HELD_OUT,
             "split_seed": self.config.split_seed,
             "n_images": n_images,
+            "conditional": given,
             "sigma": sigma,
             "sigma_data": self.config.sigma_data,
             "n_draws": N_DRAWS,
             "noise_seed": NOISE_SEED,
         }
-        return self.metadata(name, unit="image", protocol=protocol, higher_is_better=False)
+        return self.metadata(name, unit="image", protocol=protocol, higher_is_better=False, role=role)
 
 
 @torch.no_grad()
 def _losses_by_level(denoiser: Denoiser, images: Tensor, labels: Tensor | None, indices: Tensor) -> Tensor:
-    """Return each image's loss at each level, averaged over its draws: float64, shape ``(levels, N)``, on the CPU."""
+    """Return the loss of each image at each level, averaged over the draws of noise.
+
+    Args:
+        denoiser: The model.
+        images: Shape ``(N, *data_shape)``.
+        labels: int64, shape ``(N,)``, or None.
+        indices: The images' indices in the data set, int64, shape ``(N,)``.
+
+    Returns:
+        float64, shape ``(n_levels, N)``, on the CPU.
+    """
     rows = []
     for place, level in enumerate(LEVELS):
         noise = SampleNoise(NOISE_SEED, Purpose.DENOISING, indices.tolist(), variant=place)

@@ -48,7 +48,7 @@ class MLP(Denoiser):
         own = own_config(config, MLPConfig, "mlp")
         n_values = math.prod(self.data_shape)
         widths = [n_values, *config.hidden_layer_sizes]
-        self.conditioning = Conditioning(own.embedding_size, self.n_classes if own.class_conditional else 0)
+        self.conditioning = Conditioning(own.embedding_size, self.n_classes if self.class_conditional else 0)
         self.layers = nn.ModuleList(
             Layer(n_in, n_out, own.embedding_size, own.dropout) for n_in, n_out in itertools.pairwise(widths)
         )

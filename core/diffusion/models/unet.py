@@ -90,7 +90,7 @@ class UNet(Denoiser):
         channels = check_shape(self.data_shape, own)
         embedding, dropout, n_blocks = own.embedding_size, own.dropout, own.blocks_per_level
         widths = [own.channels * factor for factor in own.channel_multipliers]
-        self.conditioning = Conditioning(embedding, self.n_classes if own.class_conditional else 0)
+        self.conditioning = Conditioning(embedding, self.n_classes if self.class_conditional else 0)
         self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         previous = widths[0]
