@@ -177,8 +177,7 @@ def seed_order(seed: object) -> tuple[int, float, str]:
 
 def described(run: Run, split_by: Sequence[str] = ()) -> dict[str, Any]:
     """Return what sets a group apart: the config without the seed, the plugins' versions, and ``split_by``."""
-    config = {name: value for name, value in run.config.items() if name != SEED}
-    return {**config, **run.versions(), **environment_values(run, split_by)}
+    return {**_shared(run.config), **run.versions(), **environment_values(run, split_by)}
 
 
 def _key_of_replicate(run: Run) -> Any:
@@ -188,9 +187,12 @@ def _key_of_replicate(run: Run) -> Any:
 
 def _key(run: Run, split_by: Sequence[str]) -> str:
     """Spell what the replicates of a run share, such that equal texts mean equal configs."""
-    config = dict(run.config)
-    config.pop(SEED, None)
-    shared = [config, run.plugins]
+    shared: list[Any] = [_shared(run.config), run.plugins]
     if split_by:
         shared.append(environment_values(run, split_by))
     return json.dumps(shared, sort_keys=True)
+
+
+def _shared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that replicates share. The same data may be in another place: the fingerprint tells."""
+    return {name: value for name, value in config.items() if name not in {SEED, "data_dir_absolute"}}

@@ -180,6 +180,12 @@ class ModelConfig:
         cli=False,
         help="Number of classes in the data; set by the trainer.",
     )
+    data_fingerprint: str | None = option(
+        None, rule=rules.optional(rules.text()), cli=False, help="Fingerprint of the training images; set by training."
+    )
+    data_dir_absolute: str | None = option(
+        None, rule=rules.optional(rules.text()), cli=False, help="Absolute path of --data-dir; set by training."
+    )
 
     def __attrs_post_init__(self) -> None:
         faults = check_fields(self)

@@ -12,6 +12,8 @@ from attrs import frozen
 from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
+from core.diffusion.datasets.base import HELD_OUT, SPLITS, TRAIN, ImageData, load_data
+from core.diffusion.datasets.fingerprint import check_not_trained_on, fingerprint
 from core.diffusion.devices import choose_device
 from core.diffusion.evaluators.base import RunEvaluator, Settings
 from core.diffusion.trained import is_denoiser, trained_config
@@ -104,11 +106,13 @@ class Evaluator:
 
         Raises:
             CheckpointError: The run's checkpoint is missing, damaged or of another model. Nothing was written.
+            ConfigError: The data cannot be used, or held-out images may have been trained on. Nothing was written.
             EvaluationError: One or more evaluators failed. The results of the others were saved and are complete.
         """
         checkpoint = load_checkpoint(self.run_path, self.config) if is_denoiser(self.config) else None
+        data = self._checked_data() if is_denoiser(self.config) else {}
         evaluation = start_evaluation(self.run_path, self._asked_for())
-        settings = attrs.evolve(self.settings, evaluation=evaluation, checkpoint=checkpoint)
+        settings = attrs.evolve(self.settings, evaluation=evaluation, checkpoint=checkpoint, data=data)
         records: list[ResultRecord] = []
         failures: list[EvaluatorFailure] = []
         for name, config, evaluator in self._evaluators:
@@ -124,6 +128,20 @@ class Evaluator:
         if failures:
             raise EvaluationError(failures, ResultCollection(records)) from failures[0].error
         return ResultCollection(records)
+
+    def _checked_data(self) -> dict[str, ImageData]:
+        """Return both splits of the data set; ConfigError if the model may have been trained on held-out images."""
+        data = {split: load_data(self.config, split) for split in SPLITS}
+        train, name, before = data[TRAIN], self.config.dataset, self.config.data_fingerprint
+        if before is None:  # a run from before fingerprints: what it was trained on is not known
+            return data
+        if not getattr(train, "split_by_content", False) and (now := fingerprint(train)) != before:
+            raise ConfigError(
+                f"data set {name!r}: the training images are not those that the run was trained on (fingerprint {now}, "
+                f"in training: {before}), so held-out images may have been trained on. Restore the data."
+            )
+        check_not_trained_on(train, data[HELD_OUT], name)
+        return data
 
     def _choose(self, names: Sequence[str]) -> dict[str, Any]:
         wanted = names or plugins.in_the_box(plugins.EVALUATORS)

@@ -16,6 +16,7 @@ from torch import Tensor
 from core.config.config import ModelConfig
 from core.diffusion.model import Denoiser, edm_sigmas
 from core.diffusion.noise import Purpose, SampleNoise
+from core.utils.results import Scalar
 
 Denoise = Callable[[Tensor, float], Tensor]
 SAMPLES_PER_BATCH = 250
@@ -155,13 +156,19 @@ def sample(denoise: Denoise, draw: Callable[[], Tensor], config: ModelConfig) ->
     """
     sigmas = edm_sigmas(config.n_steps, config.sigma_min, config.sigma_max, config.rho)
     if config.sampler == "stochastic":
-        return stochastic_sampler(denoise, draw, sigmas, **churn(config))
+        return stochastic_sampler(denoise, draw, sigmas, **_churn(config))
     sampler = {"heun": heun_sampler, "euler": euler_sampler}[config.sampler]
     return sampler(denoise, draw(), sigmas)
 
 
-def churn(config: ModelConfig) -> dict[str, float]:
-    """Return the settings of the stochastic sampler, for a protocol; empty for other samplers."""
+def sampler_protocol(config: ModelConfig) -> dict[str, Scalar]:
+    """Return what a protocol says of the sampler: its name, its noise levels and its own settings."""
+    levels: dict[str, Scalar] = {name: getattr(config, name) for name in ("sampler", "sigma_min", "sigma_max", "rho")}
+    return {**levels, **_churn(config)}
+
+
+def _churn(config: ModelConfig) -> dict[str, float]:
+    """Return the settings of the stochastic sampler; empty for other samplers."""
     names = ("s_churn", "s_min", "s_max", "s_noise") if config.sampler == "stochastic" else ()
     return {name: getattr(config, name) for name in names}
 

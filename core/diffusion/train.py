@@ -14,12 +14,21 @@ from torch import Tensor, nn
 
 from core import plugins
 from core.config.config import ModelConfig
-from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data, standard_deviation
+from core.config.errors import ConfigError
+from core.diffusion.datasets.base import (
+    TRAIN,
+    Batches,
+    ImageData,
+    is_from_before_fingerprints,
+    load_data,
+    standard_deviation,
+)
+from core.diffusion.datasets.fingerprint import fingerprint
 from core.diffusion.devices import choose_device
 from core.diffusion.model import Denoiser, denoising_losses, draw_sigmas
 from core.diffusion.pictures import save_sample_grid
 from core.diffusion.placeholder import dummy_record, placeholder_notice
-from core.diffusion.trained import trained_config
+from core.diffusion.trained import trained_config, without_found
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.random_state import seeded
 from core.diffusion.training.state import TrainingState
@@ -75,7 +84,9 @@ def train_diffusion_model(
     if not issubclass(model_class, Denoiser):
         return _dummy_run(config, model_class, run_path, progress)
     checkpoint = None
-    if resume is not None:
+    if resume is None:
+        config = without_found(config)
+    else:
         checkpoint = load_checkpoint(Path(resume), config)
         config = trained_config(config, Path(resume))
     data = load_data(config, TRAIN)
@@ -97,8 +108,22 @@ def train_diffusion_model(
 
 
 def completed_from_data(config: ModelConfig, data: ImageData) -> tuple[ModelConfig, tuple[str, ...]]:
-    """Return the config with the fields that only the data can give, and the names of these fields."""
+    """Return the config with the fields that only the data can give, and the names of these fields.
+
+    Raises:
+        ConfigError: The run is resumed, and its training data have changed.
+    """
     found: dict[str, Any] = {"data_shape": tuple(data.data_shape), "n_classes": data.n_classes}
+    if not is_from_before_fingerprints(config):
+        found["data_fingerprint"] = fingerprint(data)
+        if config.data_fingerprint not in {None, found["data_fingerprint"]}:
+            raise ConfigError(
+                f"data set {config.dataset!r}: the training images are not those that this run was trained on "
+                f"(fingerprint {found['data_fingerprint']}, before: {config.data_fingerprint}). "
+                "Restore the data, or start a new run."
+            )
+    if config.data_dir is not None:
+        found["data_dir_absolute"] = config.data_dir_absolute or str(Path(config.data_dir).expanduser().resolve())
     if config.sigma_data is None:
         found["sigma_data"] = standard_deviation(data)
     return attrs.evolve(config, **found), tuple(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -12,8 +13,11 @@ from core.config.config import ModelConfig
 from core.config.errors import unknown_name
 from core.diffusion.model import Denoiser
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, WEIGHTS, Checkpoint, load_checkpoint, load_weights
+from core.runs.config_file import CONFIG
 
-FOUND_IN_DATA = ("data_shape", "n_classes", "sigma_data")
+NEEDED = ("data_shape", "n_classes", "sigma_data")
+ONLY_FOUND = ("data_shape", "n_classes", "data_fingerprint", "data_dir_absolute")
+FOUND_IN_DATA = ("sigma_data", *ONLY_FOUND)
 
 
 def is_denoiser(config: ModelConfig) -> bool:
@@ -22,15 +26,26 @@ def is_denoiser(config: ModelConfig) -> bool:
 
 
 def trained_config(config: ModelConfig, run_path: Path) -> ModelConfig:
-    """Return the config with the fields that the trainer found in the data, read from the run where they are missing.
+    """Return the config with the fields that the trainer found in the data, read from the run's config.json.
+
+    A run without config.json is accepted if the config has the fields that the model needs.
 
     Raises:
-        ConfigError: A field is missing and the run has no config.json that can be read.
+        ConfigError: A field is missing, and the run has no config.json that can be read.
     """
-    if all(getattr(config, name) is not None for name in FOUND_IN_DATA) or not is_denoiser(config):
+    if config.data_fingerprint is not None or not is_denoiser(config):
+        return config
+    if all(getattr(config, name) is not None for name in NEEDED) and not (run_path / CONFIG.name).exists():
         return config
     saved = plugins.saved_config(run_path)
-    return attrs.evolve(config, **{name: getattr(saved, name) for name in FOUND_IN_DATA})
+    missing = [name for name in FOUND_IN_DATA if getattr(config, name) is None]
+    return attrs.evolve(config, **{name: getattr(saved, name) for name in missing})
+
+
+def without_found(config: ModelConfig) -> ModelConfig:
+    """Return the config of a new run: what an earlier run found in its data is left out."""
+    nothing: dict[str, Any] = dict.fromkeys(ONLY_FOUND)
+    return attrs.evolve(config, **nothing)
 
 
 def load_denoiser(run_path: Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS) -> Denoiser:

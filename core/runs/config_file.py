@@ -152,5 +152,11 @@ def _asked_for(content: dict[str, Any], path: Path) -> dict[str, Any]:
     saved, found = content.get("config"), content.get("found_in_data")
     if not isinstance(saved, dict):
         raise ConfigError(f"{path}: config: got a {type(saved).__name__}; accepted: a table of fields.")
-    left_out = {"data_shape", "n_classes", *(found if isinstance(found, list) else [])}
+    left_out = {
+        "data_shape",
+        "n_classes",
+        "data_fingerprint",
+        "data_dir_absolute",
+        *(found if isinstance(found, list) else []),
+    }
     return {name: value for name, value in saved.items() if name not in left_out}

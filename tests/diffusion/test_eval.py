@@ -19,9 +19,10 @@ from core.config.errors import ConfigError
 from core.diffusion.datasets.base import HELD_OUT, TRAIN
 from core.diffusion.datasets.packaged import digits
 from core.diffusion.eval import EvaluationError, Evaluator
-from core.diffusion.evaluators import denoising, nearest
+from core.diffusion.evaluators import denoising, likelihood, nearest
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.denoising import LEVELS, DenoisingEvaluator
+from core.diffusion.evaluators.likelihood import LikelihoodEvaluator
 from core.diffusion.evaluators.nearest import NearestEvaluator
 from core.diffusion.evaluators.sampling import SamplingEvaluator
 from core.diffusion.noise import Purpose, SampleNoise
@@ -39,6 +40,14 @@ CPU = torch.device("cpu")
 def run_path(trained_run: Path, tmp_path: Path) -> Path:
     """A copy of a trained run that may be evaluated."""
     return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+@pytest.fixture(autouse=True)
+def _short_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The likelihood has its own tests; over ten labels of an untrained model it would take most of the time here."""
+    monkeypatch.setattr(LikelihoodEvaluator, "n_images", 8)
+    monkeypatch.setattr(LikelihoodEvaluator, "n_ode_steps", 4)
+    monkeypatch.setattr(likelihood, "ROUGH_STEPS", 2)
 
 
 def by_name(results: ResultCollection) -> dict[str, ScalarResult]:

@@ -1,1 +1,1 @@
-"""The data sets in the box, one module each."""
+"""Data sets: what one must offer (``base.py``), fingerprints, and the built-in ones."""

@@ -1,4 +1,4 @@
-"""What a data set must offer, its split into training and held-out images, and its batches."""
+"""What a data set must offer, its split into training and held-out images, and batches of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HELD_OUT_SHARE = 0.2
 
 @runtime_checkable
 class ImageData(Protocol):
-    """A data set as the trainer sees it; ``x`` is float32, scaled to [-1, 1], and ``label`` an integer (0 if none).
+    """What the trainer needs of a data set. Image ``x`` is float32, scaled to [-1, 1]; ``label`` is an int, 0 if none.
 
     Attributes:
         data_shape: Shape of one x: ``(channels, height, width)``, or ``(n_values,)``.
@@ -42,21 +42,27 @@ class ImageData(Protocol):
 
 
 class InMemory(TensorDataset):
-    """Images and labels held as two tensors, from which a batch is one indexing operation.
+    """A data set held in memory as two tensors, so that taking a batch is one indexing operation.
 
     Args:
-        images: float32, scaled to [-1, 1], or uint8, which is scaled so when it is taken and needs a quarter of the
-            memory.
+        images: float32 scaled to [-1, 1], or uint8, which is scaled when it is taken and needs a quarter of the
+            memory; shape ``(n, *data_shape)``.
         labels: int64, shape ``(n,)``.
         n_classes: Number of classes; 0 for data without labels.
-        n_levels: How many values a pixel can take, evenly from -1 to 1; 0 if it is not quantised. Of uint8 it is 256.
+        n_levels: Number of values that a pixel can take, evenly spaced from -1 to 1; 0 if it is not quantised. For
+            uint8 it is 256.
+        split_by_content: Whether an image's content alone decides its side of the split, so that a held-out image was
+            never a training image, even if images have been added or removed.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, n_classes: int, n_levels: int = 0) -> None:
+    def __init__(
+        self, images: Tensor, labels: Tensor, n_classes: int, n_levels: int = 0, *, split_by_content: bool = False
+    ) -> None:
         super().__init__(images, labels)
         self.data_shape = tuple(images.shape[1:])
         self.n_classes = n_classes
         self.n_levels = 256 if images.dtype == torch.uint8 else n_levels
+        self.split_by_content = split_by_content
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         images, labels = self.tensors
@@ -64,20 +70,23 @@ class InMemory(TensorDataset):
 
 
 def scaled(images: Tensor) -> Tensor:
-    """Return uint8 images scaled from 0..255 to [-1, 1], as float32; others as they are."""
+    """Return uint8 images scaled from 0..255 to [-1, 1], as float32; other images unchanged."""
     return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images
 
 
 def check_split(split: str) -> None:
-    """Raise ValueError unless the split is one of the two."""
+    """Raise ValueError if the split is neither "train" nor "held_out"."""
     if split not in SPLITS:
         raise ValueError(f"split: got {split!r}; accepted: {TRAIN!r} or {HELD_OUT!r}")
 
 
 def split_indices(labels: NDArray[Any], split: str, split_seed: int) -> NDArray[np.int64]:
-    """Return the indices of one split, in order: of every class a fifth, drawn by ``split_seed``, is held out.
+    """Return the indices of one split, in increasing order; a random fifth of every class is held out.
 
-    NumPy's RandomState is used because its stream is guaranteed never to change.
+    Args:
+        labels: Class of each image, shape ``(n,)``.
+        split: "train" or "held_out".
+        split_seed: Seed of the split. NumPy's RandomState is used because its stream is guaranteed never to change.
     """
     check_split(split)
     random = np.random.RandomState(split_seed)
@@ -88,15 +97,23 @@ def split_indices(labels: NDArray[Any], split: str, split_seed: int) -> NDArray[
     return np.flatnonzero(held_out if split == HELD_OUT else ~held_out)
 
 
+def is_from_before_fingerprints(config: ModelConfig) -> bool:
+    """Return whether a config is that of a run trained before the training images had a fingerprint.
+
+    Such a run is evaluated and resumed as it was trained: data set ``folder`` splits it by path, not by content.
+    """
+    return config.data_shape is not None and config.data_fingerprint is None
+
+
 def load_data(config: ModelConfig, split: str) -> ImageData:
-    """Return one split of the config's data set, checked on its first image.
+    """Return one split of the config's data set.
 
     Raises:
-        ConfigError: There is no such data set.
-        PluginError: It cannot be imported.
-        ValueError: It is empty, or not what a data set must be.
+        ConfigError: The data set is unknown, or its images cannot be used.
+        PluginError: The data set cannot be imported.
+        ValueError: It is empty, or its first image does not have the type and shape that it should have.
     """
-    with seeded(config.split_seed, torch.device("cpu")):  # for data sets that draw from the global generators
+    with seeded(config.split_seed, torch.device("cpu")):  # a data set may draw from the global generators
         data = load(DATASETS, config.dataset)(config, split)
     where = f"data set {config.dataset!r}, split {split!r}"
     if not isinstance(data, ImageData):
@@ -111,11 +128,11 @@ def load_data(config: ModelConfig, split: str) -> ImageData:
 
 
 class Batches:
-    """Picks batches from a data set by index: at once where it is held in memory, else image by image.
+    """Takes batches from a data set by index: at once if it is held in memory, else image by image.
 
     Args:
         data: The data set.
-        device: Where batches go; images held in memory are moved there once.
+        device: Device of the batches. A data set held in memory is moved there once.
     """
 
     def __init__(self, data: ImageData, device: torch.device) -> None:
@@ -124,7 +141,15 @@ class Batches:
         self._in_memory = tuple(t.to(device) for t in data.tensors) if isinstance(data, InMemory) else None
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return images and labels on the device, None for data without classes; ``indices`` is int64, on the CPU."""
+        """Return images and labels on the device.
+
+        Args:
+            indices: int64, shape ``(N,)``, on the CPU.
+
+        Returns:
+            Images, float32 of shape ``(N, *data_shape)``, and labels, int64 of shape ``(N,)``; None for data without
+            classes.
+        """
         if self._in_memory is not None:
             images, labels = (tensor[indices.to(self._device)] for tensor in self._in_memory)
             images = scaled(images)
@@ -136,10 +161,10 @@ class Batches:
 
 
 def standard_deviation(data: ImageData) -> float:
-    """Return the standard deviation of all values of the data set, to three digits: EDM's sigma_data.
+    """Return the standard deviation of all values of the data set, to three digits.
 
-    Exactly summed, and rounded, so that every machine gets the same number; of a data set that is not held in memory
-    10,000 images, evenly spaced, speak for all.
+    The sum is exact and the result is rounded, so that every machine gets the same number. Of a data set that is not
+    held in memory, 10,000 evenly spaced images are taken.
 
     Raises:
         ValueError: All values are equal, or some are not finite.

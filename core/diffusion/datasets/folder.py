@@ -1,8 +1,9 @@
-"""A directory of the user's own images as a data set."""
+"""``folder``: a directory of the user's own images as a data set."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,14 @@ from numpy.typing import NDArray
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.datasets.base import InMemory, split_indices
+from core.diffusion.datasets.base import (
+    HELD_OUT,
+    HELD_OUT_SHARE,
+    InMemory,
+    check_split,
+    is_from_before_fingerprints,
+    split_indices,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,34 +31,70 @@ KINDS = {"1": "L", "L": "L", "RGB": "RGB", "P": "RGB"}
 
 
 def folder(config: ModelConfig, split: str) -> InMemory:
-    """Return the images under ``config.data_dir``, all of one size, grey or in colour.
+    """Return the images under ``config.data_dir``, which must have one size and be all grey or all colour.
 
-    Where every image lies in a subdirectory, these are the classes, by name; else there are none. The split is drawn
-    over the sorted paths.
+    If every image is in a subdirectory, the subdirectories are the classes, sorted by name; else there are no classes.
+
+    The content of an image decides its side of the split, about a fifth being held out: adding, removing or renaming
+    files moves no other image to the other side, and equal images are on the same side.
 
     Raises:
-        ConfigError: No directory, no images, or images that cannot be read, or differ in size or kind.
+        ConfigError: There is no such directory, it holds too few images, or images cannot be read or differ in size or
+            kind.
     """
-    if config.data_dir is None:
-        raise ConfigError("data set 'folder': data_dir is not given. Try: --data-dir DIRECTORY.")
-    root = Path(config.data_dir).expanduser()
-    if not root.is_dir():
-        raise ConfigError(f"data_dir: {root} is no directory.")
+    root = _root(config)
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if len(paths) < 2:
         listed = ", ".join(sorted(SUFFIXES))
         raise ConfigError(f"data_dir: {root} holds {len(paths)} images; at least 2 are needed, of {listed}.")
     labels, n_classes = _labels(paths, root)
-    chosen = split_indices(labels, split, config.split_seed)
-    if not len(chosen):
-        raise ConfigError(f"data_dir: {root} holds too few images to hold any out; at least 3 of a class are needed.")
     _check(paths)
-    images = np.stack([_read(paths[index]) for index in chosen])
-    return InMemory(torch.from_numpy(images), torch.from_numpy(labels[chosen]), n_classes)
+    by_content = not is_from_before_fingerprints(config)
+    images = np.stack([_read(path) for path in paths])  # (n, channels, height, width)
+    if by_content:
+        chosen = split_by_content(images, split, config.split_seed)
+    else:
+        chosen = split_indices(labels, split, config.split_seed)
+    if not len(chosen):
+        raise ConfigError(
+            f"data_dir: {root} holds too few different images: none of {len(paths)} is in the split {split!r}. "
+            "About a fifth is held out; add images, or try another --split-seed."
+        )
+    tensors = torch.from_numpy(images[chosen]), torch.from_numpy(labels[chosen])
+    return InMemory(*tensors, n_classes, split_by_content=by_content)
+
+
+def split_by_content(images: NDArray[np.uint8], split: str, split_seed: int) -> NDArray[np.int64]:
+    """Return the indices of one split, in increasing order; a hash of each image decides whether it is held out.
+
+    Args:
+        images: Shape ``(n, channels, height, width)``.
+        split: "train" or "held_out".
+        split_seed: Seed of the hash.
+    """
+    check_split(split)
+    key = split_seed.to_bytes(8, "little")
+    hashes = (hashlib.blake2b(image.tobytes(), digest_size=8, key=key).digest() for image in images)
+    held_out = np.array([int.from_bytes(found, "little") < HELD_OUT_SHARE * 2**64 for found in hashes])
+    return np.flatnonzero(held_out if split == HELD_OUT else ~held_out)
+
+
+def _root(config: ModelConfig) -> Path:
+    """Return the directory of the images: the absolute path that a run has kept, or the path as it was given."""
+    if config.data_dir is None:
+        raise ConfigError("data set 'folder': data_dir is not given. Try: --data-dir DIRECTORY.")
+    given = Path(config.data_dir).expanduser()
+    kept = None if config.data_dir_absolute is None else Path(config.data_dir_absolute)
+    if kept is not None and kept.is_dir():
+        return kept
+    if not given.is_dir():
+        also = "" if kept is None or kept == given else f", and neither is {kept}"
+        raise ConfigError(f"data_dir: {given} is not a directory{also}.")
+    return given
 
 
 def _labels(paths: list[Path], root: Path) -> tuple[NDArray[np.int64], int]:
-    """Return each image's class, by the directory that it lies in just below the root, and their number."""
+    """Return the class of each image, by its directory just below the root, and the number of classes."""
     parts = [path.relative_to(root).parts for path in paths]
     if not all(len(part) > 1 for part in parts):
         return np.zeros(len(paths), dtype=np.int64), 0
@@ -59,11 +103,13 @@ def _labels(paths: list[Path], root: Path) -> tuple[NDArray[np.int64], int]:
 
 
 def _check(paths: list[Path]) -> None:
-    """Hold every image to the first one's size and kind, by its header: the held-out ones, too, before training."""
+    """Check by the headers that all images have the size and kind of the first one."""
     expected = _header(paths[0])
     for path in paths[1:]:
         if (found := _header(path)) != expected:
-            raise ConfigError(f"{path}: {found}, but {paths[0]} is {expected}; all images must be alike.")
+            raise ConfigError(
+                f"{path}: {found}, but {paths[0]} is {expected}; all images must have the same size and kind."
+            )
 
 
 def _header(path: Path) -> str:
@@ -76,7 +122,7 @@ def _header(path: Path) -> str:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    """Return an image, shape ``(channels, height, width)``; grey stays grey, a palette becomes colour."""
+    """Return an image, uint8 of shape ``(channels, height, width)``. An image with a palette becomes colour."""
     with _opened(path) as image:
         values = np.asarray(image.convert(KINDS[image.mode]))
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)

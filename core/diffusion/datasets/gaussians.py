@@ -1,4 +1,4 @@
-"""A mixture of Gaussians in the plane: its density, its score and its best denoiser are known, the truth for tests."""
+"""``gaussians``: points from a mixture of Gaussians in the plane, whose density and best denoiser are known."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Mixture:
         return points
 
     def log_density(self, x: Tensor, sigma: float = 0.0) -> Tensor:
-        """Return ln p(x; sigma), the density after noise of that level was added, in nats; float64, shape ``(n,)``."""
+        """Return ln p(x; sigma), the log-density with noise of level sigma, in nats: float64, shape ``(n,)``."""
         return torch.logsumexp(self._log_parts(x.double(), sigma), dim=1) - math.log(len(self.means))
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Return E[y | x], the best denoiser's answer for x = y + sigma n: the dtype and shape of ``x``.
+        """Return E[y | x] for x = y + sigma n, which is the best denoiser, with the dtype and shape of ``x``.
 
         Args:
             x: Noisy points, shape ``(n, d)``.
-            sigma: One noise level for all, or one for each.
+            sigma: Noise levels, shape ``()`` or ``(n,)``.
         """
         exact, level = x.double(), sigma.double().reshape(-1, 1)
         share = torch.softmax(self._log_parts(exact, level), dim=1)
@@ -53,21 +53,21 @@ class Mixture:
         return (share[:, :, None] * towards).sum(1).to(x.dtype)
 
     def _log_parts(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """Return ln N(x; mean, (std² + sigma²) I) for each point and component."""
+        """Return ln N(x; mean, (std² + sigma²) I), shape ``(n, n_components)``."""
         variances = self.stds**2 + sigma**2
         squares = (x[:, None, :] - self.means).square().sum(2)
         return -squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
 
 
 class MixtureDenoiser(nn.Module):
-    """A mixture's best denoiser, called like a trained one."""
+    """The best denoiser of a mixture, called like a trained one."""
 
     def __init__(self, mixture: Mixture) -> None:
         super().__init__()
         self.mixture = mixture
 
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return E[y | x]; the labels make no difference."""
+        """Return E[y | x]. The labels are ignored."""
         return self.mixture.denoise(x, sigma)
 
 
@@ -78,7 +78,7 @@ def eight_gaussians() -> Mixture:
 
 
 class MixturePoints(InMemory):
-    """Points of a mixture, whose true density a model's can be compared with."""
+    """Points of a mixture with a known density."""
 
     def __init__(self, points: NDArray[np.float64], mixture: Mixture) -> None:
         super().__init__(torch.from_numpy(points).float(), torch.zeros(len(points), dtype=torch.int64), n_classes=0)

@@ -1,4 +1,4 @@
-"""Data sets that come with a package: nothing is downloaded."""
+"""Data sets that come with an installed package, so that nothing is downloaded."""
 
 from __future__ import annotations
 

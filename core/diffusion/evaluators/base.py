@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from attrs import frozen
+from attrs import field, frozen
 
 from core.config.config import ModelConfig
+from core.diffusion.datasets.base import ImageData, load_data
+from core.diffusion.datasets.fingerprint import fingerprint
 from core.diffusion.devices import choose_device
 from core.diffusion.model import Denoiser
 from core.diffusion.trained import denoiser_of, is_denoiser, trained_config
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, Checkpoint, load_checkpoint
 from core.utils.progress import Progress, silent
-from core.utils.results import ResultCollection, ResultMetadata
+from core.utils.results import ResultCollection, ResultMetadata, Scalar
 
 
 @frozen
@@ -27,6 +30,7 @@ class Settings:
         evaluation: The evaluation's id, under which files are kept; None where an evaluator is used by itself.
         checkpoint: The checkpoint to evaluate, which all evaluators share; None lets an evaluator that is used by
             itself read the run's checkpoint.
+        data: The splits of the data set that have been loaded, which all evaluators share.
         progress: Called with the work done, the work in all, and a word.
     """
 
@@ -34,6 +38,7 @@ class Settings:
     weights: str = EMA_WEIGHTS
     evaluation: str | None = None
     checkpoint: Checkpoint | None = None
+    data: Mapping[str, ImageData] = field(factory=dict)
     progress: Progress = silent
 
 
@@ -81,6 +86,18 @@ class RunEvaluator:
         """
         checkpoint = self.settings.checkpoint or load_checkpoint(self.run_path, self.config)
         return denoiser_of(checkpoint, self.config, self.device(), self.settings.weights)
+
+    def data(self, split: str) -> ImageData:
+        """Return one split of the run's data set; see ``core.diffusion.datasets.base.load_data`` for the errors."""
+        return self.settings.data.get(split) or load_data(self.config, split)
+
+    def data_protocol(self, data: ImageData) -> dict[str, Scalar]:
+        """Return what a protocol says of the images that a result is measured on: data set, split seed, fingerprint."""
+        return {
+            "dataset": self.data_name(),
+            "split_seed": self.config.split_seed,
+            "data_fingerprint": fingerprint(data),
+        }
 
     def data_name(self) -> str:
         """Return what a protocol says of the data: the data set's name and, of the user's own data, the directory's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from core.diffusion.datasets.base import HELD_OUT, Batches, load_data
+from core.diffusion.datasets.base import HELD_OUT, Batches, ImageData
 from core.diffusion.evaluators.base import RunEvaluator, conditional
 from core.diffusion.model import Denoiser, denoising_losses
 from core.diffusion.noise import Purpose, SampleNoise
@@ -29,7 +29,7 @@ class DenoisingEvaluator(RunEvaluator):
 
     def evaluate(self) -> ResultCollection:
         """Return "denoising_loss", the mean over the levels, and "denoising_loss/sigma_..." for each level."""
-        denoiser, data = self.denoiser(), load_data(self.config, HELD_OUT)
+        denoiser, data = self.denoiser(), self.data(HELD_OUT)
         batches = Batches(data, self.device())
         meters, all_losses = [Meter("loss") for _ in LEVELS], []
         for start in range(0, len(data), IMAGES_PER_BATCH):
@@ -41,11 +41,11 @@ class DenoisingEvaluator(RunEvaluator):
             self.settings.progress(int(indices[-1]) + 1, len(data), "denoising held-out images")
         loss = torch.cat(all_losses)
         given = conditional(denoiser)
-        overall, meter = self._metadata("denoising_loss", "mean over levels", len(data), given), Meter("loss")
+        overall, meter = self._metadata("denoising_loss", "mean over levels", data, given), Meter("loss")
         meter.update(loss=loss)
         save_values(self.run_path, self.settings.evaluation, "denoising", range(len(data)), loss.numpy(), overall)
         by_level = [
-            self._metadata(f"denoising_loss/sigma_{level:g}", level, len(data), given, role="part") for level in LEVELS
+            self._metadata(f"denoising_loss/sigma_{level:g}", level, data, given, role="part") for level in LEVELS
         ]
         return ResultCollection(
             ResultRecord(metadata, meter.result("loss"))
@@ -53,22 +53,21 @@ class DenoisingEvaluator(RunEvaluator):
         )
 
     def _metadata(
-        self, name: str, sigma: float | str, n_images: int, given: str, role: str = "primary"
+        self, name: str, sigma: float | str, data: ImageData, given: str, role: str = "primary"
     ) -> ResultMetadata:
         """Return the metadata of a result.
 
         Args:
             name: Name of the result.
             sigma: Noise level, or what is said of several.
-            n_images: Number of images.
+            data: The held-out images.
             given: What the denoiser is conditional on: "label" or "none".
             role: Role of the result.
         """
         protocol = {
-            "dataset": self.data_name(),
+            **self.data_protocol(data),
             "split": HELD_OUT,
-            "split_seed": self.config.split_seed,
-            "n_images": n_images,
+            "n_images": len(data),
             "conditional": given,
             "sigma": sigma,
             "sigma_data": self.config.sigma_data,

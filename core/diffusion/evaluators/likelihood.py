@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from core.diffusion.datasets.base import HELD_OUT, Batches, ImageData, load_data
+from core.diffusion.datasets.base import HELD_OUT, Batches, ImageData
 from core.diffusion.evaluators.base import RunEvaluator, conditional
 from core.diffusion.likelihood import (
     exact_trace,
@@ -54,7 +54,7 @@ class LikelihoodEvaluator(RunEvaluator):
 
     def evaluate(self) -> ResultCollection:
         """Return "bits_per_dim" and, if they apply, "bits_per_dim/given_label", ".../trace_error", "likelihood_gap"."""
-        denoiser, data = self.denoiser(), load_data(self.config, HELD_OUT)
+        denoiser, data = self.denoiser(), self.data(HELD_OUT)
         batches, n = Batches(data, self.device()), min(len(data), self.n_images)
         chosen = torch.arange(n) * len(data) // n
         found: list[_Nats] = []
@@ -124,9 +124,8 @@ class LikelihoodEvaluator(RunEvaluator):
         n_levels, exact = _n_levels(data), self.is_exact(math.prod(data.data_shape))
         noise = f"gaussian of sigma {_dequantisation_sigma(n_levels):.4g}, {n_levels} levels" if n_levels else "none"
         protocol: dict[str, Scalar] = {
-            "dataset": self.data_name(),
+            **self.data_protocol(data),
             "split": HELD_OUT,
-            "split_seed": self.config.split_seed,
             "n_images": n_images,
             "conditional": given,
             "dequantisation": noise,

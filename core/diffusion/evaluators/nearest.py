@@ -9,10 +9,11 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, ImageData, load_data
+from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, ImageData
+from core.diffusion.datasets.fingerprint import fingerprint
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.features import feature_space, features
-from core.diffusion.sampling import churn, generate
+from core.diffusion.sampling import generate, sampler_protocol
 from core.utils.meters import Meter
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar
 
@@ -41,7 +42,7 @@ class NearestEvaluator(RunEvaluator):
 
     def evaluate(self) -> ResultCollection:
         """Return "nearest_distance" of samples, and "nearest_distance/held_out"."""
-        train, held_out = load_data(self.config, TRAIN), load_data(self.config, HELD_OUT)
+        train, held_out = self.data(TRAIN), self.data(HELD_OUT)
         device, denoiser = self.device(), self.denoiser()
         to_train = _Nearest(train, device)
         meter, n_samples = Meter("sample", "held_out"), self.config.n_samples
@@ -53,27 +54,26 @@ class NearestEvaluator(RunEvaluator):
             meter.update(held_out=to_train.distances(batches.take(chosen)[0]))
         return ResultCollection(
             [
-                ResultRecord(self._of_samples(len(train)), meter.result("sample")),
-                ResultRecord(self._of_held_out(len(train), len(held_out)), meter.result("held_out")),
+                ResultRecord(self._of_samples(train), meter.result("sample")),
+                ResultRecord(self._of_held_out(train, held_out), meter.result("held_out")),
             ]
         )
 
-    def _of_samples(self, n_train: int) -> ResultMetadata:
-        protocol = {**self._protocol(n_train), "sampler": self.config.sampler, **churn(self.config)}
+    def _of_samples(self, train: ImageData) -> ResultMetadata:
+        protocol = {**self._protocol(train), **sampler_protocol(self.config)}
         return self.metadata(
             "nearest_distance", n_steps=self.config.n_steps, n_samples=self.config.n_samples, protocol=protocol
         )
 
-    def _of_held_out(self, n_train: int, n_held_out: int) -> ResultMetadata:
-        protocol = {**self._protocol(n_train), "n_images": n_held_out}
-        return ResultMetadata("nearest_distance/held_out", unit="image", protocol=protocol)
+    def _of_held_out(self, train: ImageData, held_out: ImageData) -> ResultMetadata:
+        protocol = {**self._protocol(train), "n_images": len(held_out), "held_out": fingerprint(held_out)}
+        return ResultMetadata("nearest_distance/held_out", unit="image", protocol=protocol, role="reference")
 
-    def _protocol(self, n_train: int) -> dict[str, Scalar]:
+    def _protocol(self, train: ImageData) -> dict[str, Scalar]:
         return {
-            "dataset": self.data_name(),
-            "split_seed": self.config.split_seed,
+            **self.data_protocol(train),
             "features": feature_space(self.config.data_shape),
-            "n_train": n_train,
+            "n_train": len(train),
         }
 
 

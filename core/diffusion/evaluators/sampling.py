@@ -14,12 +14,12 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, ImageData, load_data
+from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, ImageData
 from core.diffusion.distances.frechet import Frechet, jackknife_error
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.features import feature_space, features
 from core.diffusion.pictures import can_be_shown, n_columns, save_grid
-from core.diffusion.sampling import churn, generate
+from core.diffusion.sampling import generate, sampler_protocol
 from core.diffusion.training.checkpoints import EMA_WEIGHTS
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar, ScalarResult
 
@@ -54,13 +54,13 @@ class SamplingEvaluator(RunEvaluator):
 
     def evaluate(self) -> ResultCollection:
         """Return "frechet_distance", its "excess" over real images and their "floor"; write the grid."""
-        held_out, train = load_data(self.config, HELD_OUT), load_data(self.config, TRAIN)
+        held_out, train = self.data(HELD_OUT), self.data(TRAIN)
         reference, floor = _real(held_out, len(held_out)), _real(train, self.config.n_samples)
         images = self._sample()
         samples, groups = features(images).numpy(), _groups(len(images), self.denoiser().n_classes)
         n_floor = len(floor)
-        protocol = self._protocol(len(reference))
-        of_model = {**protocol, "sampler": self.config.sampler, **churn(self.config)}
+        protocol = self._protocol(held_out)
+        of_model = {**protocol, **sampler_protocol(self.config)}
         of_samples = Frechet(samples, reference, groups, _random_groups(len(reference)))
         of_floor = Frechet(floor, reference, _random_groups(n_floor), _random_groups(len(reference)))
         as_many = of_samples
@@ -101,12 +101,11 @@ class SamplingEvaluator(RunEvaluator):
             about = partial(self.metadata, name, n_steps=config.n_steps, n_samples=config.n_samples)
         return ResultRecord(about(unit=UNIT, protocol=protocol, higher_is_better=False, role=role), result)
 
-    def _protocol(self, n_reference: int) -> dict[str, Scalar]:
+    def _protocol(self, held_out: ImageData) -> dict[str, Scalar]:
         return {
-            "dataset": self.data_name(),
-            "split_seed": self.config.split_seed,
+            **self.data_protocol(held_out),
             "features": feature_space(self.config.data_shape),
-            "n_reference": n_reference,
+            "n_reference": len(held_out),
             "reference": HELD_OUT,
         }
 

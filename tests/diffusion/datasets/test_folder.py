@@ -1,7 +1,9 @@
 """The user's own images, and every way in which they can be wrong."""
 
+import contextlib
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from PIL import Image
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.datasets.base import HELD_OUT, TRAIN, load_data
+from core.diffusion.datasets.base import HELD_OUT, TRAIN, ImageData, load_data
 from core.diffusion.datasets.folder import folder
 
 
@@ -22,35 +24,102 @@ def config(root: Path) -> ModelConfig:
     return ModelConfig(dataset="folder", data_dir=str(root))
 
 
-def test_images_are_scaled_and_split(tmp_path: Path) -> None:
+def values_of(data: ImageData) -> list[int]:
+    """Return the grey value of each image."""
+    return [round(127.5 * (float(data[index][0].mean()) + 1)) for index in range(len(data))]
+
+
+def test_images_are_scaled_and_about_a_fifth_is_held_out(tmp_path: Path) -> None:
+    for value in range(256):
+        save(tmp_path / f"{value}.png", value=value)
+    train, held_out = load_data(config(tmp_path), TRAIN), load_data(config(tmp_path), HELD_OUT)
+    assert (train.data_shape, train.n_classes) == ((1, 4, 6), 0)
+    assert len(held_out) == pytest.approx(256 / 5, abs=4 * (256 * 0.2 * 0.8) ** 0.5)  # binomial
+    assert sorted(values_of(train) + values_of(held_out)) == list(range(256))
+
+
+def test_adding_removing_and_renaming_files_moves_no_other_image(tmp_path: Path) -> None:
+    for value in range(0, 200, 2):
+        save(tmp_path / f"{value:03d}.png", value=value)
+    train, held_out = (set(values_of(load_data(config(tmp_path), split))) for split in (TRAIN, HELD_OUT))
+    save(tmp_path / "000a.png", value=255)  # sorted among the others, which shifted the whole split by path
+    (tmp_path / "100.png").unlink()
+    (tmp_path / "050.png").rename(tmp_path / "z.png")
+    after_train, after_held_out = (set(values_of(load_data(config(tmp_path), split))) for split in (TRAIN, HELD_OUT))
+    assert after_held_out - held_out <= {255}
+    assert after_train - train <= {255}
+    assert not after_train & held_out
+    assert (train | held_out) - (after_train | after_held_out) == {100}
+
+
+def test_equal_images_are_on_the_same_side_whatever_their_files(tmp_path: Path) -> None:
+    for value in range(60):
+        save(tmp_path / f"{value}.png", value=value)
+        save(tmp_path / f"copy of {value}.bmp", value=value)
+    train, held_out = (values_of(load_data(config(tmp_path), split)) for split in (TRAIN, HELD_OUT))
+    assert not set(train) & set(held_out)
+    assert len(held_out) == 2 * len(set(held_out)) > 0
+
+
+def test_another_split_seed_holds_out_other_images(tmp_path: Path) -> None:
+    for value in range(100):
+        save(tmp_path / f"{value}.png", value=value)
+    one, other = (
+        set(values_of(load_data(ModelConfig(dataset="folder", data_dir=str(tmp_path), split_seed=seed), HELD_OUT)))
+        for seed in (0, 1)
+    )
+    assert one != other
+
+
+def test_a_run_from_before_fingerprints_keeps_its_split_by_path(tmp_path: Path) -> None:
     for value in range(10):
         save(tmp_path / f"{value}.png", value=value * 28)
-    train, held_out = load_data(config(tmp_path), TRAIN), load_data(config(tmp_path), HELD_OUT)
-    assert (len(train), len(held_out), train.data_shape, train.n_classes) == (8, 2, (1, 4, 6), 0)
-    values = sorted(float(data[index][0].mean()) for data in (train, held_out) for index in range(len(data)))
-    assert values == pytest.approx([value * 28 / 127.5 - 1 for value in range(10)])
+    old = attrs.evolve(config(tmp_path), data_shape=(1, 4, 6), n_classes=0)
+    held_out = values_of(load_data(old, HELD_OUT))
+    expected = sorted(np.random.RandomState(0).permutation(10)[:2])  # a fifth, drawn over the sorted paths
+    assert held_out == [28 * value for value in expected]
+
+
+def test_the_absolute_path_that_a_run_has_kept_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in range(20):
+        save(tmp_path / "images" / f"{value}.png", value=value)
+    monkeypatch.chdir(tmp_path)
+    relative = ModelConfig(dataset="folder", data_dir="images")
+    expected = values_of(load_data(relative, TRAIN))
+    kept = attrs.evolve(relative, data_dir_absolute=str(tmp_path / "images"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert values_of(load_data(kept, TRAIN)) == expected
+    with pytest.raises(ConfigError, match="data_dir: images is not a directory"):
+        load_data(relative, TRAIN)
 
 
 def test_subdirectories_are_classes_and_colours_keep_their_order(tmp_path: Path) -> None:
     for name, colour in (("ants", (255, 0, 0)), ("bees", (0, 0, 255))):
-        for index in range(5):
+        for index in range(20):
             path = tmp_path / name / f"{index}.PNG"
             path.parent.mkdir(exist_ok=True)
-            Image.new("RGB", (4, 4), colour).save(path)
-    train = folder(config(tmp_path), TRAIN)
-    assert (len(train), train.n_classes, train.data_shape) == (8, 2, (3, 4, 4))
+            Image.new("RGB", (4, 4), tuple(value and value - index for value in colour)).save(path)
+    train, held_out = folder(config(tmp_path), TRAIN), folder(config(tmp_path), HELD_OUT)
+    assert (len(train) + len(held_out), train.n_classes, train.data_shape) == (40, 2, (3, 4, 4))
+    assert set(train.tensors[1].tolist()) == {0, 1}
     for image, label in train:
-        expected = torch.full((3, 4, 4), -1.0)
-        expected[0 if label == 0 else 2] = 1.0
-        assert torch.equal(image, expected)
+        dark = torch.full((2, 4, 4), -1.0)
+        assert torch.equal(image[[1, 2]] if label == 0 else image[[0, 1]], dark)
+        assert image[0 if label == 0 else 2].min() > 0.8
 
 
 def test_a_palette_becomes_colour_and_one_bit_becomes_grey(tmp_path: Path) -> None:
     for index in range(5):
         save(tmp_path / "p" / f"{index}.png", mode="P")
         save(tmp_path / "b" / f"{index}.png", mode="1", value=1)
-    assert folder(config(tmp_path / "p"), TRAIN).data_shape[0] == 3
-    assert folder(config(tmp_path / "b"), TRAIN)[0][0].unique().tolist() == [1.0]
+    either = {"p": TRAIN, "b": TRAIN}
+    for name in either:  # five equal images are all on one side
+        with contextlib.suppress(ConfigError):
+            folder(config(tmp_path / name), HELD_OUT)
+            either[name] = HELD_OUT
+    assert folder(config(tmp_path / "p"), either["p"]).data_shape[0] == 3
+    assert folder(config(tmp_path / "b"), either["b"])[0][0].unique().tolist() == [1.0]
 
 
 def test_images_of_another_size_are_refused_by_name(tmp_path: Path) -> None:
@@ -90,12 +159,16 @@ def test_an_unreadable_image_is_named(tmp_path: Path, keep: int) -> None:
 def test_a_directory_that_is_none_or_holds_too_little_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data_dir is not given\. Try: --data-dir"):
         folder(ModelConfig(dataset="folder"), TRAIN)
-    with pytest.raises(ConfigError, match="absent is no directory"):
+    with pytest.raises(ConfigError, match="absent is not a directory"):
         folder(config(tmp_path / "absent"), TRAIN)
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(ConfigError, match="holds 0 images; at least 2"):
         folder(config(tmp_path), TRAIN)
     save(tmp_path / "a.png")
     save(tmp_path / "b.png")
-    with pytest.raises(ConfigError, match="too few images to hold any out"):
-        folder(config(tmp_path), HELD_OUT)
+    for split in (TRAIN, HELD_OUT):
+        with contextlib.suppress(ConfigError):
+            assert len(folder(config(tmp_path), split)) == 2
+            other = HELD_OUT if split == TRAIN else TRAIN
+    with pytest.raises(ConfigError, match=f"too few different images: none of 2 is in the split '{other}'"):
+        folder(config(tmp_path), other)
