@@ -7,13 +7,15 @@ import os
 import platform
 import shlex
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from core.runs.commit import read_commit
 from core.runs.files import RunFile
+from core.runs.redact import redacted
 
+RECORD_VARIABLE = "PYML_RECORD"  # "minimal" leaves out the host, the working directory and the command line
 ENVIRONMENT = RunFile("environment.json", "pyml.environment/1")
 
 
@@ -23,22 +25,26 @@ def describe_environment(**more: Any) -> dict[str, Any]:
     The commit is that of the repository the process was started in: the user's own code, as a rule. Dirty means that a
     tracked file differs from it; files that git does not track, such as the runs themselves, do not count.
     """
-    packages: dict[str, str] = {}
-    for dist in importlib.metadata.distributions():
-        if dist.name:
-            packages.setdefault(dist.name, dist.version)  # the first on the path is the one that is imported
-    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    packages = installed_packages()
+    commit, is_dirty = read_commit(Path.cwd())
+    private: dict[str, str | None] = {
+        "host": socket.gethostname(),
+        "working_directory": str(Path.cwd()),
+        "command": shlex.join(redacted([Path(sys.argv[0]).name, *sys.argv[1:]])),
+    }
+    if os.environ.get(RECORD_VARIABLE, "full") == "minimal":
+        private = dict.fromkeys(private)
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "torch": packages.get("torch"),
         "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
-        "host": socket.gethostname(),
+        "host": private["host"],
         "n_cpus": os.cpu_count(),
-        "working_directory": str(Path.cwd()),
+        "working_directory": private["working_directory"],
         "git_commit": commit,
-        "git_dirty": None if commit is None or changes is None else bool(changes),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "git_dirty": is_dirty,
+        "command": private["command"],
         **more,
     }
 
@@ -52,10 +58,13 @@ def save_environment(run_path: str | Path, **more: Any) -> None:
     file.write(run_path, describe_environment(**more))
 
 
-def _git(*arguments: str) -> str | None:
-    """Return what git prints, or None where there is no git, no repository or no answer within five seconds."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+def installed_packages() -> dict[str, str]:
+    """Return the version of each installed package by name; one whose metadata cannot be read is left out."""
+    packages: dict[str, str] = {}
+    for dist in importlib.metadata.distributions():
+        try:
+            if dist.name:
+                packages.setdefault(dist.name, dist.version)  # the first on the path is the one that is imported
+        except Exception:  # a stranger's damaged metadata, which may raise anything, is not our failure
+            continue
+    return packages
