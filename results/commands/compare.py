@@ -59,13 +59,15 @@ def compare(
     _check_analysis(margin, robust, sequential, method)
     from results.comparison.analysis import Analysis
     from results.comparison.comparison import compare_groups
+    from results.comparison.examine import examine
     from results.run_files import without_garbage_collection
     from results.selection import select_group
 
     with without_garbage_collection():
         database = shared.open_database(experiments_dir, where)
         groups = [select_group(database, spec, whole_group=whole_group) for spec in specs]
-        comparisons, refused = compare_groups(groups, metrics, method, level, Analysis(robust, sequential, margin))
+        comparisons, refused = compare_groups(groups, metrics, method, level)
+        comparisons = examine(comparisons, Analysis(robust, sequential, margin))
         if detect is not None and len({one.metadata for one in comparisons}) > 1:
             raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
         if margin is not None and len({one.metadata for one in comparisons}) > 1:

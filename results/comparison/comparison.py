@@ -10,9 +10,8 @@ from attrs import field, frozen
 
 from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
-from results.comparison.analysis import PLAIN, Analysis
-from results.comparison.equivalent import EquivalenceAnswer, equivalence_answers
-from results.comparison.findings import Findings, find
+from results.comparison.equivalent import EquivalenceAnswer
+from results.comparison.findings import Findings
 from results.comparison.matching import is_wanted, match_measures
 from results.comparison.replicates import over_survivors
 from results.comparison.significance import RUNS, ReplicateTest, choose_test
@@ -33,6 +32,7 @@ class Comparison:
         a: The first group.
         b: The second.
         metadata: The measure, as A has it.
+        of_b: The measure, as B has it.
         label: Its short name.
         over_a: A's mean over runs.
         over_b: B's.
@@ -40,13 +40,14 @@ class Comparison:
         level: Coverage of its interval; an answer errs in 1 - level at most.
         p_adjusted: After Holm's correction over all comparisons that were made at once; NaN where there is no test.
         note: What differs though it may be compared, such as the sampler's steps; or "".
-        findings: What was seen beside the test: skew, what pairing gained, failed runs.
-        equivalence: Whether the difference is too small to matter, where that was asked for.
+        findings: What :mod:`results.comparison.examine` saw beside the test: skew, failed runs, ...
+        equivalence: Whether the difference is too small to matter, if that was asked for.
     """
 
     a: Group
     b: Group
     metadata: ResultMetadata
+    of_b: ResultMetadata
     label: str
     over_a: OverRuns
     over_b: OverRuns
@@ -130,7 +131,6 @@ def compare_groups(
     patterns: Sequence[str] = (),
     method: str = "auto",
     level: float = 0.95,
-    analysis: Analysis = PLAIN,
 ) -> tuple[list[Comparison], list[str]]:
     """Compare the first group with each of the others in every measure they share.
 
@@ -139,7 +139,6 @@ def compare_groups(
         patterns: Measures by name, in which * stands for anything; none takes all but the times.
         method: "auto", or the test to take, see :func:`results.comparison.significance.choose_test`.
         level: Coverage of the intervals. The answers, corrected by Holm's method, err in 1 - level of all calls.
-        analysis: Whether to answer by a robust or a sequential test, or to test for equivalence, too.
 
     Returns:
         The comparisons, and why measures of one name were not compared.
@@ -155,24 +154,14 @@ def compare_groups(
         for pair in matched:
             test = choose_test(groups[0], other, pair.of_a, pair.of_b, method, level)
             over = over_survivors(groups[0], pair.of_a, level), over_survivors(other, pair.of_b, level)
-            test, findings = find(groups[0], other, pair, test, level, analysis)
-            made.append(
-                Comparison(groups[0], other, pair.of_a, pair.label, *over, test, level, math.nan, pair.note, findings)
-            )
+            measure = pair.of_a, pair.of_b, pair.label
+            made.append(Comparison(groups[0], other, *measure, *over, test, level, note=pair.note))
     refused += [line for side, group in sides(groups) for line in _stale_lines(side, group, patterns)]
     if not made:
         raise ConfigError(*refused or ["nothing to compare: the groups have no measure in common."])
     # what is equal in every run, such as a floor that no model can change, was never open: Holm need not pay for it
     adjusted = holm([math.nan if one.is_identical else one.test.p_value for one in made])
-    made = [attrs.evolve(one, p_adjusted=p) for one, p in zip(made, adjusted, strict=True)]
-    return _with_equivalence(made, analysis.margin, level), refused
-
-
-def _with_equivalence(made: Sequence[Comparison], margin: float | None, level: float) -> list[Comparison]:
-    if margin is None:
-        return list(made)
-    answers = equivalence_answers([one.test for one in made], margin, level)
-    return [attrs.evolve(one, equivalence=answer) for one, answer in zip(made, answers, strict=True)]
+    return [attrs.evolve(one, p_adjusted=p) for one, p in zip(made, adjusted, strict=True)], refused
 
 
 def sides(groups: Sequence[Group]) -> list[tuple[str, Group]]:

@@ -9,8 +9,8 @@ from made_runs import LOSS, Invoke, MakeRun
 from scipy import stats
 
 from core.utils.results import ScalarResult
+from results.comparison.examine import pairing_of
 from results.comparison.finding_lines import pairing_text
-from results.comparison.findings import pairing_of
 from results.comparison.replicates import Replicates
 
 

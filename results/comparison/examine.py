@@ -1,0 +1,87 @@
+"""A closer look at comparisons that were made: their replicates' shape, pairing and failures, and other tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from core.utils.results import ResultMetadata
+from results.comparison.analysis import PLAIN, Analysis, robust_test, sequential_test
+from results.comparison.comparison import Comparison
+from results.comparison.equivalent import equivalence_answers
+from results.comparison.findings import Failures, Findings, Pairing
+from results.comparison.replicates import Replicates, n_failed, survivors, tested_replicates
+from results.comparison.significance import RUNS
+from results.groups import Group
+from results.statistics.correction import holm
+from results.statistics.intervals import paired_difference, t_quantile, welch_difference
+from results.statistics.shape import shape_of
+
+
+def examine(comparisons: Sequence[Comparison], analysis: Analysis = PLAIN) -> list[Comparison]:
+    """Return the comparisons with what was seen beside their tests, answered as ``analysis`` asks for."""
+    found = [_examined(one, analysis) for one in comparisons]
+    if analysis.margin is not None:
+        answers = equivalence_answers([one.test for one in found], analysis.margin, found[0].level)
+        return [attrs.evolve(one, equivalence=answer) for one, answer in zip(found, answers, strict=True)]
+    if analysis.robust or analysis.sequential:
+        adjusted = holm([math.nan if one.is_identical else one.test.p_value for one in found])
+        return [attrs.evolve(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True)]
+    return found
+
+
+def _examined(one: Comparison, analysis: Analysis) -> Comparison:
+    failures = _failures(one)
+    if one.test.unit != RUNS or one.test.method == "none":
+        return attrs.evolve(one, findings=Findings(failures=failures))
+    replicates = tested_replicates(one.a, one.b, one.metadata, one.of_b, paired=one.test.is_paired)
+    if replicates.is_paired:
+        rows: dict[str, tuple[Sequence[float], Sequence[Any]]] = {"A - B": (replicates.differences, replicates.seeds)}
+    else:
+        rows = {"A": _by_seed(one.a, one.metadata), "B": _by_seed(one.b, one.of_b)}
+    shapes = {side: shape_of(values) for side, (values, _) in rows.items()}
+    outliers = {side: rows[side][1][shape.outlier] for side, shape in shapes.items() if shape.outlier is not None}
+    findings = Findings(shapes, outliers, pairing_of(replicates, one.level), failures)
+    if analysis.robust:
+        test, robust = robust_test(one.test, replicates, one.metadata.higher_is_better, one.level)
+        return attrs.evolve(one, test=test, findings=attrs.evolve(findings, robust=robust))
+    if analysis.sequential:
+        test, looks = sequential_test(one.test, replicates, one.level)
+        return attrs.evolve(one, test=test, findings=attrs.evolve(findings, looks=looks))
+    return attrs.evolve(one, findings=findings)
+
+
+def _by_seed(group: Group, metadata: ResultMetadata) -> tuple[list[float], list[Any]]:
+    found = survivors(group, metadata)
+    return list(found.values()), list(found)
+
+
+def pairing_of(replicates: Replicates, level: float) -> Pairing | None:
+    """Return what pairing did; None where runs are not paired, or pairs or groups do not vary."""
+    if not replicates.is_paired:
+        return None
+    import numpy as np
+
+    paired = paired_difference(replicates.a, replicates.b, level)
+    apart = welch_difference(replicates.a, replicates.b, level)
+    if not (float(paired.error) > 0 and float(apart.error) > 0):
+        return None
+    widths = [float(t_quantile(level, found.df)) * float(found.error) for found in (apart, paired)]
+    correlation = math.nan
+    if len(replicates.a) > 2 and np.ptp(replicates.a) > 0 and np.ptp(replicates.b) > 0:
+        correlation = float(np.corrcoef(replicates.a, replicates.b)[0, 1])
+    return Pairing(correlation, widths[0] / widths[1])
+
+
+def _failures(one: Comparison) -> Failures | None:
+    failed = n_failed(one.a, one.metadata), n_failed(one.b, one.of_b)
+    if not any(failed):
+        return None
+    from results.statistics.failures import failure_shares
+
+    counts = [len(group.replicates) + group.left_out.get("failed", 0) for group in (one.a, one.b)]
+    shares = failure_shares(failed[0], counts[0], failed[1], counts[1], one.level)
+    return Failures(shares.failed_a, shares.n_a, shares.failed_b, shares.n_b, shares.p_value)
