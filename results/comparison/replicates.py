@@ -57,14 +57,15 @@ def n_failed(group: Group, metadata: ResultMetadata) -> int:
 
 def tested_replicates(a: Group, b: Group, of_a: ResultMetadata, of_b: ResultMetadata, *, paired: bool) -> Replicates:
     """Return the values that a test over runs compares; of pairs, the seeds that both groups have."""
-    values_a, values_b = survivors(a, of_a), survivors(b, of_b)
     if not paired:
-        return Replicates(_in_order(a, values_a), _in_order(b, values_b))
+        return Replicates(survivors_in_order(a, of_a), survivors_in_order(b, of_b))
+    values_a, values_b = survivors(a, of_a), survivors(b, of_b)
     made = {seed: max(a.replicates[seed].id, b.replicates[seed].id) for seed in values_a if seed in values_b}
     seeds = sorted(made, key=made.__getitem__)
     return Replicates(tuple(values_a[s] for s in seeds), tuple(values_b[s] for s in seeds), tuple(seeds))
 
 
-def _in_order(group: Group, values: dict[Any, float]) -> tuple[float, ...]:
-    """Run ids begin with the time, so their order is that in which the runs were made."""
+def survivors_in_order(group: Group, metadata: ResultMetadata) -> tuple[float, ...]:
+    """Return the finite values in the order in which the runs were made; run ids begin with the time."""
+    values = survivors(group, metadata)
     return tuple(values[seed] for seed in sorted(values, key=lambda seed: group.replicates[seed].id))

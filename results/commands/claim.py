@@ -1,0 +1,60 @@
+"""``python -m core claim``: is a measure below, or above, a line?"""
+
+from __future__ import annotations
+
+import math
+
+import click
+
+from core.config.errors import ConfigError
+from results.commands import shared
+
+
+@click.command(context_settings=shared.SETTINGS)
+@click.argument("spec", metavar="A")
+@click.option("--metric", metavar="NAME", required=True, help="The measure, by name or label.")
+@click.option("--below", metavar="X", type=float, help="Claim that the mean over runs is below X.")
+@click.option("--above", metavar="X", type=float, help="Claim that the mean over runs is above X.")
+@click.option("--sequential", is_flag=True, help="Answer by a test that holds at every look, after each new seed.")
+@shared.where_option
+@click.option("--group", "whole_group", is_flag=True, help="A run stands for all runs that differ only in seed.")
+@shared.level_option
+@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shared.common_options
+def claim(
+    spec: str,
+    metric: str,
+    below: float | None,
+    above: float | None,
+    sequential: bool,
+    where: tuple[str, ...],
+    whole_group: bool,
+    level: float,
+    style: str,
+    experiments_dir: str | None,
+) -> None:
+    """Test a claim against a line, such as a record: loss below 3.28; the answer may be: cannot tell.
+
+    A is a condition that runs which differ only in seed meet (model=unet), or a run: a path, a run id, a unique prefix
+    of one, or latest.
+    """
+    line = _line(below, above)
+    from results.comparison.claim import claim_json, claim_text, make_claim
+    from results.run_files import without_garbage_collection
+    from results.selection import select_group
+
+    with without_garbage_collection():
+        database = shared.open_database(experiments_dir, where)
+        group = select_group(database, spec, whole_group=whole_group)
+        made = make_claim(group, metric, line, below=below is not None, sequential=sequential, level=level)
+        click.echo(claim_json(made) if style == "json" else claim_text(made))
+        shared.report_faults([fault for run in group.runs for fault in run.faults])
+
+
+def _line(below: float | None, above: float | None) -> float:
+    given = [line for line in (below, above) if line is not None]
+    if len(given) != 1:
+        raise ConfigError("claim needs a line: --below X or --above X, one of them.")
+    if not math.isfinite(given[0]):
+        raise ConfigError(f"{'--below' if below is not None else '--above'}: got {given[0]:g}; accepted: a number.")
+    return given[0]

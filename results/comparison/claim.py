@@ -1,0 +1,181 @@
+"""Whether the runs of one group show that a measure lies below, or above, a line."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from attrs import frozen
+
+from core.config.errors import ConfigError
+from core.runs.strict_json import dumps
+from core.utils.results import ResultMetadata
+from results.comparison.replicates import n_failed, over_survivors, survivors_in_order
+from results.comparison.text import describe_group, p_text
+from results.groups import Group, OverRuns
+from results.measures import choose_measures
+from results.statistics.claim import ClaimTest, mean_claim, sequential_claim
+from results.tables.table import over_runs_text
+from results.text.numbers import decimals_of
+
+SCHEMA = "pyml.claim/1"
+CANNOT_TELL = "cannot tell"
+
+
+@frozen
+class Claim:
+    """A claim about a group's mean over runs, and what the runs say of it.
+
+    Attributes:
+        group: The runs.
+        metadata: The measure.
+        label: Its short name.
+        line: What the mean is claimed to be below (or above).
+        below: Whether the claim is "below".
+        over: The measure over the runs whose result is finite.
+        n_failed: Runs with the status "failed", or whose result is not finite.
+        method: "t test over runs", "sequential t test over runs", "t test over samples", or "none".
+        test: The one-sided test.
+        level: The claim is called shown, or false, wrongly in at most 1 - level of cases.
+    """
+
+    group: Group
+    metadata: ResultMetadata
+    label: str
+    line: float
+    below: bool
+    over: OverRuns
+    n_failed: int
+    method: str
+    test: ClaimTest
+    level: float
+
+    @property
+    def answer(self) -> str:
+        """Return "shown", "shown to be false", or "cannot tell"."""
+        if self.test.p_value < 1 - self.level:
+            return "shown"
+        return "shown to be false" if self.test.p_opposite < 1 - self.level else CANNOT_TELL
+
+
+def make_claim(
+    group: Group, pattern: str, line: float, *, below: bool, sequential: bool = False, level: float = 0.95
+) -> Claim:
+    """Test a claim about a group's mean over runs; of a single run, about the mean over its samples.
+
+    Args:
+        group: The runs.
+        pattern: The measure's name or label.
+        line: What the mean is claimed to be below, or above.
+        below: Whether the claim is "below".
+        sequential: Whether the claim is looked at after every new run.
+        level: Confidence level of the answer.
+
+    Raises:
+        ConfigError: The pattern names no measure of the group, or several.
+    """
+    chosen = choose_measures(group.measures(), [pattern])
+    if len(chosen) > 1:
+        raise ConfigError(f"--metric {pattern}: names {len(chosen)} measures ({', '.join(chosen.values())}); name one.")
+    ((metadata, label),) = chosen.items()
+    over = over_survivors(group, metadata, level)
+    summary = over.summary
+    if sequential:
+        method, test = (
+            "sequential t test over runs",
+            sequential_claim(survivors_in_order(group, metadata), line, below=below, level=level),
+        )
+    elif summary.n > 1:
+        method = "t test over runs"
+        test = mean_claim(summary.mean, summary.error, summary.n - 1, line, below=below, level=level)
+    else:
+        method, test = _over_samples(group, metadata, line, below, level)
+    if math.isnan(test.p_value):
+        method = "none"
+    return Claim(group, metadata, label, line, below, over, n_failed(group, metadata), method, test, level)
+
+
+def _over_samples(
+    group: Group, metadata: ResultMetadata, line: float, below: bool, level: float
+) -> tuple[str, ClaimTest]:
+    """A single run speaks of its own weights: the mean over its samples with the error that it recorded."""
+    results = [run.measures[metadata] for run in group.replicates.values() if metadata in run.measures]
+    if len(results) != 1:
+        return "none", mean_claim(math.nan, math.nan, 0, line, below=below, level=level)
+    found = results[0]
+    df = (found["n"] or 0) - 1
+    return "t test over samples", mean_claim(found["mean"], found["error"], df, line, below=below, level=level)
+
+
+def claim_text(claim: Claim) -> str:
+    """Return the claim, the answer, and what it rests on."""
+    side = "below" if claim.below else "above"
+    lines = [
+        f"A: {claim.group.label}  ({describe_group(claim.group)})",
+        "",
+        f"{claim.label} {side} {claim.line:g}: {claim.answer}.",
+        f"{claim.label} = {over_runs_text(claim.over)} over {_runs(claim.over.summary.n)} "
+        f"({100 * claim.level:g}% t interval).",
+    ]
+    if claim.method == "none":
+        lines.append(_why_none(claim))
+    else:
+        limit = "at most" if claim.below else "at least"
+        lines.append(
+            f"At {100 * claim.level:g}% the mean is {limit} {_bound(claim)} "
+            f"(one-sided {claim.method}, p = {p_text(claim.test.p_value)})."
+        )
+    if claim.method == "t test over samples":
+        lines.append("One run: this speaks of this trained model, not of other seeds.")
+    if claim.n_failed:
+        lines.append(f"{_runs(claim.n_failed)} failed and left out: the mean is over those that did not.")
+    if claim.method == "sequential t test over runs" and claim.answer == CANNOT_TELL:
+        lines.append("Add seeds and look again, as often as you like.")
+    elif claim.method == "t test over runs":
+        lines.append("For one look, planned before: to look after every new seed, use --sequential.")
+    return "\n".join(lines)
+
+
+def _why_none(claim: Claim) -> str:
+    n = claim.over.summary.n
+    if n == 0:
+        return "No run has a finite result."
+    if n == 1:
+        return "One run, so the error over runs is unknown; run more seeds."
+    return "All runs gave the same value, so the error is unknown: look for a seed that is not used."
+
+
+def _runs(n: int) -> str:
+    return f"{n:,} run{'s' * (n != 1)}"
+
+
+def _bound(claim: Claim) -> str:
+    bound, error = claim.test.bound, claim.over.summary.error
+    decimals = decimals_of(error if error > 0 else claim.over.within_error)
+    return f"{bound:.4g}" if decimals is None or not math.isfinite(bound) else f"{bound:.{decimals + 1}f}"
+
+
+def claim_json(claim: Claim) -> str:
+    """Return strict JSON: NaN (unknown) is null."""
+    summary = claim.over.summary
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "group": claim.group.label,
+        "runs": [run.id for run in claim.group.replicates.values()],
+        "measure": claim.label,
+        "claim": "below" if claim.below else "above",
+        "line": claim.line,
+        "answer": claim.answer,
+        "method": claim.method,
+        "n_runs": summary.n,
+        "n_failed": claim.n_failed,
+        "mean": summary.mean,
+        "standard_error": summary.error,
+        "ci_low": summary.ci_low,
+        "ci_high": summary.ci_high,
+        "bound": claim.test.bound,
+        "p_value": claim.test.p_value,
+        "p_opposite": claim.test.p_opposite,
+        "level": claim.level,
+    }
+    return dumps(content, indent=2)

@@ -1,0 +1,58 @@
+"""A claim that a mean lies below (or above) a line, such as a record's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from results.statistics.intervals import summarise
+from results.statistics.sequential import sequential_t_test
+
+
+@frozen
+class ClaimTest:
+    """A one-sided test of a mean against a line.
+
+    Attributes:
+        p_value: Of the mean being on the wrong side, or on the line; small where the claim holds. NaN where the error
+            is unknown.
+        p_opposite: Of the mean being on the claimed side; small where the claim is false.
+        bound: The one-sided bound of the mean on the side of the line: an upper one for a claim of "below".
+    """
+
+    p_value: float
+    p_opposite: float
+    bound: float
+
+
+def mean_claim(mean: float, error: float, df: float, line: float, *, below: bool, level: float = 0.95) -> ClaimTest:
+    """Test by Student's one-sided t test whether a mean with this standard error lies below (or above) a line.
+
+    NaN where the error is unknown, or 0: equal values over a few replicates do not show that nothing varies.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    if not (error > 0 and df > 0 and math.isfinite(mean)):
+        return ClaimTest(math.nan, math.nan, math.nan)
+    t = (mean - line) / error
+    half = float(stdtrit(df, level)) * error
+    lower, upper = float(stdtr(df, t)), float(stdtr(df, -t))
+    return ClaimTest(lower, upper, mean + half) if below else ClaimTest(upper, lower, mean - half)
+
+
+def sequential_claim(values: Sequence[float], line: float, *, below: bool, level: float = 0.95) -> ClaimTest:
+    """Test the claim so that it may be looked at after every new replicate.
+
+    The p-values are those of the two-sided test, on the side where the mean lies: one that is below 1 - level at any
+    look is wrong in at most 1 - level of experiments.
+    """
+    summary = summarise(values, level)
+    if not summary.error > 0:
+        return ClaimTest(math.nan, math.nan, math.nan)
+    found = sequential_t_test(values, line, level=level)
+    low, high, p = float(found.ci_low[-1]), float(found.ci_high[-1]), float(found.p_value[-1])
+    is_below = high < line or (low <= line and summary.mean < line)
+    p_below, p_above = (p, 1.0) if is_below else (1.0, p)
+    return ClaimTest(p_below, p_above, high) if below else ClaimTest(p_above, p_below, low)

@@ -1,0 +1,122 @@
+"""``python -m core claim`` as a user meets it."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from made_runs import ACCURACY, LOSS, Invoke, MakeRun
+from scipy import stats
+
+from core.utils.results import ScalarResult
+
+VALUES = [3.2751, 3.2779, 3.2760, 3.2802, 3.2744]
+
+
+def make(make_run: MakeRun, values: list[float], n: int | None = 359) -> None:
+    for seed, value in enumerate(values):
+        make_run({LOSS: ScalarResult(value, 0.001, n), ACCURACY: 0.9}, model="mlp", seed=seed)
+
+
+def claim(invoke: Invoke, *options: str) -> tuple[str, dict]:
+    arguments = ("claim", "model=mlp", "--metric", "loss", *options)
+    code, out, err = invoke(*arguments)
+    assert (code, err) == (0, "")
+    _, content, _ = invoke(*arguments, "--format", "json")
+    return out, json.loads(content, parse_constant=pytest.fail)
+
+
+def test_a_record_is_shown_by_a_one_sided_t_test(make_run: MakeRun, invoke: Invoke) -> None:
+    make(make_run, VALUES)
+    out, content = claim(invoke, "--below", "3.28")
+    assert content["answer"] == "shown"
+    expected = stats.ttest_1samp(VALUES, 3.28, alternative="less")
+    assert content["p_value"] == pytest.approx(expected.pvalue)
+    assert content["bound"] == pytest.approx(expected.confidence_interval(0.95).high)
+    assert "A: model=mlp  (5 runs, seeds 0 to 4)" in out
+    assert "loss below 3.28: shown." in out
+    assert f"(one-sided t test over runs, p = {expected.pvalue:.2g})." in out
+    assert "use --sequential" in out
+
+
+def test_a_line_within_the_spread_cannot_be_told(make_run: MakeRun, invoke: Invoke) -> None:
+    make(make_run, VALUES)
+    out, content = claim(invoke, "--below", "3.2775")
+    assert content["answer"] == "cannot tell"
+    assert "loss below 3.2775: cannot tell." in out
+
+
+def test_a_false_claim_is_shown_to_be_false(make_run: MakeRun, invoke: Invoke) -> None:
+    make(make_run, VALUES)
+    assert claim(invoke, "--above", "3.29")[1]["answer"] == "shown to be false"
+
+
+def test_a_mean_below_the_line_is_not_enough_at_a_higher_level(make_run: MakeRun, invoke: Invoke) -> None:
+    make(make_run, VALUES)
+    assert claim(invoke, "--below", "3.28", "--level", "0.99")[1]["answer"] == "cannot tell"
+
+
+def test_a_sequential_claim_may_be_looked_at_after_every_run(make_run: MakeRun, invoke: Invoke) -> None:
+    make(make_run, [value - 0.01 for value in VALUES])
+    out, content = claim(invoke, "--below", "3.28", "--sequential")
+    assert (content["answer"], content["method"]) == ("shown", "sequential t test over runs")
+    assert "loss below 3.28: shown." in out
+    make_run({LOSS: 3.4}, model="mlp", seed=9)
+    assert claim(invoke, "--below", "3.28", "--sequential")[1]["answer"] == "shown"  # it was shown before
+    out, content = claim(invoke, "--below", "3.2666", "--sequential")
+    assert content["answer"] == "cannot tell"
+    assert "Add seeds and look again" in out
+
+
+def test_a_failed_and_a_diverged_run_are_left_out_and_said(make_run: MakeRun, invoke: Invoke) -> None:
+    make(make_run, [*VALUES, math.nan])
+    make_run(state="failed", model="mlp", seed=10)
+    out, content = claim(invoke, "--below", "3.28")
+    assert (content["n_runs"], content["n_failed"]) == (5, 2)
+    assert content["mean"] == pytest.approx(np.mean(VALUES))
+    assert "2 runs failed and left out: the mean is over those that did not." in out
+
+
+def test_a_single_run_speaks_of_its_own_weights(make_run: MakeRun, invoke: Invoke) -> None:
+    make(make_run, [3.27])
+    out, content = claim(invoke, "--below", "3.28")
+    assert content["p_value"] == pytest.approx(stats.t.cdf(-10, 358))
+    assert (content["answer"], content["method"]) == ("shown", "t test over samples")
+    assert "One run: this speaks of this trained model, not of other seeds." in out
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "reason"),
+    [
+        ([3.27], ["--sequential"], "One run, so the error over runs is unknown; run more seeds."),
+        ([3.27, 3.27, 3.27], [], "All runs gave the same value, so the error is unknown"),
+        ([math.nan, math.inf], [], "No run has a finite result."),
+    ],
+)
+def test_what_cannot_be_told_comes_with_the_reason(
+    make_run: MakeRun, invoke: Invoke, values: list[float], options: list[str], reason: str
+) -> None:
+    make(make_run, values)
+    out, content = claim(invoke, "--below", "3.28", *options)
+    assert (content["answer"], content["p_value"]) == ("cannot tell", None)
+    assert "loss below 3.28: cannot tell." in out
+    assert reason in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "claim needs a line: --below X or --above X, one of them."),
+        (["--below", "1", "--above", "2"], "claim needs a line"),
+        (["--below", "nan"], "--below: got nan; accepted: a number."),
+        (["--below", "1", "--metric", "los"], "Did you mean 'loss'?"),
+        (["--below", "1", "--metric", "*"], "--metric *: names 2 measures"),
+        (["--below", "1", "--level", "95"], "--level: got 95"),
+    ],
+)
+def test_wrong_usage_exits_2(make_run: MakeRun, invoke: Invoke, options: list[str], message: str) -> None:
+    make(make_run, VALUES)
+    given = options if "--metric" in options else ["--metric", "loss", *options]
+    code, out, err = invoke("claim", "model=mlp", *given)
+    assert (code, out) == (2, "")
+    assert message in err
