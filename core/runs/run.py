@@ -288,7 +288,15 @@ class Run:
         if record.metadata not in known:
             known.append(record.metadata)
 
-    def save_values(self, name: str, sample_ids: Any, values: Any, *, metadata: ResultMetadata | None = None) -> Path:
+    def save_values(
+        self,
+        name: str,
+        sample_ids: Any,
+        values: Any,
+        *,
+        metadata: ResultMetadata | None = None,
+        cluster_ids: Any = None,
+    ) -> Path:
         """Save the value of each sample, so that two runs can be compared sample by sample; return the file.
 
         Args:
@@ -296,6 +304,8 @@ class Run:
             sample_ids: Integers that name the samples, the same for every run; each occurs once.
             values: One number per sample.
             metadata: The result's metadata, where several results have this name.
+            cluster_ids: One integer per sample, equal for samples that belong together, such as several draws of one
+                image; comparisons then use clustered standard errors. None: the samples are independent.
 
         Raises:
             ValueError: No or several results of this name were logged here, or the arrays do not fit.
@@ -306,7 +316,7 @@ class Run:
         if metadata is None and len(known) != 1:
             why = "none has been logged in this block; call log_result first" if not known else "give metadata=..."
             raise ValueError(f"save_values: {len(known)} results have the name {name!r}: {why}.")
-        path = save_values(self.path, self.evaluation, name, sample_ids, values, metadata or known[0])
+        path = save_values(self.path, self.evaluation, name, sample_ids, values, metadata or known[0], cluster_ids)
         assert path is not None  # an open run has an evaluation
         return path
 

@@ -27,6 +27,7 @@ def save_values(
     sample_ids: Any,
     values: Any,
     metadata: ResultMetadata,
+    cluster_ids: Any = None,
 ) -> Path | None:
     """Write ``values/<evaluation>/<name>.npz`` and return its path; without an evaluation, write nothing.
 
@@ -40,6 +41,8 @@ def save_values(
         sample_ids: Integers, each once, of shape ``(N,)``.
         values: Real numbers of shape ``(N,)``.
         metadata: Metadata of the result.
+        cluster_ids: Integers of shape ``(N,)``, equal for samples that belong together, such as several draws of one
+            image or questions about one text; kept as ``cluster_id`` (int64). None: the samples are independent.
 
     Raises:
         ValueError: The arrays are not of one length, or a sample id occurs twice.
@@ -48,10 +51,13 @@ def save_values(
     if evaluation is None:
         return None
     ids, numbers = _checked(_as_array(sample_ids), _as_array(values))
+    clusters: dict[str, Any] = (
+        {} if cluster_ids is None else {"cluster_id": _checked_clusters(_as_array(cluster_ids), len(ids))}
+    )
     path = Path(run_path) / VALUES / evaluation / f"{quote(name, safe=' ')}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez(buffer, sample_id=ids, value=numbers, metadata=np.array(dumps(unstructure(metadata))))
+    np.savez(buffer, sample_id=ids, value=numbers, metadata=np.array(dumps(unstructure(metadata))), **clusters)
     write_atomic(path, buffer.getvalue())
     return path
 
@@ -74,6 +80,14 @@ def _checked(ids: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[np.int64]
     if len(np.unique(ids)) < len(ids):
         raise ValueError("sample_ids: a sample came twice; accepted: each sample once, with its own value")
     return ids.astype(np.int64), values.astype(np.float64)
+
+
+def _checked_clusters(clusters: NDArray[Any], n: int) -> NDArray[np.int64]:
+    if clusters.size and clusters.dtype.kind not in "iu":
+        raise TypeError(f"cluster_ids: got an array of {clusters.dtype}; accepted: integers")
+    if clusters.shape != (n,):
+        raise ValueError(f"cluster_ids: got shape {clusters.shape} for {n} samples; accepted: one per sample")
+    return clusters.astype(np.int64)
 
 
 def read_values(run_path: str | Path, evaluation: str, metadata: ResultMetadata) -> dict[int, float] | None:
@@ -99,3 +113,21 @@ def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDAr
     if ids.ndim != 1 or ids.shape != values.shape or ids.dtype.kind not in "iu" or values.dtype.kind != "f":
         return None
     return ids, values
+
+
+def read_clusters(run_path: str | Path, evaluation: str, metadata: ResultMetadata) -> dict[int, int] | None:
+    """Return the clusters, by sample id, that an evaluation kept for this metadata; None if it kept none.
+
+    Arrays that are not integers of one shape count as none.
+    """
+    for path in sorted((Path(run_path) / VALUES / evaluation).glob("*.npz")):
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+                if ResultMetadata(**json.loads(str(file["metadata"]))) != metadata or "cluster_id" not in file:
+                    continue
+                ids, clusters = file["sample_id"], file["cluster_id"]
+        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
+            continue  # read_values reports such a file
+        if ids.ndim == 1 and ids.shape == clusters.shape and ids.dtype.kind in "iu" and clusters.dtype.kind in "iu":
+            return dict(zip(ids.tolist(), clusters.tolist(), strict=True))
+    return None

@@ -10,9 +10,11 @@ import attrs
 
 from core.utils.results import ResultMetadata
 from results.comparison.analysis import PLAIN, Analysis, robust_test, sequential_test
+from results.comparison.clustered import PAIRED_SAMPLES, clustered_test
 from results.comparison.comparison import Comparison
 from results.comparison.equivalent import equivalence_answers
 from results.comparison.findings import Failures, Findings, Pairing
+from results.comparison.levels import two_levels
 from results.comparison.replicates import Replicates, n_failed, survivors, tested_replicates
 from results.comparison.significance import RUNS
 from results.groups import Group
@@ -24,17 +26,19 @@ from results.statistics.shape import shape_of
 def examine(comparisons: Sequence[Comparison], analysis: Analysis = PLAIN) -> list[Comparison]:
     """Return the comparisons with what was seen beside their tests, answered as ``analysis`` asks for."""
     found = [_examined(one, analysis) for one in comparisons]
+    if analysis.robust or analysis.sequential or any(one.findings.clusters for one in found):
+        adjusted = holm([math.nan if one.is_identical else one.test.p_value for one in found])
+        found = [attrs.evolve(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True)]
     if analysis.margin is not None:
         answers = equivalence_answers([one.test for one in found], analysis.margin, found[0].level)
         return [attrs.evolve(one, equivalence=answer) for one, answer in zip(found, answers, strict=True)]
-    if analysis.robust or analysis.sequential:
-        adjusted = holm([math.nan if one.is_identical else one.test.p_value for one in found])
-        return [attrs.evolve(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True)]
     return found
 
 
 def _examined(one: Comparison, analysis: Analysis) -> Comparison:
     failures = _failures(one)
+    if one.test.method == PAIRED_SAMPLES:
+        return _over_samples(one, failures)
     if one.test.unit != RUNS or one.test.method == "none":
         return attrs.evolve(one, findings=Findings(failures=failures))
     replicates = tested_replicates(one.a, one.b, one.metadata, one.of_b, paired=one.test.is_paired)
@@ -44,7 +48,7 @@ def _examined(one: Comparison, analysis: Analysis) -> Comparison:
         rows = {"A": _by_seed(one.a, one.metadata), "B": _by_seed(one.b, one.of_b)}
     shapes = {side: shape_of(values) for side, (values, _) in rows.items()}
     outliers = {side: rows[side][1][shape.outlier] for side, shape in shapes.items() if shape.outlier is not None}
-    findings = Findings(shapes, outliers, pairing_of(replicates, one.level), failures)
+    findings = Findings(shapes, outliers, pairing_of(replicates, one.level), failures, levels=two_levels(one))
     if analysis.robust:
         test, robust = robust_test(one.test, replicates, one.metadata.higher_is_better, one.level)
         return attrs.evolve(one, test=test, findings=attrs.evolve(findings, robust=robust))
@@ -52,6 +56,15 @@ def _examined(one: Comparison, analysis: Analysis) -> Comparison:
         test, looks = sequential_test(one.test, replicates, one.level)
         return attrs.evolve(one, test=test, findings=attrs.evolve(findings, looks=looks))
     return attrs.evolve(one, findings=findings)
+
+
+def _over_samples(one: Comparison, failures: Failures | None) -> Comparison:
+    runs = [
+        next(group.replicates[seed] for seed in survivors(group, of))
+        for group, of in ((one.a, one.metadata), (one.b, one.of_b))
+    ]
+    test, clusters = clustered_test(one.test, runs[0], one.metadata, runs[1], one.of_b, one.level)
+    return attrs.evolve(one, test=test, findings=Findings(failures=failures, clusters=clusters))
 
 
 def _by_seed(group: Group, metadata: ResultMetadata) -> tuple[list[float], list[Any]]:

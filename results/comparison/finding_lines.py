@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from results.comparison.findings import Failures, Findings, Pairing
+from results.comparison.clustered import Clusters
+from results.comparison.findings import Failures, Findings, Pairing, TwoLevels
 from results.statistics.shape import ENOUGH
 from results.text.labels import spell
+from results.text.numbers import decimals_of
 
 
 class HasFindings(Protocol):
@@ -55,6 +57,10 @@ def _lines(findings: Findings) -> list[str]:
             )
     if findings.pairing is not None:
         lines.append(pairing_text(findings.pairing))
+    if findings.levels is not None:
+        lines.append(levels_text(findings.levels))
+    if findings.clusters is not None:
+        lines.append(clusters_text(findings.clusters))
     if findings.failures is not None:
         lines.append(failures_text(findings.failures))
     return lines
@@ -78,3 +84,25 @@ def failures_text(failures: Failures) -> str:
         f"failed: {failures.failed_a} of {failures.n_a} runs of A against {failures.failed_b} of {failures.n_b} of B "
         f"(Fisher's exact test, p = {p}); means are over the runs that did not fail."
     )
+
+
+def levels_text(levels: TwoLevels) -> str:
+    """Return the estimate over new seeds and new samples, its p-value, and what would lower its error most."""
+    seeds = f"{levels.n_a} seeds" if levels.n_a == levels.n_b else f"{levels.n_a} and {levels.n_b} seeds"
+    decimals = decimals_of(levels.error) or 0
+    low, high, difference = (f"{value:+.{decimals}f}" for value in (levels.ci_low, levels.ci_high, levels.difference))
+    shares = f"{levels.from_seeds:.0%} of its variance comes from seeds, {levels.from_samples:.0%} from samples"
+    p = "< 0.0001" if levels.p_value < 1e-4 else f"= {levels.p_value:.2g}"
+    return (
+        f"over new seeds and new samples ({seeds} × {levels.n_samples:,} shared samples) A - B is {difference} "
+        f"[{low}, {high}], p {p}; {shares}: {levels.more_helps} would help more."
+    )
+
+
+def clusters_text(clusters: Clusters) -> str:
+    """Return how many clusters the samples fall into, and what that does to the error."""
+    text = f"{clusters.n_samples:,} samples in {clusters.n_clusters:,} clusters"
+    if math.isnan(clusters.design_effect):
+        return f"{text}."
+    factor = math.sqrt(clusters.design_effect)
+    return f"{text}; the clustered standard error is {factor:.2g} times that of independent samples."

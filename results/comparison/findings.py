@@ -8,6 +8,7 @@ import attrs
 from attrs import field, frozen
 
 from results.comparison.analysis import Looks, RobustFinding
+from results.comparison.clustered import Clusters
 from results.statistics.shape import Shape
 
 
@@ -44,6 +45,39 @@ class Failures:
 
 
 @frozen
+class TwoLevels:
+    """The difference A - B over new seeds and new samples, and where its variance comes from.
+
+    Attributes:
+        n_a: Seeds of A (of pairs: pairs).
+        n_b: Seeds of B.
+        n_samples: Samples that every run has a value of.
+        difference: A - B over these samples.
+        error: Its standard error over seeds and samples.
+        ci_low: Lower end of its interval.
+        ci_high: Upper end.
+        p_value: Two-sided, by itself.
+        from_seeds: Share of the variance that comes from the seeds; the shares add to 1.
+        from_samples: From the samples.
+        from_both: From seed and sample together, and noise.
+        more_helps: "more seeds" or "more samples": twice as many of them lowers the error more.
+    """
+
+    n_a: int
+    n_b: int
+    n_samples: int
+    difference: float
+    error: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    from_seeds: float
+    from_samples: float
+    from_both: float
+    more_helps: str
+
+
+@frozen
 class Findings:
     """What was seen beside the test; None where it does not apply or was not asked for.
 
@@ -54,6 +88,8 @@ class Findings:
         failures: None where no run failed.
         robust: Medians, ranks and permutations.
         looks: The looks of a sequential test.
+        levels: Seeds and samples together, if every run kept its values per sample.
+        clusters: Clusters of the samples of two single runs.
     """
 
     shapes: dict[str, Shape] = field(factory=dict)
@@ -62,6 +98,8 @@ class Findings:
     failures: Failures | None = None
     robust: RobustFinding | None = None
     looks: Looks | None = None
+    levels: TwoLevels | None = None
+    clusters: Clusters | None = None
 
     @property
     def is_t_test(self) -> bool:

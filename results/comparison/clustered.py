@@ -1,0 +1,80 @@
+"""Samples that belong together: the test of two single runs, with clustered standard errors."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+from attrs import frozen
+
+from core.runs.sample_values import VALUES, read_clusters
+from core.utils.results import ResultMetadata
+from results.comparison.significance import ReplicateTest
+from results.run import Run
+from results.samples import sample_values
+from results.statistics.clusters import clustered_mean
+from results.statistics.intervals import t_quantile
+
+PAIRED_SAMPLES = "paired over samples"
+
+
+@frozen
+class Clusters:
+    """The clusters of the samples that were compared.
+
+    Attributes:
+        n_samples: Samples that both runs have values of.
+        n_clusters: Clusters among them; the test has n_clusters - 1 degrees of freedom.
+        design_effect: Variance of the difference over the one that independent samples would have.
+    """
+
+    n_samples: int
+    n_clusters: int
+    design_effect: float
+
+
+def clustered_test(
+    test: ReplicateTest, a: Run, of_a: ResultMetadata, b: Run, of_b: ResultMetadata, level: float
+) -> tuple[ReplicateTest, Clusters | None]:
+    """Return the test of paired samples with clustered errors; the same test if no cluster ids were kept.
+
+    If the two runs put a sample into different clusters, the test is left as it is, with a note.
+    """
+    clusters_a, clusters_b = sample_clusters(a, of_a), sample_clusters(b, of_b)
+    kept_a, kept_b = sample_values(a, of_a), sample_values(b, of_b)
+    if not (clusters_a and clusters_b and kept_a and kept_b):
+        return test, None
+    ids = sorted(kept_a.keys() & kept_b.keys() & clusters_a.keys() & clusters_b.keys())
+    if any(clusters_a[i] != clusters_b[i] for i in ids):
+        note = "the runs put samples into different clusters, so the clusters are not used"
+        return attrs.evolve(test, note=f"{test.note}; {note}" if test.note else note), None
+    found = clustered_mean([kept_a[i] - kept_b[i] for i in ids], [clusters_a[i] for i in ids])
+    clusters = Clusters(len(ids), found.n_clusters, found.design_effect)
+    error = found.error if found.error > 0 else math.nan
+    half = float(t_quantile(level, found.df)) * error if found.df else math.nan
+    answer = attrs.evolve(
+        test,
+        method=f"{PAIRED_SAMPLES}, clustered",
+        error=error,
+        df=float(found.df),
+        ci_low=found.mean - half,
+        ci_high=found.mean + half,
+        p_value=_two_sided(found.mean, error, found.df),
+    )
+    return answer, clusters
+
+
+def _two_sided(difference: float, error: float, df: int) -> float:
+    from scipy.special import stdtr
+
+    return math.nan if math.isnan(error) or df < 1 else 2 * float(stdtr(df, -abs(difference) / error))
+
+
+def sample_clusters(run: Run, metadata: ResultMetadata) -> dict[int, int] | None:
+    """Return the cluster of each sample, by sample id, of the newest evaluation that kept them; None if none did."""
+    if not (run.path / VALUES).is_dir():
+        return None
+    entries = [entry for entry in run.log().entries if entry.is_complete and entry.record.metadata == metadata]
+    if not entries or entries[-1].evaluation is None:
+        return None
+    return read_clusters(run.path, entries[-1].evaluation, metadata)

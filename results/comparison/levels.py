@@ -1,0 +1,69 @@
+"""Seeds × shared samples: what new seeds and new samples together would show, from the values that each run kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.utils.results import ResultMetadata
+from results.comparison.comparison import Comparison
+from results.comparison.findings import TwoLevels
+from results.comparison.replicates import survivors
+from results.groups import Group
+from results.samples import Values, sample_values
+from results.statistics.mixed import TwoLevelEstimate, two_level_difference, two_level_mean
+
+
+def two_levels(one: Comparison) -> TwoLevels | None:
+    """Return the two-level estimate; None unless every run of a comparison over runs kept values of shared samples."""
+    values_a, values_b = _kept(one.a, one.metadata), _kept(one.b, one.of_b)
+    if values_a is None or values_b is None:
+        return None
+    if one.test.is_paired:
+        seeds = [seed for seed in values_a if seed in values_b]
+        values_a, values_b = ({seed: values[seed] for seed in seeds} for values in (values_a, values_b))
+    ids = sorted(set.intersection(*(set(found) for values in (values_a, values_b) for found in values.values())))
+    if min(len(values_a), len(values_b), len(ids)) < 2:
+        return None
+    a, b = _matrix(list(values_a.values()), ids), _matrix(list(values_b.values()), ids)
+    found = two_level_mean(a - b, one.level) if one.test.is_paired else two_level_difference(a, b, one.level)
+    return _two_levels(found, len(a), len(b), len(ids))
+
+
+def _kept(group: Group, metadata: ResultMetadata) -> dict[Any, Values] | None:
+    """Return each finite replicate's values by sample; None as soon as one kept none."""
+    kept = {}
+    for seed in survivors(group, metadata):
+        found = sample_values(group.replicates[seed], metadata)
+        if not found:
+            return None
+        kept[seed] = found
+    return kept or None
+
+
+def _matrix(runs: Sequence[Values], ids: Sequence[int]) -> NDArray[np.float64]:
+    return np.array([[values[i] for i in ids] for values in runs])
+
+
+def _two_levels(found: TwoLevelEstimate, n_a: int, n_b: int, n_samples: int) -> TwoLevels | None:
+    variance = float(found.error) ** 2
+    if not variance > 0:
+        return None
+    parts = [float(part) / variance for part in (found.seed_part, found.sample_part, found.residual_part)]
+    return TwoLevels(
+        n_a,
+        n_b,
+        n_samples,
+        difference=float(found.estimate),
+        error=float(found.error),
+        ci_low=float(found.ci_low),
+        ci_high=float(found.ci_high),
+        p_value=float(found.p_value),
+        from_seeds=parts[0],
+        from_samples=parts[1],
+        from_both=parts[2],
+        more_helps=found.more_helps,
+    )
