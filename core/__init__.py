@@ -7,3 +7,5 @@ Nothing is imported here, so that ``import core`` costs nothing; import from the
     from core.utils.results import ResultMetadata, ResultRecord, ScalarResult
     from core.diffusion.train import train_diffusion_model
 """
+
+__version__ = "0.1.0"

@@ -11,7 +11,7 @@ from typing import NoReturn, TextIO
 
 import click
 
-from core import plugins
+from core import __version__, plugins
 from core.config.errors import ConfigError, unknown_name
 from core.config.options import debug_option
 from core.utils.output import open_standard_streams, say
@@ -29,10 +29,7 @@ class PluginGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command; ConfigError with the nearest name where there is none."""
-        command = plugins.load(plugins.COMMANDS, cmd_name)
-        if not isinstance(command, click.Command):
-            owner = plugins.find(plugins.COMMANDS, cmd_name).distribution
-            raise plugins.PluginError(f"command {cmd_name!r} of {owner}: got {command!r}; accepted: a click command.")
+        command: click.Command = plugins.load(plugins.COMMANDS, cmd_name)
         return command
 
     def resolve_command(
@@ -57,7 +54,7 @@ class PluginGroup(click.Group):
 
 @click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @debug_option
-@click.version_option(package_name=plugins.OURS, prog_name=plugins.OURS)
+@click.version_option(__version__, prog_name=plugins.OURS)
 def group() -> None:
     """Train and evaluate models and compare many runs; every number comes with its error."""
 
@@ -117,13 +114,19 @@ def report(error: Exception) -> int:
             say(f"Error: {fault}", err=True)
         return 2
     kind = "" if isinstance(error, plugins.PluginError) else f"{type(error).__name__}: "
-    say(f"Error: {kind}{error}\n(add {DEBUG} for the traceback)", err=True)
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
+    say(f"Error: {kind}{error}{notes}\n(add {DEBUG} for the traceback)", err=True)
     return 1
 
 
 def main() -> NoReturn:
     """Run ``python -m core``."""
     run(group, name="python -m core")
+
+
+def pyml_main() -> NoReturn:
+    """Run ``pyml``."""
+    run(group, name="pyml")
 
 
 def train_main() -> NoReturn:

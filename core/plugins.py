@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
+import warnings
+from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.config.errors import ConfigError, unknown_name
+from pyml_start import hidden_by
 
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
@@ -22,7 +26,7 @@ MODELS, CONFIGS, DATASETS, EVALUATORS, COMMANDS = GROUPS = (
 )
 KIND = {MODELS: "model", CONFIGS: "config", DATASETS: "data set", EVALUATORS: "evaluator", COMMANDS: "command"}
 OURS = "pyml-core"
-RESERVED = {"config", "debug", "device", "dry_run", "experiments_dir", "help", "resume"}
+RESERVED = {"config", "debug", "device", "dry_run", "experiments_dir", "help", "resume", "version"}
 
 
 class PluginError(RuntimeError):
@@ -42,36 +46,131 @@ class Plugin(NamedTuple):
         """Return what config.json says about a plugin that a run used."""
         return {"name": self.name, "distribution": self.distribution, "version": self.version}
 
+    def label(self) -> str:
+        """Return how messages name it: its kind, name, distribution and version."""
+        return f"{KIND[self.group]} {self.name!r} of {self.distribution} {self.version}"
+
     def load(self) -> Any:
         """Import the plugin and return what it registered.
 
         Raises:
-            PluginError: The import failed; the message holds the exception that it raised.
+            PluginError: Its import failed, or what it registered is of the wrong kind.
         """
         try:
             loaded = self.entry_point.load()
         except (Exception, SystemExit) as error:
+            other = hidden_by(self.entry_point.module.partition(".")[0]) if self.distribution == OURS else None
+            hidden = f" {other} is imported in its place: rename it, or start from another directory." if other else ""
             raise PluginError(
-                f"{KIND[self.group]} {self.name!r} of {self.distribution} {self.version} cannot be imported from "
-                f"{self.entry_point.value}: {type(error).__name__}: {error}"
+                f"{self.label()} cannot be imported from {self.entry_point.value}: {type(error).__name__}: "
+                f"{error}{hidden}"
             ) from error
-        if self.group in {MODELS, CONFIGS, EVALUATORS} and not isinstance(loaded, type):
-            raise PluginError(
-                f"{KIND[self.group]} {self.name!r} of {self.distribution} {self.version}: {self.entry_point.value} is "
-                f"{loaded!r}; accepted: a class."
-            )
+        accepted = _what_is_accepted(self.group, loaded)
+        if accepted:
+            raise PluginError(f"{self.label()}: {self.entry_point.value} is {loaded!r}; accepted: {accepted}.")
+        if self.group == CONFIGS:
+            self._check_fields(loaded)
         return loaded
+
+    def check(self) -> None:
+        """Load the plugin and also call what can be called without a run.
+
+        Raises:
+            PluginError: As ``load``, or an evaluator's ``supports`` raised.
+        """
+        loaded = self.load()
+        if self.group == EVALUATORS:
+            from core.config.config import ModelConfig
+
+            self.supports(loaded, ModelConfig())
+
+    def supports(self, evaluator: Any, config: ModelConfig) -> bool:
+        """Return whether an evaluator says that it supports a run of this config; without ``supports`` it does.
+
+        Raises:
+            PluginError: ``supports`` raised.
+        """
+        if not hasattr(evaluator, "supports"):
+            return True
+        try:
+            return bool(evaluator.supports(config))
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{self.label()}: supports() raised {type(error).__name__}: {error}") from error
+
+    def _check_fields(self, cls: type[ModelConfig]) -> None:
+        """Check the fields that a config class adds."""
+        import attrs
+
+        own = set(vars(cls).get("__annotations__", {}))
+        if own - {field.name for field in attrs.fields(cls)}:
+            raise PluginError(
+                f"{self.label()}: its fields {', '.join(sorted(own))} are not attrs fields; "
+                "decorate the class with @attrs.frozen(kw_only=True)."
+            )
+        reserved = sorted(RESERVED & own)
+        if reserved:
+            raise PluginError(
+                f"{self.label()}: {', '.join(reserved)}: the command line has an option of this name. Rename the field."
+            )
+
+
+def _what_is_accepted(group: str, loaded: object) -> str | None:
+    """Return what a group accepts if this object is not it, else None."""
+    if group == CONFIGS:
+        from core.config.config import ModelConfig
+
+        fits, accepted = isinstance(loaded, type) and issubclass(loaded, ModelConfig), "a subclass of ModelConfig"
+    elif group == MODELS:
+        fits, accepted = isinstance(loaded, type), "a class, a subclass of torch.nn.Module"
+    elif group == EVALUATORS:
+        fits, accepted = isinstance(loaded, type) and hasattr(loaded, "evaluate"), "a class with evaluate()"
+    elif group == DATASETS:
+        fits, accepted = callable(loaded), "a callable (config, split)"
+    else:
+        import click
+
+        fits, accepted = isinstance(loaded, click.Command), "a click command"
+    return None if fits else accepted
 
 
 @functools.cache
 def registered(group: str) -> tuple[Plugin, ...]:
     """Return every plugin of a group, sorted by name. If two have one name, both are in it."""
     plugins = []
-    for entry_point in importlib.metadata.entry_points(group=group):
+    for entry_point in _entry_points(group):
         dist = entry_point.dist
         name, version = (dist.name, dist.version) if dist else ("unknown", "unknown")
         plugins.append(Plugin(group, entry_point.name, name, version, entry_point))
     return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.distribution)))
+
+
+def _entry_points(group: str) -> list[EntryPoint]:
+    try:
+        return list(importlib.metadata.entry_points(group=group))
+    except (
+        Exception
+    ):  # one malformed entry_points.txt hides those of every package; which errors it raises is not fixed
+        return list(_readable_entry_points(group))
+
+
+def _readable_entry_points(group: str) -> Iterator[EntryPoint]:
+    """Yield the entry points of every distribution whose file can be read, and warn of each that cannot."""
+    seen = set()
+    for distribution in importlib.metadata.distributions():
+        name = distribution.name
+        if name in seen:  # a later one on the path is hidden by the first
+            continue
+        seen.add(name)
+        try:
+            yield from distribution.entry_points.select(group=group)
+        except Exception as error:
+            warnings.warn(
+                f"{name} {distribution.version}: its entry_points.txt cannot be read "
+                f"({type(error).__name__}: {error}); its plugins are missing",
+                stacklevel=1,
+            )
 
 
 def names(group: str) -> list[str]:
@@ -109,6 +208,18 @@ def load(group: str, name: str) -> Any:
     return find(group, name).load()
 
 
+@contextlib.contextmanager
+def named_in_errors(group: str, name: str) -> Iterator[None]:
+    """Add a note that names the plugin and its distribution to an error that another package's plugin raises."""
+    try:
+        yield
+    except Exception as error:
+        plugin = find(group, name)
+        if plugin.distribution != OURS:
+            error.add_note(f"raised in {plugin.label()}")
+        raise
+
+
 def config_class(model: str) -> type[ModelConfig]:
     """Return the config class that a model registered, else ModelConfig. The model itself is not imported.
 
@@ -116,31 +227,12 @@ def config_class(model: str) -> type[ModelConfig]:
         ConfigError: There is no such model.
         PluginError: Its config class cannot be imported, or is not a subclass of ModelConfig.
     """
-    import attrs
-
     from core.config.config import ModelConfig
 
     find(MODELS, model)
     if model not in names(CONFIGS):
         return ModelConfig
-    plugin = find(CONFIGS, model)
-    cls: type[ModelConfig] = plugin.load()
-    if not issubclass(cls, ModelConfig):
-        raise PluginError(
-            f"config {model!r} of {plugin.distribution}: got {cls!r}; accepted: a subclass of ModelConfig."
-        )
-    own = set(vars(cls).get("__annotations__", {}))
-    if own - {field.name for field in attrs.fields(cls)}:
-        raise PluginError(
-            f"config {model!r} of {plugin.distribution}: its fields {', '.join(sorted(own))} are not attrs fields; "
-            "decorate the class with @attrs.frozen(kw_only=True)."
-        )
-    reserved = sorted(RESERVED & own)
-    if reserved:
-        raise PluginError(
-            f"config {model!r} of {plugin.distribution}: {', '.join(reserved)}: the command line has an option of "
-            "this name. Rename the field."
-        )
+    cls: type[ModelConfig] = load(CONFIGS, model)
     return cls
 
 
@@ -169,11 +261,19 @@ def saved_config(run_path: str | Path) -> ModelConfig:
     """Read a run's config.json back into its model's config class.
 
     Raises:
-        ConfigError: The file is missing or not a run's config; fields that this version does not know are ignored
-            with a warning.
+        ConfigError: The file is missing or not a run's config, or the run's model or data set is not installed (the
+            distribution that provided it is named). Fields that this version does not know are ignored with a warning.
         PluginError: The model's plugin is broken.
     """
     from core.runs.config_file import read_saved_config
 
     saved = read_saved_config(Path(run_path) / "config.json")
+    for kind, group in {"model": MODELS, "dataset": DATASETS}.items():
+        name, served = saved.values.get(kind), saved.plugins.get(kind)
+        if isinstance(served, Mapping) and served.get("name") == name and name not in names(group):
+            owner, version = served.get("distribution"), served.get("version")
+            raise ConfigError(
+                f"{saved.path}: {KIND[group]} {name!r} is not installed; this run used it from {owner} {version}. "
+                f"Try: pip install {owner}=={version}"
+            )
     return saved.build(config_class(saved.model))

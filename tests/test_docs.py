@@ -44,29 +44,32 @@ def options_of_commands() -> dict[str, set[str]]:
         found[name] = {spelling for option in options for spelling in [*option.opts, *option.secondary_opts]}
         if isinstance(command, click.Group):
             for each in command.list_commands(context):
-                if name != "python -m core" or each in plugins.in_the_box(plugins.COMMANDS):
+                if name != "pyml" or each in plugins.in_the_box(plugins.COMMANDS):
                     sub = command.get_command(context, each)
                     assert sub is not None
                     visit(sub, f"{name} {each}")
 
-    visit(cli.group, "python -m core")
+    visit(cli.group, "pyml")
     return found
 
 
 COMMANDS = options_of_commands()
-SCRIPTS = {"pyml-train": "python -m core train", "pyml-eval": "python -m core eval"}
+SCRIPTS = {"pyml-train": "pyml train", "pyml-eval": "pyml eval", "python -m core": "pyml"}
+
+
+def full_name(line: str) -> str:
+    """Return a line as if it were started by ``pyml``."""
+    for short, full in SCRIPTS.items():
+        if f"{line} ".startswith(f"{short} "):
+            line = line.replace(short, full, 1)
+    return line
 
 
 def command_of(words: list[str]) -> str | None:
     """Return the command that a documented line starts, None where it starts another program."""
-    line = " ".join(words)
-    for short, full in SCRIPTS.items():
-        if words[0] == short:
-            line = line.replace(short, full, 1)
-    line = re.sub(r"^python -m core runs(?= -|$)", "python -m core runs list", line)  # its default
-    line = re.sub(
-        r"^python -m core sweep(?! (start|status|resume|cancel)\b)(?= \S)", "python -m core sweep start", line
-    )
+    line = full_name(" ".join(words))
+    line = re.sub(r"^pyml runs(?= -|$)", "pyml runs list", line)  # its default
+    line = re.sub(r"^pyml sweep(?! (start|status|resume|cancel)\b)(?= \S)", "pyml sweep start", line)
     known = [name for name in COMMANDS if line == name or line.startswith(f"{name} ")]
     return max(known, key=len, default=None)
 
@@ -79,7 +82,7 @@ def documented_lines(page: Path) -> Iterator[str]:
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     for line in [*lines, *spans]:
         for part in re.split(r"&&|\|\s|;", line):
-            if re.match(r"(\S*/)?(pyml-train|pyml-eval|python3? -m core)\b", part.strip()):
+            if re.match(r"(\S*/)?(pyml-train|pyml-eval|pyml|python3? -m core)(?=\s|$)", part.strip()):
                 yield re.sub(r"^\S*/(?=pyml-|python)", "", part.strip()).replace("python3 -m", "python -m")
 
 
@@ -147,11 +150,11 @@ def test_documented_commands_and_options_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_is_documented_with_exactly_its_options(command: str) -> None:
-    titles = {SCRIPTS.get(title, title): text for title, text in sections_of_reference().items()}
+    titles = {full_name(title): text for title, text in sections_of_reference().items()}
     assert command in titles, f"{REFERENCE.name} needs a section for `{command}`"
     documented = spellings(titles[command]) | EVERYWHERE
     if "All fields of the config are options, as for `pyml-train`" in titles[command]:
-        documented |= COMMANDS[command] & spellings(titles["python -m core train"])
+        documented |= COMMANDS[command] & spellings(titles["pyml train"])
     missing, unknown = COMMANDS[command] - documented, documented - COMMANDS[command] - EVERYWHERE
     assert not missing, f"{REFERENCE.name}: the section of `{command}` does not name {sorted(missing)}"
     assert not unknown, f"{REFERENCE.name}: the section of `{command}` names {sorted(unknown)}, which --help does not"

@@ -1,5 +1,6 @@
 """Plugins: found without being imported; a broken one costs nothing but its own line."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import pytest
 from core import plugins
 from core.config import ConfigError, ModelConfig
 from core.utils.signals import RunInterrupted
+from core.utils.utils import save_config_to_json
 
 Install = Callable[..., Path]
 
@@ -115,7 +117,7 @@ def test_a_models_own_config_class_serves_it(install: Install) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("Mine = 3", "odd_one_module:Mine is 3; accepted: a class"),
+        ("Mine = 3", "odd_one_module:Mine is 3; accepted: a subclass of ModelConfig"),
         ("class Mine: pass", "accepted: a subclass of ModelConfig"),
         (
             "from core.config import ModelConfig\nclass Mine(ModelConfig):\n    depth: int = 3\n",
@@ -156,6 +158,84 @@ def test_a_broken_plugin_costs_one_line_of_the_list_and_nothing_else(install: In
     assert "command 'burning' of bad-one 2.0 cannot be imported" in used.stderr
     assert "Traceback" not in used.stderr
     assert "Traceback" in run("--debug", "burning", path=path).stderr
+
+
+@pytest.mark.parametrize(
+    ("group", "source", "message"),
+    [
+        ("datasets", "thing = 'a path'", r"data set 'odd' of odd-one 2.0: .* is 'a path'; accepted: a callable"),
+        ("configs", "class thing: pass", r"config 'odd' of odd-one 2.0: .*accepted: a subclass of ModelConfig"),
+        ("commands", "thing = lambda: None", r"command 'odd' of odd-one 2.0: .*accepted: a click command"),
+        ("models", "thing = 3", r"model 'odd' of odd-one 2.0: .* is 3; accepted: a class"),
+        ("evaluators", "class thing: pass", r"evaluator 'odd' of odd-one 2.0: .*accepted: a class with evaluate"),
+    ],
+)
+def test_a_plugin_of_the_wrong_kind_is_named_with_its_distribution(
+    install: Install, group: str, source: str, message: str
+) -> None:
+    install("odd-one", f"[pyml.{group}]\nodd = odd_one_module:thing\n", source)
+    with pytest.raises(plugins.PluginError, match=message):
+        plugins.load(f"pyml.{group}", "odd")
+
+
+def test_the_full_check_finds_every_kind_of_broken_plugin_and_exits_with_1(install: Install) -> None:
+    source = (
+        "text, command = 'a path', lambda: None\nclass NoConfig: pass\nclass Model: pass\n"
+        "class Raising:\n    def evaluate(self): ...\n"
+        "    @classmethod\n    def supports(cls, config): raise KeyError('n')\n"
+    )
+    kinds = {
+        "datasets": "text",
+        "commands": "command",
+        "models": "Model",
+        "configs": "NoConfig",
+        "evaluators": "Raising",
+    }
+    points = "".join(f"[pyml.{group}]\nodd = odd_one_module:{name}\n" for group, name in kinds.items())
+    done = run("plugins", "--check", path=install("odd-one", points, source))
+    broken = [line for line in done.stdout.splitlines() if "BROKEN" in line]
+    assert len(broken) == 4  # all but the model, which is a class
+    assert any("supports() raised KeyError: 'n'" in line for line in broken)
+    assert (done.returncode, done.stderr) == (1, "4 broken\n")
+
+
+def test_the_check_of_a_sound_installation_exits_with_0() -> None:
+    done = run("plugins", "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("content", [b"[pyml.models]\nno value\n", b"\xff\xfe"])
+def test_a_malformed_entry_points_file_costs_a_line_and_nothing_else(install: Install, content: bytes) -> None:
+    path = install("torn-one", "")
+    (path / "torn_one-2.0.dist-info" / "entry_points.txt").write_bytes(content)
+    plugins.registered.cache_clear()
+    with pytest.warns(UserWarning, match=r"torn-one 2.0: its entry_points.txt cannot be read \(.*plugins are missing"):
+        assert "identity" in plugins.names(plugins.MODELS)
+    helped = run("--help", path=path)
+    assert helped.returncode == 0
+    assert "compare" in helped.stdout
+    assert [line for line in helped.stderr.splitlines() if "torn-one" in line] == helped.stderr.splitlines()
+    assert len(helped.stderr.splitlines()) == 1
+
+
+def test_an_error_raised_in_a_plugin_gets_a_note_that_names_its_distribution(install: Install) -> None:
+    install("odd-one", "[pyml.datasets]\nodd = odd_one_module:data\n", "def data(config, split): ...")
+    with pytest.raises(KeyError, match="n") as raised, plugins.named_in_errors(plugins.DATASETS, "odd"):
+        raise KeyError("n")
+    assert raised.value.__notes__ == ["raised in data set 'odd' of odd-one 2.0"]
+    with pytest.raises(KeyError, match="n") as ours, plugins.named_in_errors(plugins.DATASETS, "digits"):
+        raise KeyError("n")
+    assert not hasattr(ours.value, "__notes__")
+
+
+@pytest.mark.parametrize("kind", ["model", "dataset"])
+def test_a_run_whose_plugin_is_not_installed_names_the_distribution(tmp_path: Path, kind: str) -> None:
+    served = {"name": "gone", "distribution": "gone-one", "version": "3.1"}
+    path = save_config_to_json(ModelConfig(**{kind: "gone"}), tmp_path, {kind: served})
+    name = "data set" if kind == "dataset" else kind
+    message = rf"{name} 'gone' is not installed; this run used it from gone-one 3.1. Try: pip install gone-one==3.1"
+    with pytest.raises(ConfigError, match=re.escape(str(path)) + ": " + message):
+        plugins.saved_config(tmp_path)
 
 
 def test_a_plugin_that_raises_after_importing_torch_is_found_by_the_full_check(install: Install) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core import plugins
+from core import __version__, plugins
 from core.config.errors import ConfigError
 from core.config.options import debug_option, experiments_dir_option
 from core.utils.output import say
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 @experiments_dir_option
 @debug_option
+@click.version_option(__version__, prog_name=plugins.OURS)
 def evaluate(
     run: str,
     evaluators: tuple[str, ...],

@@ -29,17 +29,19 @@ class _WithoutTorch(MetaPathFinder):
 def plugins(check: bool) -> None:
     """List the installed plugins, the meter's engine, and why a plugin is broken.
 
-    Without --check, a plugin is imported only up to the point where it imports torch.
+    Without --check, a plugin is imported only up to the point where it imports torch. With --check, each is imported
+    completely and checked, and the exit code is 1 if something is broken.
     """
     from core.meter import engines  # 80 ms of numpy
 
-    blocker = _WithoutTorch()
+    blocker, n_broken = _WithoutTorch(), 0
     if not check:
         sys.meta_path.insert(0, blocker)
     try:
         for group in registry.GROUPS:
             click.echo(f"{registry.KIND[group]}s ({group})")
-            rows = [(p.name, f"{p.distribution} {p.version}", state) for p, state in _states(group)]
+            rows = [(p.name, f"{p.distribution} {p.version}", state) for p, state in _states(group, check)]
+            n_broken += sum(bool(state) for _, _, state in rows)
             for name, owner, state in rows:
                 click.echo(f"  {name:<16} {owner:<24} {state}".rstrip())
             if not rows:
@@ -48,9 +50,12 @@ def plugins(check: bool) -> None:
         if not check:
             sys.meta_path.remove(blocker)
     click.echo(engines.describe())
+    if check and n_broken:
+        click.echo(f"{n_broken} broken", err=True)
+        sys.exit(1)
 
 
-def _states(group: str) -> Iterator[tuple[registry.Plugin, str]]:
+def _states(group: str, check: bool) -> Iterator[tuple[registry.Plugin, str]]:
     everyone = registry.registered(group)
     for plugin in everyone:
         others = [p.distribution for p in everyone if p.name == plugin.name and p is not plugin]
@@ -58,12 +63,9 @@ def _states(group: str) -> Iterator[tuple[registry.Plugin, str]]:
             yield plugin, f"CLASH: {' and '.join(others)} registers this name, too; uninstall one"
             continue
         try:
-            plugin.load()
+            plugin.check() if check else plugin.load()
         except registry.PluginError as error:
-            yield (
-                plugin,
-                "" if _needs_torch(error) else f"BROKEN: {_one_line(error.__cause__ or error)}",
-            )
+            yield plugin, "" if _needs_torch(error) else f"BROKEN: {_reason(plugin, error)}"
         else:
             yield plugin, ""
 
@@ -77,5 +79,7 @@ def _needs_torch(error: BaseException | None) -> bool:
     return False
 
 
-def _one_line(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {error}".replace("\n", " ")
+def _reason(plugin: registry.Plugin, error: registry.PluginError) -> str:
+    """Return an error's text in one line, without what the list shows already."""
+    text = str(error).removeprefix(plugin.label()).removeprefix(f" cannot be imported from {plugin.entry_point.value}")
+    return text.removeprefix(": ").replace("\n", " ")

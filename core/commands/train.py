@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core import plugins
+from core import __version__, plugins
 from core.commands.config_command import ConfigCommand, Resolved
 from core.config.errors import ConfigError
 from core.config.options import debug_option
@@ -29,6 +29,7 @@ MAY_CHANGE_ON_RESUME = {"n_epochs", "n_steps", "n_samples", "checkpoint_every_ep
 @click.option("--run-id", metavar="ID", hidden=True, help="Id of the new run, for commands that start many runs.")
 @click.option("--dry-run", is_flag=True, help="Print the config that would be used, and stop.")
 @debug_option
+@click.version_option(__version__, prog_name=plugins.OURS)
 @click.pass_context
 def train(ctx: click.Context, /, resume: str | None, run_id: str | None, dry_run: bool, **_fields: Any) -> None:
     """Train a model and keep its config, curve, results, checkpoints and samples in a run directory.

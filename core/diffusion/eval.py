@@ -148,7 +148,11 @@ class Evaluator:
         classes = {name: plugins.load(plugins.EVALUATORS, name) for name in wanted}
         if not names:
             classes = {name: cls for name, cls in classes.items() if getattr(cls, "by_default", True)}
-        chosen = {name: cls for name, cls in classes.items() if _supports(cls, self.config)}
+        chosen = {
+            name: cls
+            for name, cls in classes.items()
+            if plugins.find(plugins.EVALUATORS, name).supports(cls, self.config)
+        }
         refused = [name for name in names if name not in chosen]
         run = f"a run of model {self.config.model!r} with n_samples={self.config.n_samples}"
         if refused:
@@ -175,10 +179,6 @@ class Evaluator:
         }
 
 
-def _supports(cls: Any, config: ModelConfig) -> bool:
-    return bool(cls.supports(config)) if hasattr(cls, "supports") else True
-
-
 def _timed_results(name: str, evaluator: Any, config: ModelConfig, settings: Settings) -> list[ResultRecord]:
     """Return an evaluator's records and the time it took, each with its source.
 
@@ -194,7 +194,7 @@ def _timed_results(name: str, evaluator: Any, config: ModelConfig, settings: Set
     """
     if isinstance(evaluator, RunEvaluator):
         evaluator.settings = settings
-    with Timer(name, sync=True) as timer:
+    with plugins.named_in_errors(plugins.EVALUATORS, name), Timer(name, sync=True) as timer:
         results = evaluator.evaluate()
     if not isinstance(results, ResultCollection):
         raise TypeError(f"evaluator {name!r} returned a {type(results).__name__}; accepted: a ResultCollection")

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from core import plugins
+from core.diffusion.model import Denoiser
 from core.utils.meters import Meter
 from core.utils.results import ResultMetadata, ResultRecord
 
@@ -25,13 +26,20 @@ def dummy_record(model: nn.Module, model_name: str, name: str) -> ResultRecord:
         change = (model(x) - x).flatten(1).mean(1)
     meter = Meter("change")
     meter.update(change=change)
-    about = {"measure": "mean of output - input", "note": placeholder_notice(model_name)}
+    about = {"measure": "mean of output - input", "model": model_name}
     metadata = ResultMetadata(f"placeholder/{name}", unit="dummy tensor", protocol=about)
     return ResultRecord(metadata, meter.result("change"))
 
 
 def placeholder_notice(model: str) -> str:
-    """Return a notice that the model is a placeholder, with the names of the other models."""
-    others = [name for name in plugins.names(plugins.MODELS) if name != model]
-    choice = f"try --model {' or --model '.join(others)}" if others else "no other model is installed"
+    """Return a notice that the model is a placeholder, with the names of the models that can be trained."""
+    others = [name for name in plugins.names(plugins.MODELS) if name != model and _is_trained(name)]
+    choice = f"try --model {' or --model '.join(others)}" if others else "no model that can be trained is installed"
     return f"{model!r} is a placeholder: it is not trained and its results mean nothing. For a real model {choice}"
+
+
+def _is_trained(model: str) -> bool:
+    try:
+        return issubclass(plugins.load(plugins.MODELS, model), Denoiser)
+    except plugins.PluginError:  # broken, or registered twice: not to be recommended
+        return False

@@ -105,10 +105,17 @@ def read_config_file(path: Path) -> tuple[Layer, Layer]:
 
 @frozen
 class SavedConfig:
-    """The config of a run as its config.json holds it, before the model's own class is known."""
+    """The config of a run as its config.json holds it, before the model's own class is known.
+
+    Attributes:
+        path: The file.
+        values: The fields of the config.
+        plugins: For "model" and "dataset", the name, distribution and version of the plugin that the run used.
+    """
 
     path: Path
     values: Mapping[str, Any]
+    plugins: Mapping[str, Any] = attrs.field(factory=dict)
 
     @property
     def model(self) -> str:
@@ -144,7 +151,8 @@ def read_saved_config(path: Path) -> SavedConfig:
     config = content.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("model"), str):
         raise ConfigError(f"{path}: not a run's config; accepted: JSON of schema {CONFIG.schema!r} naming a model.")
-    return SavedConfig(path, config)
+    plugins = content.get("plugins")
+    return SavedConfig(path, config, plugins if isinstance(plugins, dict) else {})
 
 
 def _asked_for(content: dict[str, Any], path: Path) -> dict[str, Any]:

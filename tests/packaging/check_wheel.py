@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import venv
 from pathlib import Path
@@ -71,7 +72,7 @@ def check(engine: str, **build_environment: str) -> None:
         answer = run(python, "-c", CHECK).split()
         if answer != [engine]:
             sys.exit(f"expected the engine {engine}, got {answer}")
-        listing = run(python, "-m", "core", "plugins")
+        listing = run(work / "venv" / "bin" / "pyml", "plugins", "--check")
         if f"meter engine: {engine}" not in listing or "BROKEN" in listing:
             sys.exit(listing)
         if engine == "python" and "PYML_REQUIRE_EXTENSION=1" not in listing:
@@ -83,6 +84,25 @@ def check(engine: str, **build_environment: str) -> None:
         print(f"wheel with the {engine} engine: installed, trained, evaluated")
 
 
+def check_source_distribution() -> None:
+    """See that the source distribution has every tracked file that a packager needs to build, test and document it."""
+    folders = ("core", "results", "csrc", "tests", "docs", "examples", "scripts", "benchmarks")
+    with tempfile.TemporaryDirectory() as directory:
+        source, built = Path(directory) / "source", Path(directory) / "built"
+        run("git", "clone", "--quiet", CLONE, source)
+        backend = f"from setuptools import build_meta; build_meta.build_sdist({str(built)!r})"
+        run(sys.executable, "-c", f"import os; os.chdir({str(source)!r}); {backend}")
+        (archive,) = built.glob("pyml_core-*.tar.gz")
+        with tarfile.open(archive) as tar:
+            packed = {name.partition("/")[2] for name in tar.getnames()}
+        tracked = run("git", "-C", source, "ls-files", *folders, "Makefile", "constraints.txt", "*.md").splitlines()
+        missing = sorted(set(tracked) - packed)
+        if missing:
+            sys.exit(f"the source distribution lacks {missing}")
+        print(f"source distribution: {len(packed)} files, tests, docs and examples among them")
+
+
 if __name__ == "__main__":
+    check_source_distribution()
     check("c++", PYML_REQUIRE_EXTENSION="1")
     check("python", CC="false", CXX="false")

@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 
 from core.config.config import ModelConfig
 from core.diffusion.training.random_state import seeded
-from core.plugins import DATASETS, load
+from core.plugins import DATASETS, load, named_in_errors
 from core.utils.meters import Meter
 
 TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
@@ -113,7 +113,8 @@ def load_data(config: ModelConfig, split: str) -> ImageData:
         PluginError: The data set cannot be imported.
         ValueError: It is empty, or its first image does not have the type and shape that it should have.
     """
-    with seeded(config.split_seed, torch.device("cpu")):  # a data set may draw from the global generators
+    generators = seeded(config.split_seed, torch.device("cpu"))  # a data set may draw from the global generators
+    with generators, named_in_errors(DATASETS, config.dataset):
         data = load(DATASETS, config.dataset)(config, split)
     where = f"data set {config.dataset!r}, split {split!r}"
     if not isinstance(data, ImageData):

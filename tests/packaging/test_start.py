@@ -1,0 +1,57 @@
+"""The console scripts: started from anywhere, beside files of the user's own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import core
+import pyml_start
+
+ROOT = Path(pyml_start.__file__).parent
+
+
+def start(script: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Start a console script as its installed wrapper does, with the directory first on the path."""
+    code = f"import sys; sys.argv[0] = {script!r}; import pyml_start; pyml_start.{script.replace('-', '_')}()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(cwd), str(ROOT)])}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+
+
+@pytest.mark.parametrize("script", ["pyml", "pyml-train", "pyml-eval"])
+def test_every_script_tells_the_version(script: str, tmp_path: Path) -> None:
+    done = start(script, "--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"pyml-core, version {core.__version__}\n")
+
+
+def test_the_script_pyml_has_all_commands(tmp_path: Path) -> None:
+    done = start("pyml", "--help", cwd=tmp_path)
+    assert done.stdout.startswith("Usage: pyml [OPTIONS] COMMAND")
+    assert {"train", "eval", "compare", "table"} <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize("script", ["pyml", "pyml-train", "pyml-eval"])
+@pytest.mark.parametrize("file", ["core/__init__.py", "core/engine.py", "core.py", "results.py", "results/__init__.py"])
+def test_a_package_of_the_users_that_hides_ours_is_named_in_one_line(script: str, file: str, tmp_path: Path) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    done = start(script, "--version", cwd=tmp_path)
+    package = file.partition("/")[0].removesuffix(".py")
+    if file == "core/engine.py":  # a folder without __init__.py gives way to a package
+        assert done.returncode == 0
+        return
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{script}: {tmp_path / file} hides the package {package!r} of pyml-core")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_command_names_the_file_that_is_imported_in_place_of_results(tmp_path: Path) -> None:
+    (tmp_path / "results.py").touch()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    command = [sys.executable, "-m", "core", "runs"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'results.py'} is imported in its place" in done.stderr
