@@ -91,8 +91,8 @@ class Frechet:
                 " of one dimension"
             )
         origin = reference.mean(axis=0)  # the distance is the same from any origin; sums round least from a near one
-        self.samples = _Side(samples - origin, sample_groups)
-        self.reference = _Side(reference - origin, reference_groups)
+        self.samples = Side(samples - origin, sample_groups)
+        self.reference = Side(reference - origin, reference_groups)
         smaller = min(self.samples, self.reference, key=lambda side: len(side.features))
         if len(smaller.features) <= samples.shape[1]:
             basis = np.linalg.qr((smaller.features - smaller.features.mean(axis=0)).T)[0]
@@ -117,21 +117,30 @@ class Frechet:
         return _leave_out(self.reference, self.samples)
 
 
-class _Side:
-    """One of the two sets, with its groups and its coordinates."""
+class Side:
+    """One of the two sets.
+
+    Attributes:
+        features: Shape ``(n, d)``, from an origin that both sets share.
+        coordinates: The same vectors in the coordinates used for covariances, shape ``(n, r)``.
+        groups: The group of each vector.
+    """
 
     def __init__(self, features: Array, groups: Groups) -> None:
         self.features, self.coordinates, self.groups = features, features, groups
 
     @property
     def n_groups(self) -> int:
+        """Number of groups."""
         return int(self.groups.max()) + 1
 
     @property
     def moments(self) -> Moments:
+        """Moments of all vectors."""
         return Moments.of(self.features, self.coordinates)
 
     def use(self, basis: Array) -> None:
+        """Take the columns of a ``(d, r)`` matrix as the coordinates' basis."""
         self.coordinates = self.features @ basis
 
     def triangle(self) -> Array:
@@ -140,11 +149,12 @@ class _Side:
         return np.asarray(np.linalg.qr(centred / math.sqrt(len(centred) - 1), mode="r"))
 
     def group(self, index: int) -> Moments:
+        """Return the moments of one group."""
         members = self.groups == index
         return Moments.of(self.features[members], self.coordinates[members])
 
 
-def _leave_out(side: _Side, other: _Side) -> Array:
+def _leave_out(side: Side, other: Side) -> Array:
     """Return the distance of each leave-one-group-out part of a side to the other, whose root is taken once."""
     fixed, total = other.moments, side.moments
     values, vectors = np.linalg.eigh(fixed.covariance())
