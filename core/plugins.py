@@ -17,14 +17,22 @@ from pyml_start import hidden_by
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
 
-MODELS, CONFIGS, DATASETS, EVALUATORS, COMMANDS = GROUPS = (
+MODELS, CONFIGS, DATASETS, FEATURES, EVALUATORS, COMMANDS = GROUPS = (
     "pyml.models",
     "pyml.configs",
     "pyml.datasets",
+    "pyml.features",
     "pyml.evaluators",
     "pyml.commands",
 )
-KIND = {MODELS: "model", CONFIGS: "config", DATASETS: "data set", EVALUATORS: "evaluator", COMMANDS: "command"}
+KIND = {
+    MODELS: "model",
+    CONFIGS: "config",
+    DATASETS: "data set",
+    FEATURES: "feature space",
+    EVALUATORS: "evaluator",
+    COMMANDS: "command",
+}
 OURS = "pyml-core"
 RESERVED = {"config", "debug", "device", "dry_run", "experiments_dir", "help", "resume", "version"}
 

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Weights to evaluate: their moving average (ema) or the last ones (raw).",
 )
+@click.option(
+    "--features",
+    metavar="NAME",
+    default="pixels",
+    show_default=True,
+    help="Feature space in which samples are compared with images.",
+)
 @click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 @experiments_dir_option
 @debug_option
@@ -42,6 +49,7 @@ def evaluate(
     n_samples: int | None,
     seed: int | None,
     weights: str,
+    features: str,
     device: str | None,
     experiments_dir: str | None,
 ) -> None:
@@ -60,6 +68,7 @@ def evaluate(
     everywhere = build_config(GlobalConfig, Layer("command line", given, is_text=True))
     for name in evaluators:
         plugins.find(plugins.EVALUATORS, name)
+    plugins.find(plugins.FEATURES, features)
     run_path = resolve_run(run, everywhere.experiments_dir)
     config = plugins.saved_config(run_path)
     status = run_status(run_path)
@@ -84,7 +93,9 @@ def evaluate(
             seed=seed,
             weights=weights,
             device=everywhere.device,
+            features=features,
             progress=progress,
+            note=lambda text: say(f"Note: {text}", err=True),
         )
         try:
             results = evaluator.evaluate()

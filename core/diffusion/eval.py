@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,12 @@ class Evaluator:
         seed: Seed of the samples' noise; None means the config's.
         weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        features: Feature space in which samples are compared with images, by its plugin's name.
         progress: Called with the work done, the total work, and a short text.
+        note: Called with a sentence about a result that was left out, and why.
 
     Raises:
-        ConfigError: An evaluator is unknown or does not support the run.
+        ConfigError: An evaluator or the feature space is unknown or does not support the run.
         PluginError: An evaluator cannot be imported.
     """
 
@@ -81,17 +83,22 @@ class Evaluator:
         seed: int | None = None,
         weights: str = EMA_WEIGHTS,
         device: str = "auto",
+        features: str = "pixels",
         progress: Progress | None = None,
+        note: Callable[[str], None] | None = None,
     ) -> None:
         choose_device(device)  # before anything is written
+        plugins.load(plugins.FEATURES, features)
         self.run_path = Path(run_path)
         given = {"n_samples": n_samples, "seed": seed}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self.config = trained_config(attrs.evolve(plugins.with_own_fields(config), **changes), self.run_path)
         self.n_steps = tuple(dict.fromkeys(n_steps)) or (config.n_steps,)
-        self.settings = Settings(device=device, weights=weights)
+        self.settings = Settings(device=device, weights=weights, features=features)
         if progress is not None:
             self.settings = attrs.evolve(self.settings, progress=progress)
+        if note is not None:
+            self.settings = attrs.evolve(self.settings, note=note)
         self._evaluators = [
             (name, config, cls(config, self.run_path))
             for name, cls in self._choose(evaluators).items()
@@ -176,6 +183,7 @@ class Evaluator:
             "n_samples": self.config.n_samples,
             "seed": self.config.seed,
             "weights": self.settings.weights,
+            "features": self.settings.features,
         }
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.config.config import ModelConfig
+from core.diffusion.batch_size import batch_size_for
 from core.diffusion.model import Denoiser, edm_sigmas
 from core.diffusion.noise import Purpose, SampleNoise
 from core.utils.results import Scalar
@@ -173,24 +174,34 @@ def _churn(config: ModelConfig) -> dict[str, float]:
     return {name: getattr(config, name) for name in names}
 
 
-def generate(denoiser: Denoiser, config: ModelConfig, n_samples: int, device: torch.device) -> Iterator[Samples]:
+def generate(
+    denoiser: Denoiser, config: ModelConfig, n_samples: int, device: torch.device, start: int = 0
+) -> Iterator[Samples]:
     """Yield samples in batches, so that memory does not grow with their number.
 
     The noise of sample i depends only on ``config.seed`` and i, to the bit. Its pixels may differ in the last bits
-    between devices and batch sizes, because the network's kernels do.
+    between devices and batch sizes, because the network's kernels do. A batch has 250 samples, or as many as the free
+    memory allows.
 
     Args:
         denoiser: The model, in eval mode on the device.
         config: The run's config: seed, sampler, n_steps and noise levels.
-        n_samples: Number of samples.
+        n_samples: Number of samples, those before ``start`` included.
         device: Device of the model.
+        start: Index of the first sample to make.
     """
-    for start in range(0, n_samples, SAMPLES_PER_BATCH):
-        indices = range(start, min(start + SAMPLES_PER_BATCH, n_samples))
+    at_once = batch_size_for(denoiser, functools.partial(_denoise_one, denoiser, device), device, SAMPLES_PER_BATCH)
+    for first in range(start, n_samples, at_once):
+        indices = range(first, min(first + at_once, n_samples))
         labels = sample_labels(indices, denoiser.n_classes)
         denoise = bind(denoiser, None if labels is None else labels.to(device))
         draw = functools.partial(_draw, SampleNoise(config.seed, Purpose.SAMPLING, indices), denoiser, device)
         yield Samples(indices, sample(denoise, draw, config).float().cpu(), labels)
+
+
+def _denoise_one(denoiser: Denoiser, device: torch.device) -> None:
+    label = torch.zeros(1, dtype=torch.int64, device=device) if denoiser.n_classes else None
+    bind(denoiser, label)(torch.zeros(1, *denoiser.data_shape, dtype=torch.float64, device=device), 1.0)
 
 
 def _draw(noise: SampleNoise, denoiser: Denoiser, device: torch.device) -> Tensor:

@@ -19,14 +19,14 @@ from core.config.errors import ConfigError
 from core.diffusion.datasets.base import HELD_OUT, TRAIN
 from core.diffusion.datasets.packaged import digits
 from core.diffusion.eval import EvaluationError, Evaluator
-from core.diffusion.evaluators import denoising, likelihood, nearest
+from core.diffusion.evaluators import denoising, likelihood
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.denoising import LEVELS, DenoisingEvaluator
 from core.diffusion.evaluators.likelihood import LikelihoodEvaluator
 from core.diffusion.evaluators.nearest import NearestEvaluator
 from core.diffusion.evaluators.sampling import SamplingEvaluator
 from core.diffusion.noise import Purpose, SampleNoise
-from core.diffusion.sampling import Samples, generate
+from core.diffusion.sampling import generate
 from core.diffusion.train import train_diffusion_model
 from core.diffusion.trained import load_denoiser
 from core.diffusion.training.checkpoints import CheckpointError, checkpoint_path
@@ -207,6 +207,7 @@ def test_an_evaluator_that_fails_costs_its_own_results_only(
     assert {record.metadata.name for record in caught.value.results} == {
         "nearest_distance",
         "nearest_distance/held_out",
+        "nearest_distance/memorisation_p",
         "time/eval/nearest",
     }
     newest = read_result_log(run_path).newest()
@@ -318,8 +319,9 @@ def test_samples_that_are_training_images_have_distance_0(
     run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copies = digits(trained_config, TRAIN).tensors[0][:60]
-    monkeypatch.setattr(nearest, "generate", lambda *_: iter([Samples(range(60), copies, None)]))
+    monkeypatch.setattr(NearestEvaluator, "samples", lambda _: copies)
     results = by_name(NearestEvaluator(trained_config, run_path).evaluate())
+    assert results["nearest_distance/memorisation_p"].mean < 1e-9
     assert results["nearest_distance"].mean == pytest.approx(0, abs=1e-6)
     assert results["nearest_distance/held_out"].mean > 0.1
 

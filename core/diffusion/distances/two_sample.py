@@ -61,14 +61,14 @@ def interaction(within: Array) -> float:
     rows = kernel.sum(axis=1)
     total = float(rows.sum())
     products = float((kernel**2).sum()) - 2 * float(rows @ rows) / (n - 2)
-    return float(products + total**2 / ((n - 1) * (n - 2))) / (n * (n - 3))
+    return (products + total * total / ((n - 1) * (n - 2))) / (n * (n - 3))
 
 
 def cross_interaction(across: Array) -> float:
     """Return the same between two independent sets, from their kernel of shape ``(n, m)``."""
     n, m = across.shape
     centred = across - across.mean(axis=0) - across.mean(axis=1, keepdims=True) + across.mean()
-    return float((centred**2).sum()) / ((n - 1) * (m - 1))
+    return float((centred**2).sum() / ((n - 1) * (m - 1)))
 
 
 def _off_diagonal(kernel: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,10 @@ from core.utils.progress import Progress, silent
 from core.utils.results import ResultCollection, ResultMetadata, Scalar
 
 
+def _no_note(_text: str) -> None:
+    """Say nothing."""
+
+
 @frozen
 class Settings:
     """How an evaluation was asked for, beyond the run's config.
@@ -31,6 +35,8 @@ class Settings:
         checkpoint: The checkpoint to evaluate, which all evaluators share; None lets an evaluator that is used by
             itself read the run's checkpoint.
         data: The splits of the data set that have been loaded, which all evaluators share.
+        features: Name of the feature space in which samples are compared with images.
+        note: Called with a sentence about something that was left out, and why.
         progress: Called with the work done, the work in all, and a word.
     """
 
@@ -40,6 +46,8 @@ class Settings:
     checkpoint: Checkpoint | None = None
     data: Mapping[str, ImageData] = field(factory=dict)
     progress: Progress = silent
+    features: str = "pixels"
+    note: Callable[[str], None] = _no_note
 
 
 class RunEvaluator:

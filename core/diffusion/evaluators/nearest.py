@@ -2,91 +2,64 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from core.config.config import ModelConfig
-from core.config.errors import ConfigError
-from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, ImageData
+from core.diffusion.datasets.base import HELD_OUT, TRAIN, ImageData
 from core.diffusion.datasets.fingerprint import fingerprint
-from core.diffusion.evaluators.base import RunEvaluator
-from core.diffusion.evaluators.features import feature_space, features
-from core.diffusion.sampling import generate, sampler_protocol
+from core.diffusion.distances.memorisation import memorisation_p_value
+from core.diffusion.evaluators.samples import SampleEvaluator
 from core.utils.meters import Meter
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar, ScalarResult
 
-IMAGES_PER_BATCH = 1000
+VECTORS_PER_BATCH = 1000
+TEST = "one-sided log-rank test against held-out images"
 
 
-class NearestEvaluator(RunEvaluator):
+class NearestEvaluator(SampleEvaluator):
     """The distance of samples to the nearest training image, beside that of held-out images: memorisation.
 
-    Samples much closer to training images than held-out images are have been memorised. The distance is Euclidean,
-    per value (root mean square), in pixels clipped to [-1, 1]. The unit is the sample or the image; the error
-    takes the training images as they are.
+    Samples that lie nearer to training images than held-out images do have been memorised, at least some of them; the
+    p-value says how surely. The distance is Euclidean, per feature (root mean square). The unit is the sample or the
+    image; the training images are taken as fixed.
     """
 
-    uses_sampler = True
-
-    def __init__(self, config: ModelConfig, run_path: str | Path) -> None:
-        super().__init__(config, run_path)
-        if config.n_samples < 1:
-            raise ConfigError(f"n_samples: got {config.n_samples}; the nearest images need at least 1.")
-
-    @classmethod
-    def supports(cls, config: ModelConfig) -> bool:
-        """Say whether there are samples to look at."""
-        return super().supports(config) and config.n_samples > 0
+    min_samples = 1
 
     def evaluate(self) -> ResultCollection:
-        """Return "nearest_distance" of samples, and "nearest_distance/held_out"."""
-        train, held_out = self.data(TRAIN), self.data(HELD_OUT)
-        device, denoiser = self.device(), self.denoiser()
-        to_train = _Nearest(train, device)
-        meter, n_samples = Meter("sample", "held_out"), self.config.n_samples
-        for batch in generate(denoiser, self.config, n_samples, device):
-            meter.update(sample=to_train.distances(batch.images.to(device)))
-            self.settings.progress(batch.indices.stop, n_samples, "nearest training images")
-        batches = Batches(held_out, device)
-        for chosen in torch.split(torch.arange(len(held_out)), IMAGES_PER_BATCH):
-            meter.update(held_out=to_train.distances(batches.take(chosen)[0]))
+        """Return "nearest_distance" of samples, its "memorisation_p" and that of "held_out" images."""
+        train = self.data(TRAIN)
+        images = self.space.of_data(train, len(train))
+        of_samples = nearest_distances(self.space.of(self.samples()), images)
+        of_held_out = nearest_distances(self.reference(), images)
+        meter = Meter("sample", "held_out")
+        meter.update(sample=of_samples)
+        meter.update(held_out=of_held_out)
+        p_value = ScalarResult(memorisation_p_value(of_samples, of_held_out), math.nan, len(of_samples))
+        protocol, held_out = self._protocol(train), fingerprint(self.data(HELD_OUT))
+        of_model, n = {**protocol, **self.sampler()}, len(of_held_out)
+        about_test = {**of_model, "test": TEST, "n_held_out": n, "held_out": held_out}
+        of_images = {**protocol, "n_images": n, "held_out": held_out}
+        about_held_out = ResultMetadata("nearest_distance/held_out", unit="image", protocol=of_images, role="reference")
         return ResultCollection(
             [
-                ResultRecord(self._of_samples(train), meter.result("sample")),
-                ResultRecord(self._of_held_out(train, held_out), meter.result("held_out")),
+                ResultRecord(self.about("nearest_distance", "sample", of_model), meter.result("sample")),
+                ResultRecord(self.about("nearest_distance/memorisation_p", "sample", about_test, role="part"), p_value),
+                ResultRecord(about_held_out, meter.result("held_out")),
             ]
         )
 
-    def _of_samples(self, train: ImageData) -> ResultMetadata:
-        protocol = {**self._protocol(train), **sampler_protocol(self.config)}
-        return self.metadata(
-            "nearest_distance", n_steps=self.config.n_steps, n_samples=self.config.n_samples, protocol=protocol
-        )
-
-    def _of_held_out(self, train: ImageData, held_out: ImageData) -> ResultMetadata:
-        protocol = {**self._protocol(train), "n_images": len(held_out), "held_out": fingerprint(held_out)}
-        return ResultMetadata("nearest_distance/held_out", unit="image", protocol=protocol, role="reference")
-
     def _protocol(self, train: ImageData) -> dict[str, Scalar]:
-        return {
-            **self.data_protocol(train),
-            "features": feature_space(self.config.data_shape),
-            "n_train": len(train),
-        }
+        return {**self.data_protocol(train), "features": self.space.describe(), "n_train": len(train)}
 
 
-class _Nearest:
-    """Distances to the nearest of a data set's images, which are looked through batch by batch."""
-
-    def __init__(self, data: ImageData, device: torch.device) -> None:
-        self._batches = Batches(data, device)
-        self._chunks = torch.split(torch.arange(len(data)), IMAGES_PER_BATCH)
-
-    def distances(self, images: Tensor) -> Tensor:
-        """Return each image's root mean square difference to the nearest, float64, shape ``(n,)``, on the CPU."""
-        x = features(images)
-        nearest = [torch.cdist(x, features(self._batches.take(chunk)[0])).amin(1) for chunk in self._chunks]
-        distances: Tensor = torch.stack(nearest).amin(0).cpu() / x.shape[1] ** 0.5
-        return distances
+def nearest_distances(vectors: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each vector's distance to the nearest of the others, per feature: root mean square, shape ``(n,)``."""
+    chunks = torch.split(torch.from_numpy(others), VECTORS_PER_BATCH)
+    rows = []
+    for batch in torch.split(torch.from_numpy(vectors), VECTORS_PER_BATCH):
+        rows.append(torch.stack([torch.cdist(batch, chunk).amin(1) for chunk in chunks]).amin(0))
+    return np.asarray(torch.cat(rows).numpy() / math.sqrt(others.shape[1]))

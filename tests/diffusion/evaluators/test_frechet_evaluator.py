@@ -3,7 +3,6 @@
 import math
 import shutil
 from pathlib import Path
-from typing import Any
 
 import attrs
 import numpy as np
@@ -14,9 +13,8 @@ from core.config.config import ModelConfig
 from core.diffusion.datasets.base import HELD_OUT, TRAIN, InMemory
 from core.diffusion.datasets.packaged import digits
 from core.diffusion.distances.frechet import Frechet
-from core.diffusion.evaluators import sampling
 from core.diffusion.evaluators.sampling import SamplingEvaluator
-from core.diffusion.sampling import Samples, generate
+from core.diffusion.sampling import generate
 from core.diffusion.trained import load_denoiser
 from core.utils.results import ResultCollection, ResultRecord
 
@@ -57,8 +55,8 @@ def test_the_excess_compares_equal_numbers(run_path: Path, trained_config: Model
     config = attrs.evolve(trained_config, n_samples=1500)
     excess = by_name(SamplingEvaluator(config, run_path).evaluate())["frechet_distance/excess"]
     model = load_denoiser(run_path, trained_config, torch.device("cpu"))
-    samples = torch.cat([batch.images for batch in generate(model, config, 1500, torch.device("cpu"))])
-    assert excess.result.mean == pytest.approx(value(samples[:1438], held_out) - value(train, held_out), rel=1e-9)
+    made = torch.cat([batch.images for batch in generate(model, config, 1500, torch.device("cpu"))])
+    assert excess.result.mean == pytest.approx(value(made[:1438], held_out) - value(train, held_out), rel=1e-9)
     assert dict(excess.metadata.protocol)["n_samples"] == 1438
 
 
@@ -69,7 +67,7 @@ def test_the_excess_of_training_images_is_about_0_and_may_be_negative(
     found = []
     for start in range(3):
         chosen = images[start::7][:200]
-        monkeypatch.setattr(sampling, "generate", lambda *_, chosen=chosen: iter([Samples(range(200), chosen, None)]))
+        monkeypatch.setattr(SamplingEvaluator, "samples", lambda _, chosen=chosen: chosen)
         config = attrs.evolve(trained_config, n_samples=200)
         found.append(by_name(SamplingEvaluator(config, run_path).evaluate())["frechet_distance/excess"].result)
     assert all(abs(result.mean) < 3 * result.error for result in found)
@@ -95,15 +93,9 @@ def test_colour_images_of_64_pixels_are_evaluated(
     def images(n: int) -> torch.Tensor:
         return torch.rand(n, 3, 64, 64, generator=draw) * 2 - 1
 
-    class Model:
-        n_classes, data_shape = 0, (3, 64, 64)
-
-    def data(*_: Any) -> InMemory:
-        return InMemory(images(60), torch.zeros(60, dtype=torch.int64), 0)
-
-    monkeypatch.setattr(sampling, "load_data", data)
-    monkeypatch.setattr(SamplingEvaluator, "denoiser", lambda _: Model())
-    monkeypatch.setattr(sampling, "generate", lambda *_: iter([Samples(range(40), images(40), None)]))
+    data = InMemory(images(60), torch.zeros(60, dtype=torch.int64), 0)
+    monkeypatch.setattr(SamplingEvaluator, "data", lambda *_: data)
+    monkeypatch.setattr(SamplingEvaluator, "samples", lambda _: images(40))
     config = attrs.evolve(trained_config, n_samples=40, data_shape=(3, 64, 64), n_classes=0)
     results = SamplingEvaluator(config, run_path).evaluate()
     assert all(math.isfinite(record.result.mean) and record.result.error > 0 for record in results)

@@ -1,0 +1,103 @@
+"""What evaluators of samples share: the samples themselves, their features, and the real images beside them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.config.config import ModelConfig
+from core.config.errors import ConfigError
+from core.diffusion.datasets.base import HELD_OUT, TRAIN
+from core.diffusion.datasets.fingerprint import fingerprint
+from core.diffusion.evaluators.base import RunEvaluator
+from core.diffusion.evaluators.features import PIXELS, FeatureSpace
+from core.diffusion.sample_store import SampleStore
+from core.diffusion.sampling import sampler_protocol
+from core.diffusion.training.checkpoints import load_checkpoint
+from core.utils.results import ResultMetadata, Scalar
+
+MAX_GROUPS = 20
+Groups = NDArray[np.int64]
+
+
+class SampleEvaluator(RunEvaluator):
+    """Base of evaluators of samples: they are made once for each setting, whichever evaluator comes first.
+
+    Attributes:
+        min_samples: Fewest samples that it can work with.
+    """
+
+    uses_sampler = True
+    min_samples: ClassVar[int] = 2
+
+    @classmethod
+    def supports(cls, config: ModelConfig) -> bool:
+        """Return whether the run has a model to sample from and enough samples are asked for."""
+        return super().supports(config) and config.n_samples >= cls.min_samples
+
+    def __init__(self, config: ModelConfig, run_path: str | Path) -> None:
+        super().__init__(config, run_path)
+        if config.n_samples < self.min_samples:
+            raise ConfigError(
+                f"n_samples: got {config.n_samples}; {type(self).__name__} needs at least {self.min_samples}, "
+                "0 leaves it out."
+            )
+
+    def samples(self) -> Tensor:
+        """Return the samples, float32 of shape ``(n_samples, *data_shape)``, on the CPU.
+
+        Raises:
+            CheckpointError: There is no checkpoint, or it cannot be used.
+        """
+        digest = (self.settings.checkpoint or load_checkpoint(self.run_path, self.config)).digest
+        store = SampleStore(self.run_path, self.config, digest, self.settings.weights, self.device())
+        return store.samples(self.denoiser(), self.config.n_samples, self.settings.progress)
+
+    @cached_property
+    def space(self) -> FeatureSpace:
+        """The feature space that was asked for."""
+        return FeatureSpace(self.settings.features, self.config, self.device())
+
+    def reference(self) -> NDArray[np.float64]:
+        """Return the features of the held-out images."""
+        held_out = self.data(HELD_OUT)
+        return self.space.of_data(held_out, len(held_out))
+
+    def protocol(self) -> dict[str, Scalar]:
+        """Return what every distance to the held-out images depends on, whatever the model."""
+        held_out = self.data(HELD_OUT)
+        protocol: dict[str, Scalar] = {
+            **self.data_protocol(held_out),
+            "features": self.space.describe(),
+            "n_reference": len(held_out),
+            "reference": HELD_OUT,
+        }
+        if self.space.name != PIXELS:  # it may have been made from the training images
+            protocol["features_fingerprint"] = fingerprint(self.data(TRAIN))
+        return protocol
+
+    def sampler(self) -> dict[str, Scalar]:
+        """Return what a protocol says of the samples: their number and the sampler."""
+        return {"n_samples": self.config.n_samples, **sampler_protocol(self.config)}
+
+    def about(self, name: str, unit: str, protocol: dict[str, Scalar], **fields: object) -> ResultMetadata:
+        """Return the metadata of a result about the samples."""
+        steps = {"n_steps": self.config.n_steps, "n_samples": self.config.n_samples}
+        return self.metadata(name, **steps, unit=unit, protocol=protocol, **fields)
+
+
+def rounds(n_samples: int, n_classes: int | None, at_most: int = MAX_GROUPS) -> Groups:
+    """Return samples' groups: each has whole rounds of classes, so that all groups are alike, as reruns would be."""
+    groups: Groups = np.arange(n_samples) // max(1, n_classes or 0) % at_most
+    return groups
+
+
+def random_groups(n: int, at_most: int = MAX_GROUPS) -> Groups:
+    """Return the groups of real images, at random but always the same: data may be sorted by anything."""
+    groups: Groups = np.random.RandomState(0).permutation(n) % at_most
+    return groups

@@ -1,0 +1,112 @@
+"""Samples are made once for each setting, go on where they stopped, and are shared out in parts."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from core.config.config import ModelConfig
+from core.diffusion import batch_size, sample_store
+from core.diffusion.batch_size import batch_size_for
+from core.diffusion.eval import Evaluator
+from core.diffusion.sample_store import SampleStore
+from core.diffusion.sampling import Samples, generate
+from core.diffusion.trained import load_denoiser
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[range]:
+    """The ranges of samples that were really made; parts hold 20 samples."""
+    made: list[range] = []
+
+    def counted(*arguments: Any) -> Iterator[Samples]:
+        for batch in generate(*arguments):
+            made.append(batch.indices)
+            yield batch
+
+    monkeypatch.setattr(sample_store, "generate", counted)
+    monkeypatch.setattr(sample_store, "SAMPLES_PER_PART", 20)
+    return made
+
+
+def store(path: Path, config: ModelConfig, **changes: Any) -> SampleStore:
+    return SampleStore(path, attrs.evolve(config, **changes), "sha256:0", "ema", CPU)
+
+
+def test_samples_are_those_of_the_generator_and_are_made_once(
+    trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range]
+) -> None:
+    model = load_denoiser(trained_run, trained_config, CPU)
+    images = store(tmp_path, trained_config).samples(model, 50)
+    expected = torch.cat([batch.images for batch in generate(model, trained_config, 50, CPU)])
+    assert images.shape == (50, 1, 8, 8)
+    assert torch.allclose(images, expected, atol=1e-5)  # matrix kernels vary with the batch
+    assert [indices.start for indices in calls] == [0, 20, 40]
+    again = store(tmp_path, trained_config).samples(model, 45)
+    assert torch.equal(again, images[:45])
+    assert len(calls) == 3
+    store(tmp_path, trained_config).samples(model, 61)
+    assert [indices.start for indices in calls[3:]] == [40, 60]  # a part that was too short is made again whole
+
+
+def test_other_settings_share_nothing(trained_config: ModelConfig, tmp_path: Path) -> None:
+    one = store(tmp_path, trained_config)
+    changed = [{"seed": 1}, {"n_steps": 4}, {"sampler": "euler"}, {"sigma_min": 0.01}, {"rho": 5.0}]
+    assert len({one.path, *(store(tmp_path, trained_config, **change).path for change in changed)}) == 6
+    other = SampleStore(tmp_path, trained_config, "sha256:1", "ema", CPU)
+    raw = SampleStore(tmp_path, trained_config, "sha256:0", "raw", CPU)
+    assert len({one.path, other.path, raw.path}) == 3
+    assert store(tmp_path, trained_config, n_samples=999).path == one.path
+
+
+def test_what_a_killed_process_left_is_made_again(
+    trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range]
+) -> None:
+    model = load_denoiser(trained_run, trained_config, CPU)
+    images = store(tmp_path, trained_config).samples(model, 40)
+    part = store(tmp_path, trained_config).path / "00000020.npy"
+    part.write_bytes(part.read_bytes()[:100])
+    assert torch.equal(store(tmp_path, trained_config).samples(model, 40), images)
+    assert len(calls) == 3
+
+
+def test_shards_make_every_part_between_them(
+    trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range]
+) -> None:
+    model = load_denoiser(trained_run, trained_config, CPU)
+    assert store(tmp_path, trained_config).make(model, 90, shard=1, of=2) == 40
+    assert [indices.start for indices in calls] == [20, 60]
+    assert store(tmp_path, trained_config).make(model, 90, shard=0, of=2) == 90
+    whole = store(tmp_path / "whole", trained_config).samples(model, 90)
+    assert torch.equal(store(tmp_path, trained_config).samples(model, 90), whole)
+
+
+def test_all_evaluators_of_an_evaluation_share_the_samples(
+    trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range]
+) -> None:
+    run_path = Path(shutil.copytree(trained_run, tmp_path / "run"))
+    names = ["sampling", "kid", "precision_recall", "nearest"]
+    Evaluator(trained_config, run_path, evaluators=names, n_samples=40, device="cpu").evaluate()
+    assert [indices.start for indices in calls] == [0, 20]
+    (setting,) = (run_path / "samples").glob("*/setting.json")
+    written = json.loads(setting.read_text())
+    assert (written["n_steps"], written["weights"], written["seed"]) == (3, "ema", 0)
+    assert written["checkpoint"].startswith("sha256:")
+    assert np.load(setting.parent / "00000000.npy").shape == (20, 1, 8, 8)
+
+
+def test_the_batch_is_what_a_quarter_of_the_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(10, 100), torch.nn.Linear(100, 10))
+    # 110 float32 outputs of the layers, and the 10 of the container that returns them: 480 bytes an image
+    for free, expected in ((480 * 4 * 7, 7), (2**40, 250), (10, 1)):
+        monkeypatch.setattr(batch_size, "_free_bytes", lambda _, free=free: free)
+        assert batch_size_for(model, lambda: model(torch.zeros(1, 10)), CPU, 250) == expected
+    assert not any(module._forward_hooks for module in model.modules())
