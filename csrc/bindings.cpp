@@ -41,7 +41,9 @@ PYBIND11_MODULE(_meter, module) {
         .def("names", &Engine::names)
         .def("measure", &Engine::fields, py::arg("name"))
         .def("measures", &Engine::all_fields)
-        .def("add", &Engine::add_fields, py::arg("measures"))
+        .def("pair", &Engine::pair_fields, py::arg("position"))
+        .def("state", &Engine::state)
+        .def("add", &Engine::add_fields, py::arg("measures"), py::arg("pairs") = py::list())
         .def("merge", &Engine::merge, py::arg("other"))
         .def("clear", &Engine::clear);
     auto* const type = reinterpret_cast<PyTypeObject*>(engine.ptr());

@@ -10,6 +10,7 @@
 #include "block_sum.hpp"
 #include "exact_sum.hpp"
 #include "float_bits.hpp"
+#include "operand.hpp"
 #include "simd.hpp"
 #include "wide_int.hpp"
 
@@ -34,13 +35,12 @@ public:
         add_product(d.significand, d.shift, d.negative, weight);
     }
 
-    /// Adds an integer at its exact value, beyond 2^53 too. Its place among min and max is that of the nearest double.
-    void add_weighted(std::int64_t x, std::uint64_t weight) noexcept {
-        const auto bits = static_cast<std::uint64_t>(x);
-        add_weighted_integer(x < 0 ? 0 - bits : bits, x < 0, static_cast<double>(x), weight);
-    }
-    void add_weighted(std::uint64_t x, std::uint64_t weight) noexcept {
-        add_weighted_integer(x, false, static_cast<double>(x), weight);
+    /// Adds one observation of any element type. An integer beyond 2^53 is added exactly; for min and max it counts as
+    /// the nearest double.
+    void add(const Operand& x, std::uint64_t weight) noexcept {
+        if (!x.is_finite()) return add_non_finite(x.nearest, weight);
+        count(weight, order_key(x.nearest));
+        add_product(x.significand, x.shift, x.negative, weight);
     }
 
     /// Adds one observation per element, in native byte order. T: double, float, Float16, BFloat16, Bool or an
@@ -137,11 +137,6 @@ private:
         if (is_nan(x)) return n_nan_.add(1);
         count(weight, order_key(x));
         (x > 0 ? n_posinf_ : n_neginf_).add(1);
-    }
-
-    void add_weighted_integer(std::uint64_t magnitude, bool negative, double nearest, std::uint64_t weight) noexcept {
-        count(weight, order_key(nearest));
-        add_product(magnitude, -kSmallestExponent, negative, weight);
     }
 
     /// Adds weight * x and weight * x^2 for x = ±magnitude * 2^(shift - 1074).

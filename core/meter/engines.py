@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from core.config.errors import ConfigError
 from core.meter.intake import Intake
 from core.meter.measure import Measure
+from core.meter.pair import Pair
 from core.meter.python_engine import PythonEngine
 
 ENGINES = ("c++", "python")
@@ -46,11 +47,17 @@ class Engine(Protocol):
     def measures(self) -> Mapping[str, tuple[Any, ...]]:
         """Return the fields of every :class:`Measure` by name; no update falls between two of them."""
 
-    def add(self, measures: Mapping[str, Measure]) -> None:
-        """Add observations given as states, to all measures or to none; KeyError for an undeclared name."""
+    def pair(self, position: int) -> tuple[Any, ...]:
+        """Return the fields of one :class:`Pair`, by its position in ``Intake.pairs``."""
+
+    def state(self) -> tuple[Mapping[str, tuple[Any, ...]], Sequence[tuple[Any, ...]]]:
+        """Return the fields of every measure by name, and of every pair; no update falls between two of them."""
+
+    def add(self, measures: Mapping[str, Measure], pairs: list[Pair] = ...) -> None:
+        """Add observations given as states, to all measures and pairs or to none; KeyError for an undeclared name."""
 
     def merge(self, other: Any) -> None:
-        """Add the observations of another engine of the same class; otherwise like :meth:`add`."""
+        """Add the observations of another engine of the same class, with equal pairs; otherwise like :meth:`add`."""
 
     def clear(self) -> None:
         """Remove all observations. Declared measures stay, with no observations."""

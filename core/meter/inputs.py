@@ -39,12 +39,14 @@ class OnDevice:
 Standard: TypeAlias = float | int | list[float | int] | NDArray[Any] | OnDevice
 
 
-def standard(name: str, value: object) -> Standard:
+def standard(name: str, value: object, *, keeps_order: bool = False) -> Standard:
     """Return a value in one of the standard forms, exactly.
 
     Args:
         name: The measure, for error messages.
         value: The value as the caller passed it.
+        keeps_order: Whether the elements of an array stay in C order, as a pair of arrays needs it. Otherwise they come
+            in the order of memory, which may save a copy.
 
     Raises:
         TypeError: ``value`` is neither a real number nor a collection of real numbers.
@@ -55,16 +57,16 @@ def standard(name: str, value: object) -> Standard:
     if isinstance(value, int):
         return _integer(name, value)
     if isinstance(value, np.ndarray | np.generic):
-        return _from_numpy(name, value)
+        return _from_numpy(name, value, keeps_order=keeps_order)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
-        return _from_tensor(name, value)
+        return _from_tensor(name, value, keeps_order=keeps_order)
     if isinstance(value, list | tuple):
         return _from_list(name, value)
     if isinstance(value, memoryview) or (isinstance(value, array.array) and value.typecode not in "uw"):
-        return _from_numpy(name, np.asarray(value))
+        return _from_numpy(name, np.asarray(value), keeps_order=keeps_order)
     if hasattr(value, "__array__") and not isinstance(value, type):
-        return _from_array_like(name, value)
+        return _from_array_like(name, value, keeps_order=keeps_order)
     raise refusal(name, _kind(value), _way_out(value))
 
 
@@ -103,7 +105,7 @@ def _integer(name: str, value: int) -> float | int:
     return value
 
 
-def _from_numpy(name: str, value: "NDArray[Any] | np.generic") -> Standard:
+def _from_numpy(name: str, value: "NDArray[Any] | np.generic", *, keeps_order: bool) -> Standard:
     if isinstance(value, np.ma.MaskedArray):
         raise refusal(name, "a masked array", "pass x.compressed(), or x.filled(nan) with nan_policy='omit'")
     flat = np.asarray(value)
@@ -111,27 +113,27 @@ def _from_numpy(name: str, value: "NDArray[Any] | np.generic") -> Standard:
     if dtype.kind not in "biuf" or dtype.char == "g":
         shape = f" of shape {flat.shape}" if flat.ndim else ""
         raise refusal(name, f"{_with_article(type(value).__name__)} of dtype {dtype}{shape}", _DTYPE_WAYS[dtype.kind])
-    return _plain(name, flat)
+    return _plain(name, flat, keeps_order=keeps_order)
 
 
-def _plain(name: str, values: NDArray[Any]) -> Standard:
-    """Return a 0-d array as a scalar, and any other as a flat array; the order of elements does not matter."""
+def _plain(name: str, values: NDArray[Any], *, keeps_order: bool) -> Standard:
+    """Return a 0-d array as a scalar, and any other as a flat array."""
     native = values.dtype if values.dtype == BFLOAT16 else values.dtype.newbyteorder("=")
     if not values.ndim:
         number = scalar(values.astype(native).reshape(1))
         return number if isinstance(number, float) else _integer(name, number)
-    return np.require(values.ravel(order="K"), native, ["C", "A"])
+    return np.require(values.ravel(order="C" if keeps_order else "K"), native, ["C", "A"])
 
 
-def _from_array_like(name: str, value: Any) -> Standard:
+def _from_array_like(name: str, value: Any, *, keeps_order: bool) -> Standard:
     try:
         converted = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as fault:  # such as an array on a device, which the caller must copy
         raise refusal(name, _kind(value), f"it does not convert to a NumPy array: {fault}") from fault
-    return _from_numpy(name, converted)
+    return _from_numpy(name, converted, keeps_order=keeps_order)
 
 
-def _from_tensor(name: str, tensor: "torch.Tensor") -> Standard:
+def _from_tensor(name: str, tensor: "torch.Tensor", *, keeps_order: bool) -> Standard:
     import torch
 
     dtype = str(tensor.dtype).removeprefix("torch.")
@@ -153,8 +155,9 @@ def _from_tensor(name: str, tensor: "torch.Tensor") -> Standard:
     values = values.cpu().resolve_neg()  # no copy for a tensor in CPU memory
     try:
         if values.dtype == torch.bfloat16:
-            return _plain(name, values.view(torch.int16).numpy().view(BFLOAT16))
-        return _plain(name, values.numpy())
+            values_of_bits = values.view(torch.int16).numpy().view(BFLOAT16)
+            return _plain(name, values_of_bits, keeps_order=keeps_order)
+        return _plain(name, values.numpy(), keeps_order=keeps_order)
     except RuntimeError as fault:  # a tensor without memory, such as one inside torch.func.vmap
         raise refusal(name, _kind(tensor), f"it does not convert to a NumPy array: {fault}") from fault
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,29 @@ from numpy.typing import NDArray
 from core.config.errors import nearest
 from core.meter.inputs import OnDevice, Standard, standard, weight
 from core.meter.measure import COUNT_BITS, Measure, of_float, of_integer
+from core.meter.pair import Pair, of_numbers
+from core.meter.products import numbers
 from core.meter.transfers import Transfers
 
 #: What an engine can add: a float, an array (see ``core.meter.exact.measure_array``), or a state to merge.
 Plain: TypeAlias = float | NDArray[Any] | Measure
+
+
+class PairUpdate(NamedTuple):
+    """What one update adds to a pair."""
+
+    position: int  #: in ``Intake.pairs``
+    a: str
+    b: str
+    state: Pair | None  #: the state to merge, or None: the engine can compute it from the plain values
+
+
+class Update(NamedTuple):
+    """An update in plain form."""
+
+    values: dict[str, Plain]
+    n: int
+    pairs: list[PairUpdate]
 
 
 class Intake:
@@ -22,21 +41,26 @@ class Intake:
 
     Attributes:
         declared: The only names that the meter accepts, or empty if it accepts any name.
+        pairs: The names of each pair, sorted; so are the pairs.
         refuses_nan: Whether a NaN is an error.
         transfers: Updates whose values are being copied from a CUDA device.
     """
 
-    __slots__ = ("declared", "refuses_nan", "transfers")
+    __slots__ = ("_in_pairs", "declared", "pairs", "refuses_nan", "transfers")
 
-    def __init__(self, declared: Iterable[str] = (), *, refuses_nan: bool = False) -> None:
+    def __init__(
+        self, declared: Iterable[str] = (), *, pairs: Iterable[tuple[str, str]] = (), refuses_nan: bool = False
+    ) -> None:
         self.declared = frozenset(declared)
+        self.pairs = tuple(sorted(pairs))
+        self._in_pairs = {name for pair in self.pairs for name in pair}
         self.refuses_nan = refuses_nan
         self.transfers = Transfers()
 
     def take(
         self, measures: Mapping[str, object] | None, n: object, values: dict[str, object], fold: Callable[..., None]
-    ) -> tuple[dict[str, Plain], int] | None:
-        """Return an update's values in plain form and its weight, ready to be added.
+    ) -> Update | None:
+        """Return an update in plain form, ready to be added.
 
         Args:
             measures: The mapping that was passed to ``update``, or None.
@@ -45,7 +69,7 @@ class Intake:
             fold: The engine's ``update``. It is called with the values of CUDA tensors when they have been copied.
 
         Returns:
-            The values by name and the weight; None if the update holds CUDA tensors and will go through ``fold``.
+            The update; None if it holds CUDA tensors and will go through ``fold``.
 
         Raises:
             TypeError, ValueError, KeyError: The meter does not accept a value, ``n`` or a name.
@@ -54,14 +78,37 @@ class Intake:
         for name in named:
             self.check_name(name)
         w = weight(n, named)
-        taken = {name: standard(name, value) for name, value in named.items()}
+        taken = {name: standard(name, value, keeps_order=name in self._in_pairs) for name, value in named.items()}
         if w != 1:
             for name, value in taken.items():
                 _check_is_scalar(name, value, w)
+        pairs = self._pairs(named, taken, w) if self.pairs else []
         if any(isinstance(value, OnDevice) for value in taken.values()):
             self.transfers.start(taken, w, fold)
             return None
-        return {name: _plain(value, w) for name, value in taken.items()}, w
+        return Update({name: _plain(value, w) for name, value in taken.items()}, w, pairs)
+
+    def _pairs(self, named: dict[str, object], taken: dict[str, Standard], w: int) -> list[PairUpdate]:
+        """Return what an update adds to the pairs.
+
+        Raises:
+            ValueError: One measure of a pair is missing, or the two have different shapes.
+        """
+        updates = []
+        for position, (a, b) in enumerate(self.pairs):
+            if a not in named and b not in named:
+                continue
+            if a not in named or b not in named:
+                here, missing = (a, b) if a in named else (b, a)
+                raise ValueError(f"{here}: got no {missing!r}, its pair; accepted: both in one call; nothing was added")
+            shapes = [_shape(named[name], taken[name]) for name in (a, b)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"{a} and {b} are a pair: got shapes {shapes[0]} and {shapes[1]}; accepted: equal shapes; "
+                    "nothing was added"
+                )
+            updates.append(PairUpdate(position, a, b, _pair_state(taken[a], taken[b], w)))
+        return updates
 
     def check_name(self, name: object) -> None:
         """Raise TypeError for a name that is not a string, and KeyError for one that was not declared."""
@@ -81,6 +128,31 @@ def _plain(value: Standard, w: int) -> Plain:
     for item in value:
         total = total.merge(of_float(item) if isinstance(item, float) else of_integer(item))
     return total
+
+
+def _shape(came: Any, value: Standard) -> tuple[int, ...]:
+    """Return the shape of a value as the caller passed it."""
+    if isinstance(value, list):
+        return (len(value),)
+    return () if isinstance(value, float | int) else tuple(getattr(came, "shape", None) or (len(came),))
+
+
+def _pair_state(a: Standard, b: Standard, w: int) -> Pair | None:
+    """Return the state after two values of a pair if they are no floats and arrays that an engine adds by itself."""
+    values = (a, b)
+    if any(isinstance(value, OnDevice) for value in values):
+        return None  # the update comes back when the values have arrived
+    if all(isinstance(value, float) for value in values) or all(isinstance(value, np.ndarray) for value in values):
+        return None
+    first, second = ([value] if isinstance(value, float | int) else _numbers(value) for value in values)
+    return of_numbers(first, second, w)
+
+
+def _numbers(value: Standard) -> list[float | int]:
+    if isinstance(value, np.ndarray):
+        return numbers(value)
+    assert isinstance(value, list)
+    return value
 
 
 def unknown_measure(name: str, known: Iterable[str]) -> KeyError:

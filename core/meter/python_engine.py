@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from core.meter.exact import measure_array
-from core.meter.intake import Intake, Plain, check_capacity, nan_refused, unknown_measure
+from core.meter.intake import Intake, PairUpdate, Plain, check_capacity, nan_refused, unknown_measure
 from core.meter.measure import Measure, of_float
+from core.meter.pair import Pair, of_numbers
+from core.meter.products import pair_arrays
 
 MOST_PENDING = 2048  #: The most plain floats that wait to be summed.
 
@@ -26,7 +28,7 @@ _EMPTY = Measure()
 class PythonEngine:
     """Exact sums of named measures; see :class:`core.meter.engines.Engine`."""
 
-    __slots__ = ("_intake", "_known", "_lock", "_measures", "_pending")
+    __slots__ = ("_intake", "_known", "_lock", "_measures", "_pairs", "_pending")
 
     name = "python"
 
@@ -34,6 +36,7 @@ class PythonEngine:
         self._intake = intake
         self._lock = threading.RLock()
         self._measures: dict[str, Measure] = {}
+        self._pairs: list[Pair] = []
         self._pending: list[Any] = []  # name, value, name, value, ...
         self._known = set(intake.declared)  # names of all measures
         self.clear()
@@ -43,18 +46,20 @@ class PythonEngine:
         taken = self._intake.take(measures, n, values, self.update)
         if taken is None:
             return
-        added = {name: _measure(value, taken[1]) for name, value in taken[0].items()}
+        added = {name: _measure(value, taken.n) for name, value in taken.values.items()}
         if self._intake.refuses_nan:
             for name, measure in added.items():
                 if measure.nan:
                     raise nan_refused(name, measure.nan)
-        self._add(added)
+        self._add(added, {pair.position: _pair(pair, taken.values, taken.n) for pair in taken.pairs})
 
     def float_update(self) -> Callable[..., None]:
         """Return :meth:`update` with a short path for floats of known measures.
 
         It is a closure because looking up a closure's variable is faster than looking up an attribute.
         """
+        if self._intake.pairs:
+            return self.update  # the values of a pair must be checked together
         pending, known, general, settle = self._pending, self._known, self.update, self._settle
         extend, flatten, one, takes_nan = pending.extend, chain.from_iterable, 1, not self._intake.refuses_nan
 
@@ -100,15 +105,24 @@ class PythonEngine:
             self._settle()
             return self._measures
 
-    def add(self, measures: Mapping[str, Measure]) -> None:
-        """Add observations given as states, to all measures or to none."""
+    def pair(self, position: int) -> Pair:
+        """Return the state of one pair."""
+        return self._pairs[position]
+
+    def state(self) -> tuple[dict[str, Measure], list[Pair]]:
+        """Return the state of every measure by name, and of every pair; no update falls between two of them."""
+        with self._lock:
+            return self.measures(), self._pairs
+
+    def add(self, measures: Mapping[str, Measure], pairs: Sequence[Pair] = ()) -> None:
+        """Add observations given as states, to all measures and pairs or to none."""
         for name in measures:
             self._intake.check_name(name)
-        self._add(measures)
+        self._add(measures, dict(enumerate(pairs)))
 
     def merge(self, other: PythonEngine) -> None:
-        """Add the observations of another engine of this class, to all measures or to none."""
-        self.add(other.measures())
+        """Add the observations of another engine of this class, to all measures and pairs or to none."""
+        self.add(*other.state())
 
     def clear(self) -> None:
         """Remove all observations. Declared measures stay, with no observations."""
@@ -116,13 +130,18 @@ class PythonEngine:
             self._pending.clear()
             self._known.intersection_update(self._intake.declared)
             self._measures = dict.fromkeys(sorted(self._intake.declared), _EMPTY)
+            self._pairs = [Pair()] * len(self._intake.pairs)
 
-    def _add(self, added: Mapping[str, Measure]) -> None:
+    def _add(self, added: Mapping[str, Measure], pairs: Mapping[int, Pair] | None = None) -> None:
         with self._lock:
             merged = {name: self._measures.get(name, _EMPTY).merge(measure) for name, measure in added.items()}
             for name, measure in merged.items():
                 check_capacity(name, measure.n, measure.nan)
+            merged_pairs = [
+                each.merge(pairs[i]) if pairs and i in pairs else each for i, each in enumerate(self._pairs)
+            ]
             self._known.update(merged)
+            self._pairs = merged_pairs
             self._measures = {**self._measures, **merged}  # a new dict, because measures() has handed out the old one
 
     def _settle(self) -> None:
@@ -161,3 +180,15 @@ def _measure(value: Plain, w: int) -> Measure:
     if isinstance(value, float):
         return of_float(value, w)
     return value if isinstance(value, Measure) else measure_array(value)
+
+
+def _pair(pair: PairUpdate, values: Mapping[str, Plain], w: int) -> Pair:
+    """Return the state of a pair after one update."""
+    a, b = values[pair.a], values[pair.b]
+    if pair.state is not None:
+        return pair.state
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return pair_arrays(a, b)
+    assert isinstance(a, float)
+    assert isinstance(b, float)
+    return of_numbers([a], [b], w)

@@ -6,13 +6,14 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.meter.float_bits import from_order, order
 from core.meter.measure import COUNT_BITS, S1_BITS, S2_BITS, Measure
+from core.meter.pair import Pair
 
 if TYPE_CHECKING:
     import torch
@@ -25,68 +26,102 @@ _DIGITS = {
     "s2": (S2_BITS + 2048 + COUNT_BITS) // _DIGIT_BITS + 1,
     **dict.fromkeys(("k", "n", "nan", "posinf", "neginf"), _COUNT_DIGITS),
 }
+#: Likewise, those of a pair that are not in its two measures.
+_PAIR_DIGITS = {"ab": _DIGITS["s2"], "nan": _COUNT_DIGITS, "inf": _COUNT_DIGITS}
 _WIDTH = sum(_DIGITS.values())
+_PAIR_WIDTH = sum(_PAIR_DIGITS.values())
 _NOTHING = 2**63 - 1  # sent as min and -max where there is no data: larger than any other
 
 Int64s = NDArray[np.int64]
 
 
-def all_reduce(measures: Mapping[str, Measure], nan_policy: str, *, declared: bool, group: Any) -> dict[str, Measure]:
-    """Return the merged measures of all processes of ``group``; every process gets the same.
+Pairs = Mapping[tuple[str, str], Pair]
+
+
+class Settings(NamedTuple):
+    """What must be the same on all processes."""
+
+    nan_policy: str
+    pairs: list[tuple[str, str]]
+    declared: list[str]
+
+
+def all_reduce(
+    measures: Mapping[str, Measure], pairs: Pairs, settings: Settings, *, fault: Exception | None, group: Any
+) -> tuple[dict[str, Measure], list[Pair]]:
+    """Return the merged measures and pairs of all processes of ``group``; every process gets the same.
 
     Args:
         measures: The measures of this process.
-        nan_policy: The meter's nan_policy. It must be the same on all processes.
-        declared: Whether the names were declared, and so are the same on all processes. This saves the exchange of
-            names. It must be the same on all processes.
+        pairs: The pairs of this process by their names.
+        settings: Must be the same on all processes.
+        fault: An error because of which this process cannot take part, or None. It is raised here, and another error
+            on the other processes, so that none of them waits forever.
         group: A process group, or None for all processes. Without torch.distributed, there is only this process.
 
     Raises:
-        ValueError: The declared names or nan_policy differ between processes (raised on all of them), or this process
-            is not in the group.
+        ValueError: The settings differ between processes, or one of them has a fault (raised on all of them), or this
+            process is not in the group.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return dict(measures)
+        if fault is not None:
+            raise fault
+        return dict(measures), list(pairs.values())
     if torch.distributed.get_rank(group) < 0:
         raise ValueError("all_reduce: this process is not in the group")
-    names = sorted(measures) if declared else _agree_on_names(sorted(measures), nan_policy, group)
-    mine = [measures.get(name, Measure()) for name in names]
-    print_of_all = _fingerprint(names, nan_policy)
-    sums = np.concatenate([np.zeros(0, np.int64), *map(_digits, mine)])
-    least = np.array([print_of_all, -print_of_all, *(key for each in mine for key in _extremes(each))], np.int64)
-    sums, least = _reduced(sums, "SUM", group), _reduced(least, "MIN", group)
-    if least[0] != -least[1]:
-        raise ValueError(f"all_reduce: the declared measures or nan_policy differ between processes; here {names}")
-    rows, extremes = sums.reshape(-1, _WIDTH), least[2:].reshape(-1, 2)
-    return {name: _measure(row, keys) for name, row, keys in zip(names, rows, extremes, strict=True)}
+    names = _agree(sorted(measures), settings, fault, group)
+    in_pairs = [measure for pair in pairs.values() for measure in (pair.a, pair.b)]
+    mine = [*(measures.get(name, Measure()) for name in names), *in_pairs]
+    if not mine:
+        return {}, []
+    rows = [_digits(each, _DIGITS) for each in mine] + [_digits(each, _PAIR_DIGITS) for each in pairs.values()]
+    sums = _reduced(np.concatenate(rows), "SUM", group)
+    least = _reduced(np.array([_extremes(each) for each in mine]), "MIN", group)
+    measure_digits, pair_digits = np.split(sums, [len(mine) * _WIDTH])
+    reduced = [_measure(*each) for each in zip(measure_digits.reshape(-1, _WIDTH), least, strict=True)]
+    both = iter(reduced[len(names) :])
+    others = (_fields(row, _PAIR_DIGITS) for row in pair_digits.reshape(-1, _PAIR_WIDTH))
+    return dict(zip(names, reduced, strict=False)), [Pair(next(both), next(both), **fields) for fields in others]
 
 
-def _agree_on_names(names: list[str], nan_policy: str, group: Any) -> list[str]:
-    """Return the names of the measures of all processes, sorted."""
+def _agree(names: list[str], settings: Settings, fault: Exception | None, group: Any) -> list[str]:
+    """Return the names of the measures of all processes, sorted.
+
+    One MIN of a few integers tells every process whether all is well. It has the same size on every process, so that
+    those that disagree get an error and not a crash or a hang. Names are exchanged only if they differ.
+    """
+    prints = [_fingerprint(settings), _fingerprint([settings, names])]
+    mine = np.array([0 if fault else 1, *prints, *(-each for each in prints)], np.int64)
+    is_well, *least = _reduced(mine, "MIN", group).tolist()
+    if not is_well:
+        raise fault or ValueError("all_reduce: another process of the group raised an error; nothing was reduced")
+    if least[1] == -least[3]:
+        return names
     from torch import distributed
 
     gathered: list[Any] = [None] * distributed.get_world_size(group)
-    distributed.all_gather_object(gathered, (nan_policy, names), group=group)
-    policies = sorted({policy for policy, _ in gathered})
-    if len(policies) > 1:
-        raise ValueError(f"all_reduce: nan_policy differs between processes: {', '.join(map(repr, policies))}")
+    distributed.all_gather_object(gathered, (settings, names), group=group)
+    for i, what in enumerate(("nan_policy", "pairs", "declared measures")):
+        values = sorted({repr(each[i]) for each, _ in gathered})
+        if len(values) > 1:
+            raise ValueError(f"all_reduce: different {what} on different processes: {' and '.join(values)}")
     return sorted({name for _, each in gathered for name in each})
 
 
-def _fingerprint(names: list[str], nan_policy: str) -> int:
-    digest = hashlib.blake2b(json.dumps([nan_policy, names]).encode(), digest_size=7).digest()
+def _fingerprint(value: Any) -> int:
+    digest = hashlib.blake2b(json.dumps(value).encode(), digest_size=7).digest()
     return int.from_bytes(digest, "little")
 
 
-def _digits(measure: Measure) -> Int64s:
+def _digits(state: Measure | Pair, n_digits_of: Mapping[str, int]) -> Int64s:
     """Return the integer fields as digits of base 2^32; the last digit of a field has the sign.
 
     The digits of a sum are the sums of the digits, so a SUM over the processes adds the integers exactly.
     """
     rows = []
-    for field, n_digits in _DIGITS.items():
-        raw = getattr(measure, field).to_bytes(n_digits * _DIGIT_BITS // 8, "little", signed=True)
+    for field, n_digits in n_digits_of.items():
+        raw = getattr(state, field).to_bytes(n_digits * _DIGIT_BITS // 8, "little", signed=True)
         row = np.frombuffer(raw, "<u4").astype(np.int64)
         row[-1] -= (row[-1] >> (_DIGIT_BITS - 1)) << _DIGIT_BITS
         rows.append(row)
@@ -99,11 +134,14 @@ def _extremes(measure: Measure) -> tuple[int, int]:
     return order(measure.min), -order(measure.max)
 
 
-def _measure(row: Int64s, extremes: Int64s) -> Measure:
+def _fields(row: Int64s, n_digits_of: Mapping[str, int]) -> dict[str, int]:
+    """Return the integers whose digits, or sums of digits, are in ``row``: the inverse of :func:`_digits`."""
     digits = iter(row.tolist())
-    fields = {
-        field: sum(next(digits) << (_DIGIT_BITS * i) for i in range(n_digits)) for field, n_digits in _DIGITS.items()
-    }
+    return {field: sum(next(digits) << (_DIGIT_BITS * i) for i in range(n)) for field, n in n_digits_of.items()}
+
+
+def _measure(row: Int64s, extremes: Int64s) -> Measure:
+    fields = _fields(row, _DIGITS)
     low, high = extremes.tolist()
     if fields["k"]:
         return Measure(**fields, min=from_order(low), max=from_order(-high))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
-from core.meter import engines, rounding
+from core.meter import engines
 from core.meter.intake import Intake
 from core.meter.measure import Measure
-from core.meter.reduce import all_reduce
+from core.meter.pair import Pair, canonical, checked_pairs
+from core.meter.reduce import Settings, all_reduce
 from core.meter.state import POLICIES, from_state, to_state
-
-if TYPE_CHECKING:
-    from core.utils.results import ScalarResult
+from core.utils.meter_readings import Readings
 
 __all__ = ["Meter"]
 
@@ -41,10 +39,12 @@ Raises:
     ValueError: ``n`` is below 1, or is not 1 while a value is an array; an integer is 2**1024 or more; or a value is
         NaN under ``nan_policy="raise"``.
     KeyError: Measures were declared, and a name is not among them.
+
+The two measures of a pair must come in one call with values of equal shape, or ValueError is raised.
 """
 
 
-class Meter:
+class Meter(Readings):
     """Computes the mean, standard error, extremes and counts of several measures, each correctly rounded.
 
     A meter keeps the exact sums of w·x and w·x² of each measure, where an observation x is the mean of w samples.
@@ -53,13 +53,16 @@ class Meter:
     Args:
         *names: Declares the measures: they exist from the start, and any other name is an error. Without names, a
             measure is created by its first update.
+        pairs: Pairs of measures whose observations belong together, as ``[("nats", "bytes")]``. A pair adds the results
+            :meth:`ratio`, :meth:`difference`, :meth:`covariance` and :meth:`correlation`.
         nan_policy: "propagate": results are NaN once a NaN came. "omit": NaNs are counted and left out of results.
             "raise": an update with a NaN raises ValueError.
         engine: "c++" or "python"; both give the same bits. None: ``PYML_ENGINE``, else the fastest engine available.
 
     Raises:
         TypeError: A name is not a string.
-        ValueError: A name comes twice, or nan_policy or engine is unknown.
+        ValueError: A name or pair comes twice, a pair is not two of the declared names, or nan_policy or engine is
+            unknown.
         RuntimeError: The C++ engine is asked for, but it is not built.
 
     Example:
@@ -79,7 +82,13 @@ class Meter:
 
     update: Update  # the engine's own callable, so that a call needs no Python frame
 
-    def __init__(self, *names: str, nan_policy: str = "propagate", engine: str | None = None) -> None:
+    def __init__(
+        self,
+        *names: str,
+        pairs: Iterable[tuple[str, str]] = (),
+        nan_policy: str = "propagate",
+        engine: str | None = None,
+    ) -> None:
         if nan_policy not in POLICIES:
             raise ValueError(f"nan_policy: got {nan_policy!r}; accepted: {', '.join(map(repr, POLICIES))}")
         for name in names:
@@ -88,7 +97,8 @@ class Meter:
         if len(set(names)) < len(names):
             raise ValueError(f"names: got a name twice in {', '.join(map(repr, names))}")
         self._nan_policy = nan_policy
-        self._intake = Intake(map(str, names), refuses_nan=nan_policy == "raise")
+        checked = checked_pairs(pairs, names)
+        self._intake = Intake(map(str, names), pairs=checked, refuses_nan=nan_policy == "raise")
         self._engine, update = engines.create(engines.choose(engine), self._intake)
         Meter.__dict__["update"].__set__(self, update)  # the slot, also where a subclass has its own update
 
@@ -102,58 +112,12 @@ class Meter:
         """What happens at a NaN: "propagate", "omit" or "raise"."""
         return self._nan_policy
 
-    def mean(self, name: str) -> float:
-        """Return the mean over all samples; NaN if there is no data."""
-        return rounding.mean(self._read(name), omit_nan=self._omits_nan)
-
-    def error(self, name: str, ddof: int = 1) -> float:
-        """Return the standard error of the mean, sqrt(variance / n_samples); NaN for fewer than two observations.
-
-        A confidence interval from it has ``count - 1`` degrees of freedom. ``ddof`` is subtracted from the number of
-        observations in the denominator of the variance.
-        """
-        return rounding.error(self._read(name), _as_ddof(ddof), omit_nan=self._omits_nan)
-
-    def std(self, name: str, ddof: int = 1) -> float:
-        """Return the standard deviation per sample; NaN for fewer than two observations. ``ddof``: as in `error`."""
-        return rounding.std(self._read(name), _as_ddof(ddof), omit_nan=self._omits_nan)
-
-    def min(self, name: str) -> float:
-        """Return the smallest observation; NaN if there is no data."""
-        measure = self._read(name)
-        return rounding.extreme(measure.min, measure, omit_nan=self._omits_nan)
-
-    def max(self, name: str) -> float:
-        """Return the largest observation; NaN if there is no data."""
-        measure = self._read(name)
-        return rounding.extreme(measure.max, measure, omit_nan=self._omits_nan)
-
-    def count(self, name: str) -> int:
-        """Return the number of observations, including infinities and excluding NaNs."""
-        return self._read(name).k
-
-    def n_samples(self, name: str) -> int:
-        """Return the number of samples: the sum of ``n`` over the observations."""
-        return self._read(name).n
-
-    def nan_count(self, name: str) -> int:
-        """Return the number of observations that were NaN."""
-        return self._read(name).nan
-
-    def result(self, name: str) -> ScalarResult:
-        """Return mean ± error with the numbers of observations, NaNs and infinities."""
-        return self._result(self._read(name))
-
-    def results(self) -> dict[str, ScalarResult]:
-        """Return the result of every measure by name."""
-        return {name: self._result(measure) for name, measure in self._measures().items()}
-
     def merge(self, other: Meter) -> None:
         """Add all observations of ``other``, exactly; ``other`` does not change.
 
         Raises:
             TypeError: ``other`` is not a Meter.
-            ValueError: The two meters have different nan_policy.
+            ValueError: The two meters have different pairs or different nan_policy.
             KeyError: ``other`` has a measure that was not declared here.
         """
         if not isinstance(other, Meter):
@@ -162,18 +126,23 @@ class Meter:
             raise ValueError(
                 f"merge: got a meter with nan_policy={other._nan_policy!r}; accepted: {self._nan_policy!r}, as here"
             )
+        if other._intake.pairs != self._intake.pairs:
+            theirs, ours = list(other._intake.pairs), list(self._intake.pairs)
+            raise ValueError(f"merge: got a meter with pairs {theirs}; accepted: {ours}, as here")
         other._intake.transfers.finish(other._engine.update)
         if type(self._engine) is type(other._engine):
             self._engine.merge(other._engine)
         else:
-            self._engine.add(other._measures())
+            measures, pairs = other._state()
+            self._engine.add(measures, list(pairs.values()))
 
     def __add__(self, other: Meter) -> Meter:
         if not isinstance(other, Meter):
             return NotImplemented
         declared = self._intake.declared and other._intake.declared
         names = self._intake.declared | other._intake.declared if declared else ()
-        both = Meter(*sorted(names), nan_policy=self._nan_policy, engine=self.engine)
+        pairs = self._intake.pairs
+        both = Meter(*sorted(names), pairs=pairs, nan_policy=self._nan_policy, engine=self.engine)
         both.merge(self)
         both.merge(other)
         return both
@@ -186,17 +155,25 @@ class Meter:
         torch.distributed this returns a copy.
 
         Raises:
-            ValueError: nan_policy or the declared measures differ between processes; raised on all of them.
+            ValueError: nan_policy, the pairs or the declared measures differ between processes; raised on all of them.
         """
-        declared = self._intake.declared
-        reduced = all_reduce(self._measures(), self._nan_policy, declared=bool(declared), group=group)
-        meter = Meter(*sorted(declared), nan_policy=self._nan_policy, engine=self.engine)
-        meter._engine.add(reduced)
+        declared, pairs = sorted(self._intake.declared), self._intake.pairs
+        measures: dict[str, Measure] = {}
+        states: dict[tuple[str, str], Pair] = {}
+        fault = None
+        try:
+            measures, states = self._state()
+        except ValueError as error:  # a NaN from a CUDA device under nan_policy="raise"
+            fault = error
+        settings = Settings(self._nan_policy, list(pairs), declared)
+        reduced = all_reduce(measures, states, settings, fault=fault, group=group)
+        meter = Meter(*declared, pairs=pairs, nan_policy=self._nan_policy, engine=self.engine)
+        meter._engine.add(*reduced)
         return meter
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as a dict for JSON. Equal meters give equal dicts, with either engine."""
-        return to_state(self._measures(), self._nan_policy)
+        return to_state(*self._state(), self._nan_policy)
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any], *, engine: str | None = None) -> Self:
@@ -223,28 +200,33 @@ class Meter:
     def __str__(self) -> str:
         return "\n".join(f"{name}: {result}" for name, result in self.results().items())
 
-    @property
-    def _omits_nan(self) -> bool:
-        return self._nan_policy == "omit"
-
     def _read(self, name: str) -> Measure:
         self._intake.transfers.finish(self._engine.update)
         return Measure._make(self._engine.measure(name))
 
+    def _read_pair(self, a: str, b: str) -> Pair:
+        """Return the state of a declared pair, with its values in the order of the arguments."""
+        pairs = self._intake.pairs
+        if not (isinstance(a, str) and isinstance(b, str)) or canonical((a, b)) not in pairs:
+            declared = ", ".join(map(str, pairs)) or "none; declare it, as Meter(pairs=[('a', 'b')])"
+            raise KeyError(f"unknown pair {a!r}, {b!r}. Declared pairs: {declared}")
+        self._intake.transfers.finish(self._engine.update)
+        first, second, *sums = self._engine.pair(pairs.index(canonical((a, b))))
+        pair = Pair(Measure._make(first), Measure._make(second), *sums)
+        return pair if str(a) <= str(b) else pair.swap()
+
+    def _state(self) -> tuple[dict[str, Measure], dict[tuple[str, str], Pair]]:
+        self._intake.transfers.finish(self._engine.update)
+        measures, pairs = self._engine.state()
+        states = [Pair(Measure._make(a), Measure._make(b), *sums) for a, b, *sums in pairs]
+        return (
+            {name: Measure._make(fields) for name, fields in measures.items()},
+            dict(zip(self._intake.pairs, states, strict=True)),
+        )
+
     def _measures(self) -> dict[str, Measure]:
         self._intake.transfers.finish(self._engine.update)
         return {name: Measure._make(fields) for name, fields in self._engine.measures().items()}
-
-    def _result(self, measure: Measure) -> ScalarResult:
-        from core.utils.results import ScalarResult
-
-        return ScalarResult(
-            rounding.mean(measure, omit_nan=self._omits_nan),
-            rounding.error(measure, 1, omit_nan=self._omits_nan),
-            measure.k,
-            measure.nan,
-            measure.posinf + measure.neginf,
-        )
 
 
 def _restore(cls: type[_M], state: Mapping[str, Any], declared: Iterable[str], engine: str | None) -> _M:
@@ -256,21 +238,13 @@ def _restore(cls: type[_M], state: Mapping[str, Any], declared: Iterable[str], e
         declared: The names of the declared measures, if any.
         engine: As for :class:`Meter`.
     """
-    measures, nan_policy = from_state(state)
+    measures, pairs, nan_policy = from_state(state)
     meter = cls.__new__(cls)
-    Meter.__init__(meter, *declared, nan_policy=nan_policy, engine=engine)
-    meter._engine.add(measures)
+    Meter.__init__(meter, *declared, pairs=pairs, nan_policy=nan_policy, engine=engine)
+    meter._engine.add(measures, list(pairs.values()))
     return meter
 
 
 def _rebuild(cls: type[_M], state: Mapping[str, Any], declared: Iterable[str], engine: str) -> _M:
     """Return a copied or unpickled meter; it uses the default engine if its own is not built here."""
     return _restore(cls, state, declared, engine if engine in engines.available() else None)
-
-
-def _as_ddof(ddof: object) -> int:
-    if isinstance(ddof, bool) or not hasattr(ddof, "__index__"):
-        raise TypeError(f"ddof: got {ddof!r} ({type(ddof).__name__}); accepted: an integer from 0")
-    if (value := operator.index(ddof)) < 0:
-        raise ValueError(f"ddof: got {value}; accepted: an integer from 0")
-    return value

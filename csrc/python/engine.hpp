@@ -1,23 +1,27 @@
-/// The C++ engine: the measures of one meter by name.
+/// The C++ engine: the measures of one meter by name, and its pairs.
 ///
-/// An update changes all of its measures or none. Floats and plain arrays of measures that exist already take a short
-/// path, which allocates nothing; every other update goes through core.meter.intake.
+/// An update changes all of its measures or none. Floats and plain arrays of measures that exist already take the short
+/// path of short_path.hpp; every other update goes through core.meter.intake.
 #pragma once
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "../pair.hpp"
 #include "../queued_measure.hpp"
 #include "../simd.hpp"
 #include "fields.hpp"
+#include "pair_values.hpp"
 #include "plain_value.hpp"
 
 namespace pyml {
@@ -34,11 +38,6 @@ constexpr int kCountBits = 126;
 /// Arrays of at least this size are summed without the GIL, into a measure of their own that is merged afterwards.
 /// Below it, releasing the GIL and merging cost more than they save.
 constexpr std::size_t kLargeArray = 16384;
-
-/// Says whether a keyword is `n`. It compares the text, because CPython may hold more than one string "n".
-inline bool is_n(PyObject* name) noexcept {
-    return PyUnicode_GET_LENGTH(name) == 1 && PyUnicode_READ_CHAR(name, 0) == 'n';
-}
 
 /// Raises the exception that a function of core.meter.intake builds.
 template <class... Args>
@@ -74,7 +73,9 @@ public:
     py::list names() const;
     py::tuple fields(const py::str& name) const;
     py::dict all_fields() const;
-    void add_fields(const py::dict& measures);
+    py::tuple pair_fields(std::size_t position) const;
+    py::tuple state() const;
+    void add_fields(const py::dict& measures, const py::list& pairs);
     void merge(const Engine& other);
     void clear();
 
@@ -91,20 +92,27 @@ private:
         QueuedMeasure* measure;
         PlainValue value;
     };
+    struct Sums {
+        std::vector<Named> measures;
+        std::vector<std::pair<std::size_t, std::shared_ptr<const Pair>>> pairs;  ///< with their positions in pairs_
+    };
     static constexpr std::size_t kMostPlain = 16;  ///< the most values in one update on the short path
 
     bool prepare(PyObject* name, PyObject* value, Addition& addition, std::size_t position);
     QueuedMeasure* find(PyObject* name, std::size_t position) const noexcept;
     QueuedMeasure& find_or_make(const py::str& name);
     Measure sum_apart(const py::handle& value, std::uint64_t weight) const;
+    static Pair pair_apart(const py::tuple& pair, const py::dict& values, const std::vector<Named>& sums,
+                           std::uint64_t weight);
     void check_capacity(const py::str& name, const Measure& sum) const;
-    void merge_all(const std::vector<Named>& sums);
+    void merge_all(const Sums& sums);
 
     py::object intake_;
     Level level_;
     bool refuses_nan_;
     std::vector<Entry> entries_;  ///< in the order in which they were made
     py::dict positions_;          ///< from name to index in entries_
+    std::vector<std::shared_ptr<Pair>> pairs_;  ///< in the order of core.meter.intake.Intake.pairs
 };
 
 /// Finds a measure by name, or returns null. Names in a call are interned: the same name is the same object, and is
@@ -120,79 +128,13 @@ inline QueuedMeasure* Engine::find(PyObject* name, std::size_t position) const n
     return found == nullptr ? nullptr : entries_[PyLong_AsSize_t(found)].measure.get();
 }
 
-/// Reads one value of an update for the short path. Returns false if the update needs the general path.
-inline bool Engine::prepare(PyObject* name, PyObject* object, Addition& addition, std::size_t position) {
-    PlainValue& value = addition.value;
-    if (!read_plain(object, value)) return false;
-    if (value.add_array != nullptr ? refuses_nan_ || value.size >= kLargeArray : refuses_nan_ && is_nan(value.number)) {
-        return false;
-    }
-    addition.measure = find(name, position);
-    return addition.measure != nullptr;
-}
-
-inline bool Engine::add_if_floats(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) noexcept {
-    if (n_args != 0 || keywords == nullptr || refuses_nan_) return false;
-    const auto size = static_cast<std::size_t>(PyTuple_GET_SIZE(keywords));
-    if (size > entries_.size()) return false;
-    for (std::size_t i = 0; i < size; ++i) {
-        PyObject* const name = PyTuple_GET_ITEM(keywords, static_cast<Py_ssize_t>(i));
-        if (entries_[i].name.ptr() != name || !PyFloat_CheckExact(args[i]) || is_n(name)) return false;
-    }
-    for (std::size_t i = 0; i < size; ++i) entries_[i].measure->add(PyFloat_AS_DOUBLE(args[i]));
-    return true;
-}
-
-inline bool Engine::add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) {
-    std::array<Addition, kMostPlain> additions;
-    std::size_t size = 0;
-    std::uint64_t weight = 1;
-    bool has_array = false;
-    const auto take = [&](PyObject* name, PyObject* value) {
-        if (size == kMostPlain || !prepare(name, value, additions[size], size)) return false;
-        has_array |= additions[size++].value.add_array != nullptr;
-        return true;
-    };
-    if (n_args > 0) {
-        if (n_args > 1 || !PyDict_CheckExact(args[0])) return false;
-        PyObject *name, *value;
-        for (Py_ssize_t i = 0; PyDict_Next(args[0], &i, &name, &value);) {
-            if (!take(name, value)) return false;
-        }
-    }
-    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
-    for (Py_ssize_t i = 0; i < n_keywords; ++i) {
-        PyObject* const name = PyTuple_GET_ITEM(keywords, i);
-        PyObject* const value = args[n_args + i];
-        if (is_n(name)) {
-            if (!PyLong_CheckExact(value)) return false;
-            int overflow = 0;
-            const long long n = PyLong_AsLongLongAndOverflow(value, &overflow);
-            if (overflow != 0 || n < 1 || n > kMostSamples) return false;
-            weight = static_cast<std::uint64_t>(n);
-        } else if (n_args > 0 || !take(name, value)) {
-            return false;
-        }
-    }
-    if (weight != 1 && has_array) return false;
-    for (std::size_t i = 0; i < size; ++i) {
-        const auto& [measure, value] = additions[i];
-        if (value.add_array != nullptr) {
-            value.add_array(measure->settled(), value.data, value.size, level_);
-        } else if (weight == 1) {
-            measure->add(value.number);
-        } else {
-            measure->settled().add_weighted(value.number, weight);
-        }
-    }
-    return true;
-}
-
 /// Returns the state after one value of an update, which has not been added to its measure yet.
 inline Measure Engine::sum_apart(const py::handle& object, std::uint64_t weight) const {
     Measure measure;
     PlainValue value;
-    if (py::isinstance<py::tuple>(object)) return from_fields(py::reinterpret_borrow<py::tuple>(object));
+    if (py::isinstance<py::tuple>(object)) {
+        return Measure::from_state(state_from_fields(py::reinterpret_borrow<py::tuple>(object)));
+    }
     if (PyFloat_CheckExact(object.ptr())) {
         measure.add_weighted(PyFloat_AS_DOUBLE(object.ptr()), weight);
     } else if (!read_array(object.ptr(), value, Voids::bfloat16)) {
@@ -206,16 +148,50 @@ inline Measure Engine::sum_apart(const py::handle& object, std::uint64_t weight)
     return measure;
 }
 
+/// Returns the state of a pair after one update, whose values have been summed already.
+/// `pair` is (position, name, other name, state or None).
+inline Pair Engine::pair_apart(const py::tuple& pair, const py::dict& values, const std::vector<Named>& sums,
+                               std::uint64_t weight) {
+    if (!pair[3].is_none()) return pair_from_fields(pair[3]);
+    const auto read = [&](const py::handle& name) {
+        PlainValue value;
+        const py::object object = values[name];
+        if (!PyFloat_CheckExact(object.ptr()) && read_array(object.ptr(), value, Voids::bfloat16)) return value;
+        value.add_array = nullptr;
+        value.number = PyFloat_AsDouble(object.ptr());
+        return value;
+    };
+    const auto sum_of = [&](const py::handle& name) -> const Measure& {
+        const auto has_name = [&](const Named& each) { return each.name.equal(name); };
+        return *std::find_if(sums.begin(), sums.end(), has_name)->measure;
+    };
+    const PlainValue a = read(pair[1]), b = read(pair[2]);
+    Pair state;
+    if (a.add_array == nullptr) {
+        state.add(operand_of(a.number), operand_of(b.number), weight);
+        return state;
+    }
+    const Measure &sum_a = sum_of(pair[1]), &sum_b = sum_of(pair[2]);
+    const py::gil_scoped_release without_gil;  // the arrays live as long as `values`
+    add_pair_array(state, a, b, sum_a, sum_b);
+    return state;
+}
+
 inline void Engine::add(const py::object& measures, const py::object& n, const py::dict& values,
                         const py::object& self) {
     const py::object taken = intake_.attr("take")(measures, n, values, self.attr("update"));
     if (taken.is_none()) return;  // the values are being copied from a CUDA device
-    const auto [plain_values, weight] = taken.cast<std::pair<py::dict, std::uint64_t>>();
-    std::vector<Named> sums;
+    const auto [plain_values, weight, pairs] = taken.cast<std::tuple<py::dict, std::uint64_t, py::list>>();
+    Sums sums;
     for (const auto& [name, value] : plain_values) {
         auto sum = std::make_shared<const Measure>(sum_apart(value, weight));
         if (refuses_nan_ && sum->n_nan() != UInt128{}) raise_from_intake("nan_refused", name, to_int(sum->n_nan()));
-        sums.push_back({py::reinterpret_borrow<py::str>(name), std::move(sum)});
+        sums.measures.push_back({py::reinterpret_borrow<py::str>(name), std::move(sum)});
+    }
+    for (const auto& each : pairs) {
+        const auto pair = py::reinterpret_borrow<py::tuple>(each);
+        sums.pairs.emplace_back(pair[0].cast<std::size_t>(),
+                                std::make_shared<const Pair>(pair_apart(pair, plain_values, sums.measures, weight)));
     }
     merge_all(sums);
 }
@@ -234,10 +210,11 @@ inline void Engine::check_capacity(const py::str& name, const Measure& sum) cons
     }
 }
 
-/// Adds to every measure, or raises and adds to none.
-inline void Engine::merge_all(const std::vector<Named>& sums) {
-    for (const auto& [name, sum] : sums) check_capacity(name, *sum);
-    for (const auto& [name, sum] : sums) find_or_make(name).settled().merge(*sum);
+/// Adds to every measure and pair, or raises and adds to none. The counts of a pair are at most those of its measures.
+inline void Engine::merge_all(const Sums& sums) {
+    for (const auto& [name, sum] : sums.measures) check_capacity(name, *sum);
+    for (const auto& [name, sum] : sums.measures) find_or_make(name).settled().merge(*sum);
+    for (const auto& [position, sum] : sums.pairs) pairs_.at(position)->merge(*sum);
 }
 
 inline QueuedMeasure& Engine::find_or_make(const py::str& name) {
@@ -260,30 +237,44 @@ inline py::tuple Engine::fields(const py::str& name) const {
     const py::str exact_name(static_cast<py::handle>(name));  // the caller's name may be of a subclass of str
     QueuedMeasure* measure = find(exact_name.ptr(), 0);
     if (measure == nullptr) raise_from_intake("unknown_measure", name, names());
-    return to_fields(measure->settled());
+    return to_fields(measure->settled().state());
 }
 
 inline py::dict Engine::all_fields() const {
     py::dict fields;
     // A copy of the entries: making Python objects may run the garbage collector, and with it code that adds measures.
-    for (const Entry& entry : std::vector<Entry>(entries_)) fields[entry.name] = to_fields(entry.measure->settled());
+    for (const Entry& entry : std::vector<Entry>(entries_)) fields[entry.name] = to_fields(entry.measure->settled().state());
     return fields;
 }
 
-inline void Engine::add_fields(const py::dict& measures) {
-    std::vector<Named> sums;
+inline py::tuple Engine::pair_fields(std::size_t position) const { return to_fields(*pairs_.at(position)); }
+
+inline py::tuple Engine::state() const {
+    py::list pairs;
+    for (const auto& pair : pairs_) pairs.append(to_fields(*pair));
+    return py::make_tuple(all_fields(), pairs);
+}
+
+inline void Engine::add_fields(const py::dict& measures, const py::list& pairs) {
+    Sums sums;
     for (const auto& [name, fields] : measures) {
-        auto sum = std::make_shared<const Measure>(from_fields(py::reinterpret_borrow<py::tuple>(fields)));
-        sums.push_back({py::reinterpret_borrow<py::str>(name), std::move(sum)});
+        const Measure::State state = state_from_fields(py::reinterpret_borrow<py::tuple>(fields));
+        auto sum = std::make_shared<const Measure>(Measure::from_state(state));
+        sums.measures.push_back({py::reinterpret_borrow<py::str>(name), std::move(sum)});
+    }
+    for (const auto& fields : pairs) {
+        const Pair sum = pair_from_fields(py::reinterpret_borrow<py::tuple>(fields));
+        sums.pairs.emplace_back(sums.pairs.size(), std::make_shared<const Pair>(sum));
     }
     merge_all(sums);
 }
 
 inline void Engine::merge(const Engine& other) {
-    std::vector<Named> sums;
+    Sums sums;
     for (const Entry& entry : other.entries_) {
-        sums.push_back({entry.name, std::shared_ptr<const Measure>(entry.measure, &entry.measure->settled())});
+        sums.measures.push_back({entry.name, std::shared_ptr<const Measure>(entry.measure, &entry.measure->settled())});
     }
+    for (const auto& pair : other.pairs_) sums.pairs.emplace_back(sums.pairs.size(), pair);
     merge_all(sums);
 }
 
@@ -292,6 +283,8 @@ inline void Engine::clear() {
     positions_.clear();
     const py::list declared = py::module_::import("builtins").attr("sorted")(intake_.attr("declared"));
     for (const auto& name : declared) find_or_make(py::reinterpret_borrow<py::str>(name));
+    pairs_.clear();
+    for (std::size_t i = py::len(intake_.attr("pairs")); i > 0; --i) pairs_.push_back(std::make_shared<Pair>());
 }
 
 }  // namespace pyml

@@ -1,4 +1,5 @@
-/// A measure's state as Python sees it: a tuple with the fields of core.meter.measure.Measure, in their order.
+/// The state of a measure or pair as Python sees it: a tuple with the fields of core.meter.measure.Measure or
+/// core.meter.pair.Pair, in their order.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "../measure.hpp"
+#include "../pair.hpp"
 #include "../wide_int.hpp"
 
 namespace pyml {
@@ -54,8 +56,7 @@ inline UInt128 to_count(const py::handle& integer) {
 }
 
 /// Returns a measure's fields. min and max are None where there are no observations.
-inline py::tuple to_fields(const Measure& measure) {
-    const Measure::State state = measure.state();
+inline py::tuple to_fields(const Measure::State& state) {
     const bool is_empty = state.k == UInt128{};
     const auto extreme = [&](double x) -> py::object { return is_empty ? py::none() : py::object(py::float_(x)); };
     return py::make_tuple(to_int(state.k), to_int(state.n), to_int(state.s1.data(), state.s1.size()),
@@ -63,8 +64,14 @@ inline py::tuple to_fields(const Measure& measure) {
                           to_int(state.nan), to_int(state.posinf), to_int(state.neginf));
 }
 
+inline py::tuple to_fields(const Pair& pair) {
+    const Pair::State state = pair.state();
+    return py::make_tuple(to_fields(state.a), to_fields(state.b), to_int(state.ab.data(), state.ab.size()),
+                          to_int(state.nan), to_int(state.inf));
+}
+
 /// The inverse of to_fields(). Throws OverflowError for an integer that is wider than the storage.
-inline Measure from_fields(const py::tuple& fields) {
+inline Measure::State state_from_fields(const py::tuple& fields) {
     Measure::State state;
     state.k = to_count(fields[0]);
     state.n = to_count(fields[1]);
@@ -77,7 +84,17 @@ inline Measure from_fields(const py::tuple& fields) {
     state.nan = to_count(fields[6]);
     state.posinf = to_count(fields[7]);
     state.neginf = to_count(fields[8]);
-    return Measure::from_state(state);
+    return state;
+}
+
+inline Pair pair_from_fields(const py::tuple& fields) {
+    Pair::State state;
+    state.a = state_from_fields(fields[0]);
+    state.b = state_from_fields(fields[1]);
+    state.ab = to_bytes<state.ab.size()>(fields[2], true);
+    state.nan = to_count(fields[3]);
+    state.inf = to_count(fields[4]);
+    return Pair::from_state(state);
 }
 
 }  // namespace pyml

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "../measure.hpp"
+#include "../operand.hpp"
 #include "../simd.hpp"
 
 namespace pyml {
@@ -24,34 +25,52 @@ void add_array_of(Measure& measure, const void* data, std::size_t size, Level le
     measure.add_array(static_cast<const T*>(data), size, level);
 }
 
+/// Decodes the elements data[begin..begin + size) of one dtype.
+using ReadOperands = void (*)(const void* data, std::size_t begin, std::size_t size, Operand* operands);
+
+template <class T>
+void read_operands_of(const void* data, std::size_t begin, std::size_t size, Operand* operands) {
+    const T* elements = static_cast<const T*>(data) + begin;
+    for (std::size_t i = 0; i < size; ++i) operands[i] = operand_of(elements[i]);
+}
+
+/// What can be done with the elements of a dtype; null pointers if a meter does not accept it.
+struct Elements {
+    AddArray add_array = nullptr;
+    ReadOperands read_operands = nullptr;
+};
+
+template <class T>
+constexpr Elements elements_of{add_array_of<T>, read_operands_of<T>};
+
 /// Whether a two-byte void dtype may be read as bfloat16. core.meter.exact.BFLOAT16 is such a dtype, because NumPy has
 /// no bfloat16; in an array that comes straight from a caller a void dtype means something else.
 enum class Voids { refused, bfloat16 };
 
-/// Returns the function that adds elements of a native dtype, or null if a meter does not accept that dtype.
-inline AddArray adder_of(const py::dtype& dtype, Voids voids) {
+/// Returns the functions for the elements of a native dtype.
+inline Elements elements_of_dtype(const py::dtype& dtype, Voids voids) {
     constexpr int kLongDouble = py::detail::npy_api::NPY_LONGDOUBLE_;
     const auto size = dtype.itemsize();
     switch (dtype.kind()) {
         case 'f':
-            if (dtype.num() == kLongDouble) return nullptr;
-            return size == 8 ? add_array_of<double> : size == 4 ? add_array_of<float> : add_array_of<Float16>;
+            if (dtype.num() == kLongDouble) return {};
+            return size == 8 ? elements_of<double> : size == 4 ? elements_of<float> : elements_of<Float16>;
         case 'i':
-            return size == 8   ? add_array_of<std::int64_t>
-                   : size == 4 ? add_array_of<std::int32_t>
-                   : size == 2 ? add_array_of<std::int16_t>
-                               : add_array_of<std::int8_t>;
+            return size == 8   ? elements_of<std::int64_t>
+                   : size == 4 ? elements_of<std::int32_t>
+                   : size == 2 ? elements_of<std::int16_t>
+                               : elements_of<std::int8_t>;
         case 'u':
-            return size == 8   ? add_array_of<std::uint64_t>
-                   : size == 4 ? add_array_of<std::uint32_t>
-                   : size == 2 ? add_array_of<std::uint16_t>
-                               : add_array_of<std::uint8_t>;
+            return size == 8   ? elements_of<std::uint64_t>
+                   : size == 4 ? elements_of<std::uint32_t>
+                   : size == 2 ? elements_of<std::uint16_t>
+                               : elements_of<std::uint8_t>;
         case 'b':
-            return add_array_of<Bool>;
+            return elements_of<Bool>;
         case 'V':
-            return voids == Voids::bfloat16 ? add_array_of<BFloat16> : nullptr;
+            return voids == Voids::bfloat16 ? elements_of<BFloat16> : Elements{};
         default:
-            return nullptr;
+            return {};
     }
 }
 
@@ -60,6 +79,7 @@ inline AddArray adder_of(const py::dtype& dtype, Voids voids) {
 struct PlainValue {
     double number;       ///< the value, if it is no array
     AddArray add_array;  ///< null if the value is one number
+    ReadOperands read_operands;
     const void* data;
     std::size_t size;
 };
@@ -74,7 +94,9 @@ inline bool read_array(PyObject* object, PlainValue& value, Voids voids) {
     const bool is_plain = array.ndim() > 0 && (flags & kContiguous) != 0 &&
                           (flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0 && (order == '=' || order == '|');
     if (!is_plain) return false;
-    value.add_array = adder_of(dtype, voids);
+    const Elements elements = elements_of_dtype(dtype, voids);
+    value.add_array = elements.add_array;
+    value.read_operands = elements.read_operands;
     value.data = array.data();
     value.size = static_cast<std::size_t>(array.size());
     return value.add_array != nullptr;

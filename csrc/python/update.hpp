@@ -7,6 +7,7 @@
 #include <new>
 
 #include "engine.hpp"
+#include "short_path.hpp"
 
 namespace pyml {
 

@@ -63,12 +63,12 @@ TEST("integers beyond 2^53 are taken at their exact value") {
     const std::vector<std::int64_t> integers{INT64_MIN, INT64_MIN + 1, -1, 0, INT64_MAX - 1, INT64_MAX};
     for (const std::int64_t x : integers) {
         const std::uint64_t magnitude = x < 0 ? 0 - static_cast<std::uint64_t>(x) : static_cast<std::uint64_t>(x);
-        measure.add_weighted(x, 1);
-        measure.add_weighted(x, UINT64_MAX);
+        measure.add(operand_of(x), 1);
+        measure.add(operand_of(x), UINT64_MAX);
         reference.add_integer(magnitude, x < 0, static_cast<double>(x));
         reference.add_integer(magnitude, x < 0, static_cast<double>(x), UINT64_MAX);
     }
-    measure.add_weighted(UINT64_MAX, UINT64_MAX);
+    measure.add(operand_of(std::uint64_t{UINT64_MAX}), UINT64_MAX);
     reference.add_integer(UINT64_MAX, false, 0x1p64, UINT64_MAX);
     CHECK(measure.state() == reference.state());
 }

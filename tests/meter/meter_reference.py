@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import NamedTuple
@@ -24,9 +24,9 @@ class Kind(NamedTuple):
     def __str__(self) -> str:
         return self.engine if self.simd is None else f"{self.engine}-{self.simd}"
 
-    def __call__(self, *names: str, nan_policy: str = "propagate") -> Meter:
+    def __call__(self, *names: str, nan_policy: str = "propagate", pairs: Iterable[tuple[str, str]] = ()) -> Meter:
         with self.environment():
-            return Meter(*names, nan_policy=nan_policy, engine=self.engine)
+            return Meter(*names, pairs=pairs, nan_policy=nan_policy, engine=self.engine)
 
     def load(self, state: dict) -> Meter:
         with self.environment():

@@ -21,8 +21,14 @@ def main(path: Path, n_processes: int, rank: int) -> None:
         **declared(rank, collectives),
         "policy": refused(Meter(nan_policy="omit" if rank else "raise").all_reduce),
         "declared_names": refused(Meter("a", "b" if rank else "c").all_reduce),
+        "declared_numbers": refused(Meter(*("a", "b", "c")[: rank + 1]).all_reduce),
+        "declared_beside_undeclared": refused(Meter(*("a",)[:rank]).all_reduce),
+        "fault": refused(with_a_fault(rank).all_reduce),
         "declared_policy": refused(Meter("a", nan_policy="omit" if rank else "raise").all_reduce),
         "group": of_a_group(rank),
+        "pairs": pairs(rank),
+        "other_pairs": refused(Meter(pairs=[("a", "b" if rank else "c")]).all_reduce),
+        "declared_pairs": refused(Meter("a", "b", pairs=[("a", "b")] if rank else []).all_reduce),
     }
     (path / f"{rank}.json").write_text(json.dumps(answer))
     dist.destroy_process_group()
@@ -72,6 +78,21 @@ def declared(rank: int, collectives: list[str]) -> dict:
         "exchanges": exchanges,
         "still_declared": refused(lambda: reduced.update(c=1.0)),
     }
+
+
+def pairs(rank: int) -> dict:
+    meter = Meter(pairs=[("a", "b")], engine=None if rank == 0 else "python", nan_policy="omit")
+    if rank < 2:
+        meter.update(a=[1.5, 1e300, math.nan, math.inf][rank:], b=[-(2.0**rank), 5e-324, 1.0, 4.0][rank:], other=1.0)
+    return meter.all_reduce().state_dict()
+
+
+def with_a_fault(rank: int) -> Meter:
+    """Return a meter whose values from a device turn out to have a NaN, on one process."""
+    meter = Meter("x", nan_policy="raise")
+    if rank == 1:
+        meter._intake.transfers._faults.append(ValueError("x: got 1 NaN"))
+    return meter
 
 
 def of_a_group(rank: int) -> float | str:

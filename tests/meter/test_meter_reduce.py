@@ -60,15 +60,39 @@ def test_declared_measures_are_reduced_without_an_exchange_of_names(answers) -> 
         assert "'c'" in answer["still_declared"]
 
 
-def test_one_exchange_of_names_one_sum_and_one_minimum_is_all(answers) -> None:
-    assert [answer["collectives"] for answer in answers] == [["gather", "SUM", "MIN"]] * N_PROCESSES
+def test_three_small_exchanges_are_all_and_one_more_where_names_differ(answers) -> None:
+    assert [answer["collectives"] for answer in answers] == [["MIN", "gather", "SUM", "MIN"]] * N_PROCESSES
 
 
 def test_what_differs_between_processes_is_refused_on_each(answers) -> None:
     for answer in answers:
-        assert "nan_policy differs between processes: 'omit', 'raise'" in answer["policy"]
-        assert "declared measures or nan_policy differ" in answer["declared_names"]
-        assert "declared measures or nan_policy differ" in answer["declared_policy"]
+        assert "different nan_policy on different processes: 'omit' and 'raise'" in answer["policy"]
+        assert (
+            "different declared measures on different processes: ['a', 'b'] and ['a', 'c']" in answer["declared_names"]
+        )
+        assert "different nan_policy" in answer["declared_policy"]
+        assert "['a', 'b', 'c'] and ['a', 'b'] and ['a']" in answer["declared_numbers"]
+        assert (
+            "different declared measures on different processes: ['a'] and []" in answer["declared_beside_undeclared"]
+        )
+
+
+def test_an_error_of_one_process_leaves_none_waiting(answers) -> None:
+    assert [answer["fault"] for answer in answers] == [
+        "all_reduce: another process of the group raised an error; nothing was reduced",
+        "x: got 1 NaN",
+        "all_reduce: another process of the group raised an error; nothing was reduced",
+    ]
+
+
+def test_pairs_of_all_processes_are_added(answers) -> None:
+    whole = Meter(pairs=[("a", "b")], nan_policy="omit")
+    a, b = [1.5, 1e300, math.nan, math.inf], [-1.0, 5e-324, 1.0, 4.0]
+    whole.update(a=a + a[1:], b=[*b, *b[1:]], other=[1.0, 1.0])
+    assert [answer["pairs"] for answer in answers] == [whole.state_dict()] * N_PROCESSES
+    for answer in answers:
+        assert "different pairs on different processes: [('a', 'b')] and [('a', 'c')]" in answer["other_pairs"]
+        assert "different pairs on different processes: [('a', 'b')] and []" in answer["declared_pairs"]
 
 
 def test_a_group_is_reduced_apart_and_others_are_told(answers) -> None:
@@ -92,6 +116,6 @@ def test_the_digits_of_many_processes_at_the_limits_add_up(sign) -> None:
     n = 2**116
     s1, s2 = (sign * n * largest) << 1074, (n * largest * largest) << 2148
     one = Measure(n, n, s1, s2, sign * 1.0, sign * 1.0, n, 0, 0)
-    summed = reduce._digits(one) * np.int64(1000)
+    summed = reduce._digits(one, reduce._DIGITS) * np.int64(1000)
     whole = reduce._measure(summed, np.array(reduce._extremes(one)))
     assert whole == Measure(1000 * n, 1000 * n, 1000 * s1, 1000 * s2, sign * 1.0, sign * 1.0, 1000 * n, 0, 0)

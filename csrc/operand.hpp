@@ -1,0 +1,43 @@
+/// One value of an array of any element type, decoded to integers so that a product of two is exact.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "float_bits.hpp"
+
+namespace pyml {
+
+/// A value as (-1)^negative * significand * 2^(shift - 1074). An infinity or NaN has no significand, only `nearest`.
+struct Operand {
+    std::uint64_t significand = 0;
+    unsigned shift = 0;  ///< at most 2045
+    bool negative = false;
+    double nearest = 0;  ///< the value itself, or the double nearest to an integer beyond 2^53
+
+    [[nodiscard]] bool is_finite() const noexcept { return pyml::is_finite(nearest); }
+    [[nodiscard]] bool is_nan() const noexcept { return pyml::is_nan(nearest); }
+};
+
+inline Operand operand_of(double x) noexcept {
+    if (!is_finite(x)) return {0, 0, false, x};
+    const Decoded d = decode(x);
+    return {d.significand, d.shift, d.negative, x};
+}
+
+/// Reads an element of type double, float, Float16, BFloat16, Bool or an integer of 8 to 64 bits.
+template <class T>
+Operand operand_of(T x) noexcept {
+    if constexpr (std::is_integral_v<T>) {
+        const auto bits = static_cast<std::uint64_t>(static_cast<std::int64_t>(x));  // of a uint64, the same bits
+        bool negative = false;
+        if constexpr (std::is_signed_v<T>) negative = x < 0;
+        return {negative ? 0 - bits : bits, static_cast<unsigned>(-kSmallestExponent), negative, static_cast<double>(x)};
+    } else if constexpr (std::is_same_v<T, float>) {
+        return operand_of(widen(x));
+    } else {
+        return operand_of(plain(x));
+    }
+}
+
+}  // namespace pyml

@@ -1,0 +1,81 @@
+/// What a meter holds of a pair of measures: both measures over the complete observations, and the sum of products.
+///
+/// An observation of a pair is two values that belong together. It is complete if neither of them is NaN.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "exact_sum.hpp"
+#include "measure.hpp"
+#include "operand.hpp"
+#include "wide_int.hpp"
+
+namespace pyml {
+
+class Pair {
+public:
+    /// Adds one observation that is the mean of weight samples. Precondition: weight >= 1.
+    void add(const Operand& a, const Operand& b, std::uint64_t weight) noexcept {
+        if (a.is_nan() || b.is_nan()) return n_incomplete_.add(1);
+        a_.add(a, weight);
+        b_.add(b, weight);
+        add_product(a, b, weight);
+    }
+
+    /// Adds the measures of observations that are all complete. The caller adds their products by add_product().
+    void add_complete(const Measure& a, const Measure& b) noexcept {
+        a_.merge(a);
+        b_.merge(b);
+    }
+
+    /// Adds weight * a * b. Precondition: neither is NaN.
+    void add_product(const Operand& a, const Operand& b, std::uint64_t weight) noexcept {
+        if (!a.is_finite() || !b.is_finite()) return n_infinite_.add(1);
+        const UInt128 product = multiply(a.significand, b.significand);
+        const unsigned shift = a.shift + b.shift;
+        const bool negative = a.negative != b.negative;
+        if (weight == 1) return products_.add(limbs(product), shift, negative);
+        products_.add(multiply(product, weight), shift, negative);
+    }
+
+    /// Adds what other holds; associative and commutative, and Pair{} is the identity.
+    void merge(const Pair& other) noexcept {
+        a_.merge(other.a_);
+        b_.merge(other.b_);
+        products_.merge(other.products_);
+        n_incomplete_.add(other.n_incomplete_);
+        n_infinite_.add(other.n_infinite_);
+    }
+
+    /// Everything, in a form that does not depend on the order in which it came.
+    struct State {
+        Measure::State a, b;                                  ///< over complete observations
+        std::array<std::uint8_t, SquareSum::kBytes> ab{};     ///< Σ w·a·b where both are finite, in units of 2^-2148
+        UInt128 nan;                                          ///< incomplete observations
+        UInt128 inf;                                          ///< complete observations with an infinity
+    };
+
+    [[nodiscard]] State state() const noexcept {
+        return {a_.state(), b_.state(), products_.to_bytes(), n_incomplete_, n_infinite_};
+    }
+
+    /// Precondition: a state that some sequence of updates could have made.
+    [[nodiscard]] static Pair from_state(const State& state) noexcept {
+        Pair pair;
+        pair.a_ = Measure::from_state(state.a);
+        pair.b_ = Measure::from_state(state.b);
+        pair.products_ = SquareSum::from_bytes(state.ab);
+        pair.n_incomplete_ = state.nan;
+        pair.n_infinite_ = state.inf;
+        return pair;
+    }
+
+private:
+    Measure a_, b_;
+    SquareSum products_;  // |Σ w·a·b| is at most the larger of Σ w·a² and Σ w·b², so that it fits as they do
+    UInt128 n_incomplete_, n_infinite_;
+};
+
+}  // namespace pyml

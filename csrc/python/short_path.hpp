@@ -1,0 +1,87 @@
+/// The short paths of Engine.update: floats and plain arrays of measures that exist already. They allocate nothing and
+/// call no Python code. A meter with pairs does not use them, because the values of a pair must be checked together.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine.hpp"
+
+namespace pyml {
+
+/// Says whether a keyword is `n`. It compares the text, because CPython may hold more than one string "n".
+inline bool is_n(PyObject* name) noexcept {
+    return PyUnicode_GET_LENGTH(name) == 1 && PyUnicode_READ_CHAR(name, 0) == 'n';
+}
+
+/// Reads one value of an update for the short path. Returns false if the update needs the general path.
+inline bool Engine::prepare(PyObject* name, PyObject* object, Addition& addition, std::size_t position) {
+    PlainValue& value = addition.value;
+    if (!read_plain(object, value)) return false;
+    if (value.add_array != nullptr ? refuses_nan_ || value.size >= kLargeArray : refuses_nan_ && is_nan(value.number)) {
+        return false;
+    }
+    addition.measure = find(name, position);
+    return addition.measure != nullptr;
+}
+
+inline bool Engine::add_if_floats(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) noexcept {
+    if (n_args != 0 || keywords == nullptr || refuses_nan_ || !pairs_.empty()) return false;
+    const auto size = static_cast<std::size_t>(PyTuple_GET_SIZE(keywords));
+    if (size > entries_.size()) return false;
+    for (std::size_t i = 0; i < size; ++i) {
+        PyObject* const name = PyTuple_GET_ITEM(keywords, static_cast<Py_ssize_t>(i));
+        if (entries_[i].name.ptr() != name || !PyFloat_CheckExact(args[i]) || is_n(name)) return false;
+    }
+    for (std::size_t i = 0; i < size; ++i) entries_[i].measure->add(PyFloat_AS_DOUBLE(args[i]));
+    return true;
+}
+
+inline bool Engine::add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) {
+    if (!pairs_.empty()) return false;
+    std::array<Addition, kMostPlain> additions;
+    std::size_t size = 0;
+    std::uint64_t weight = 1;
+    bool has_array = false;
+    const auto take = [&](PyObject* name, PyObject* value) {
+        if (size == kMostPlain || !prepare(name, value, additions[size], size)) return false;
+        has_array |= additions[size++].value.add_array != nullptr;
+        return true;
+    };
+    if (n_args > 0) {
+        if (n_args > 1 || !PyDict_CheckExact(args[0])) return false;
+        PyObject *name, *value;
+        for (Py_ssize_t i = 0; PyDict_Next(args[0], &i, &name, &value);) {
+            if (!take(name, value)) return false;
+        }
+    }
+    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+    for (Py_ssize_t i = 0; i < n_keywords; ++i) {
+        PyObject* const name = PyTuple_GET_ITEM(keywords, i);
+        PyObject* const value = args[n_args + i];
+        if (is_n(name)) {
+            if (!PyLong_CheckExact(value)) return false;
+            int overflow = 0;
+            const long long n = PyLong_AsLongLongAndOverflow(value, &overflow);
+            if (overflow != 0 || n < 1 || n > kMostSamples) return false;
+            weight = static_cast<std::uint64_t>(n);
+        } else if (n_args > 0 || !take(name, value)) {
+            return false;
+        }
+    }
+    if (weight != 1 && has_array) return false;
+    for (std::size_t i = 0; i < size; ++i) {
+        const auto& [measure, value] = additions[i];
+        if (value.add_array != nullptr) {
+            value.add_array(measure->settled(), value.data, value.size, level_);
+        } else if (weight == 1) {
+            measure->add(value.number);
+        } else {
+            measure->settled().add_weighted(value.number, weight);
+        }
+    }
+    return true;
+}
+
+}  // namespace pyml
