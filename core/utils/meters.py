@@ -11,9 +11,10 @@ from core.meter.measure import Measure
 from core.meter.pair import Pair, canonical, checked_pairs
 from core.meter.reduce import Settings, all_reduce
 from core.meter.state import POLICIES, from_state, to_state
+from core.utils.cluster_means import ClusteredMean
 from core.utils.meter_readings import Readings
 
-__all__ = ["Meter"]
+__all__ = ["ClusteredMean", "Meter"]
 
 _M = TypeVar("_M", bound="Meter")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch.distributed as dist
 
+from core.utils.cluster_means import ClusteredMean
 from core.utils.meters import Meter
 
 
@@ -27,6 +28,7 @@ def main(path: Path, n_processes: int, rank: int) -> None:
         "declared_policy": refused(Meter("a", nan_policy="omit" if rank else "raise").all_reduce),
         "group": of_a_group(rank),
         "pairs": pairs(rank),
+        "clusters": clusters(rank),
         "other_pairs": refused(Meter(pairs=[("a", "b" if rank else "c")]).all_reduce),
         "declared_pairs": refused(Meter("a", "b", pairs=[("a", "b")] if rank else []).all_reduce),
     }
@@ -85,6 +87,14 @@ def pairs(rank: int) -> dict:
     if rank < 2:
         meter.update(a=[1.5, 1e300, math.nan, math.inf][rank:], b=[-(2.0**rank), 5e-324, 1.0, 4.0][rank:], other=1.0)
     return meter.all_reduce().state_dict()
+
+
+def clusters(rank: int) -> dict:
+    """Return the sums of clusters whose values are split over the processes."""
+    means = ClusteredMean("omit")
+    if rank < 2:
+        means.update([[0.1, 1e300, 2.0], [-1e300, 0.7]][rank], [[1, 2, 3], [2, 1]][rank])
+    return {str(name): value for name, value in means.all_reduce().sums().items()}
 
 
 def with_a_fault(rank: int) -> Meter:

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,12 @@ def test_pairs_of_all_processes_are_added(answers) -> None:
     for answer in answers:
         assert "different pairs on different processes: [('a', 'b')] and [('a', 'c')]" in answer["other_pairs"]
         assert "different pairs on different processes: [('a', 'b')] and []" in answer["declared_pairs"]
+
+
+def test_clusters_split_over_processes_are_added_exactly(answers) -> None:
+    """0.1 + 0.7 by rationals; the sum of 1e300 and its opposite is 0."""
+    expected = {"1": [float(Fraction(0.1) + Fraction(0.7)), 2], "2": [0.0, 2], "3": [2.0, 1]}
+    assert [answer["clusters"] for answer in answers] == [expected] * N_PROCESSES
 
 
 def test_a_group_is_reduced_apart_and_others_are_told(answers) -> None:
