@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from types import NoneType
 
 import attrs
@@ -46,6 +47,27 @@ class ScalarResult:
         if value < 0:
             raise ValueError(f"error: got {value!r}; accepted: a number from 0 up, or NaN where it is unknown")
 
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the confidence interval of the mean, by Student's t with ``n - 1`` degrees of freedom.
+
+        Both ends are NaN where the mean, its error or ``n`` is unknown.
+
+        Raises:
+            ValueError: ``level`` is not between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level: got {level!r}; accepted: a number between 0 and 1, such as 0.95")
+        if self.n is None or self.n < 2:
+            return math.nan, math.nan
+        from scipy.special import stdtrit
+
+        half_width = float(stdtrit(self.n - 1, (1 + level) / 2)) * self.error
+        return self.mean - half_width, self.mean + half_width
+
+    def map(self, function: Callable[[float], float]) -> MappedResult:
+        """Return a function of the mean, such as ``result.map(math.exp)`` for the perplexity of a mean in nats."""
+        return MappedResult(self, function)
+
     def remark(self) -> str:
         """Return "(3 of 5,000 not finite)", or "" where all were finite."""
         not_finite = self.n_nan + self.n_inf
@@ -54,6 +76,36 @@ class ScalarResult:
 
     def __str__(self) -> str:
         return " ".join(part for part in (format_mean_error(self.mean, self.error), self.remark()) if part)
+
+
+@frozen
+class MappedResult:
+    """A monotonic function of a result. Its interval is that of the result, with the function applied to both ends.
+
+    It has no standard error: the interval of exp(x), for example, is not symmetric, and ± would say that it is.
+
+    Attributes:
+        result: The result.
+        function: A function that increases everywhere or decreases everywhere.
+    """
+
+    result: ScalarResult
+    function: Callable[[float], float]
+
+    @property
+    def value(self) -> float:
+        """The function of the mean."""
+        return float(self.function(self.result.mean))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the confidence interval; see :meth:`ScalarResult.interval`."""
+        a, b = (float(self.function(end)) for end in self.result.interval(level))
+        return (b, a) if b < a else (a, b)
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        known = not (math.isnan(low) or math.isnan(high))
+        return f"{self.value:.6g} ({f'95% interval {low:.6g} to {high:.6g}' if known else 'interval unknown'})"
 
 
 @frozen

@@ -8,9 +8,10 @@ from core.runs.result_log import log_record
 from core.utils.collection import ResultCollection
 from core.utils.fields import Scalar
 from core.utils.metadata import ResultMetadata
-from core.utils.records import ResultRecord, ResultSource, ScalarResult
+from core.utils.records import MappedResult, ResultRecord, ResultSource, ScalarResult
 
 __all__ = [
+    "MappedResult",
     "ResultCollection",
     "ResultMetadata",
     "ResultRecord",
