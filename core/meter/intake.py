@@ -82,6 +82,8 @@ class Intake:
         if w != 1:
             for name, value in taken.items():
                 _check_is_scalar(name, value, w)
+        if "weights" in values:
+            _check_weights(taken)
         pairs = self._pairs(named, taken, w) if self.pairs else []
         if any(isinstance(value, OnDevice) for value in taken.values()):
             self.transfers.start(taken, w, fold)
@@ -186,6 +188,17 @@ def _named(measures: Mapping[str, object] | None, values: dict[str, object]) -> 
     named = {**measures, **values}
     # A subclass of str may hash and compare in its own way: make every name a plain str.
     return {str(name) if isinstance(name, str) else name: value for name, value in named.items()}
+
+
+def _check_weights(taken: dict[str, Standard]) -> None:
+    """Raise ValueError if the keyword ``weights`` comes beside an array: it looks like an argument, and is not one."""
+    arrays = [name for name, value in taken.items() if not isinstance(value, float | int) and name != "weights"]
+    if arrays:
+        raise ValueError(
+            f"weights: got it beside the array {arrays[0]}; an update has no weights per element. For a weighted mean, "
+            "declare pairs=[('weighted', 'weight')], update weighted=x * w, weight=w, and read ratio('weighted', "
+            "'weight'). For a measure of that name, pass {'weights': ...}; nothing was added"
+        )
 
 
 def _check_is_scalar(name: str, value: Standard, w: int) -> None:

@@ -8,7 +8,7 @@ double has; its last bit is sticky: it is set if the root is not exact, so that 
 import math
 
 from core.meter.float_bits import from_order
-from core.meter.measure import S1_BITS, Measure
+from core.meter.measure import S1_BITS, S2_BITS, Measure
 
 _SMALLEST_NORMAL = 2.0**-1022
 _ROOT_BITS = 64  #: Bits of a root before rounding. 53 and one for ties would do.
@@ -49,6 +49,24 @@ def mean(measure: Measure, *, omit_nan: bool) -> float:
     return ratio(measure.s1, measure.n << S1_BITS)
 
 
+def total(measure: Measure, *, omit_nan: bool) -> float:
+    """Return s1; 0 if there is no data, and NaN or infinite in the same cases as :func:`mean`."""
+    if not measure.k and (omit_nan or not measure.nan):
+        return 0.0
+    if measure.posinf or measure.neginf or measure.nan:
+        special = mean(measure, omit_nan=omit_nan)
+        if not math.isfinite(special):
+            return special
+    return ratio(measure.s1, 1 << S1_BITS)
+
+
+def variance(measure: Measure, ddof: int, *, omit_nan: bool) -> float:
+    """Return (s2 - s1²/n) / (k - ddof), the variance per sample; NaN in the same cases as :func:`std`."""
+    if _has_no_variance(measure, ddof, omit_nan=omit_nan):
+        return math.nan
+    return ratio(measure.s2 * measure.n - measure.s1**2, measure.n * (measure.k - ddof) << S2_BITS)
+
+
 def std(measure: Measure, ddof: int, *, omit_nan: bool) -> float:
     """Return sqrt((s2 - s1²/n) / (k - ddof)), the standard deviation per sample."""
     return _root_of_variance(measure, ddof, 1, omit_nan=omit_nan)
@@ -69,13 +87,17 @@ def _root_of_variance(measure: Measure, ddof: int, divisor: int, *, omit_nan: bo
 
     NaN if ``k <= ddof``, if there was an infinity, or if a NaN came and ``omit_nan`` is false.
     """
-    unknown = measure.k <= ddof or measure.posinf or measure.neginf
-    if unknown or (measure.nan and not omit_nan):
+    if _has_no_variance(measure, ddof, omit_nan=omit_nan):
         return math.nan
     s1, s2, n = measure.s1, measure.s2, measure.n
     spare = _spare_bits(s1, s2)
     s1, s2 = s1 >> spare, s2 >> 2 * spare
     return root(s2 * n - s1 * s1, n * (measure.k - ddof) * divisor, S1_BITS - spare)
+
+
+def _has_no_variance(measure: Measure, ddof: int, *, omit_nan: bool) -> bool:
+    infinite = measure.posinf or measure.neginf
+    return bool(measure.k <= ddof or infinite or (measure.nan and not omit_nan))
 
 
 def _spare_bits(s1: int, s2: int) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from core.meter import pair_rounding, rounding
@@ -37,6 +38,27 @@ class Readings:
     def _omits_nan(self) -> bool:
         return self.nan_policy == "omit"
 
+    def names(self) -> list[str]:
+        """Return the names: declared measures first, then the others in the order of their first update."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self.names()
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of every measure by name: a flat dict of floats, as loggers take it."""
+        return {name: rounding.mean(each, omit_nan=self._omits_nan) for name, each in self._measures().items()}
+
+    def sum(self, name: str) -> float:
+        """Return the sum over all samples, Σ w·x; 0 if there is no data."""
+        return rounding.total(self._read(name), omit_nan=self._omits_nan)
+
     def mean(self, name: str) -> float:
         """Return the mean over all samples; NaN if there is no data."""
         return rounding.mean(self._read(name), omit_nan=self._omits_nan)
@@ -52,6 +74,10 @@ class Readings:
     def std(self, name: str, ddof: int = 1) -> float:
         """Return the standard deviation per sample; NaN for fewer than two observations. ``ddof``: as in `error`."""
         return rounding.std(self._read(name), _as_ddof(ddof), omit_nan=self._omits_nan)
+
+    def variance(self, name: str, ddof: int = 1) -> float:
+        """Return the variance per sample, the square of :meth:`std` before rounding."""
+        return rounding.variance(self._read(name), _as_ddof(ddof), omit_nan=self._omits_nan)
 
     def min(self, name: str) -> float:
         """Return the smallest observation; NaN if there is no data."""
@@ -116,6 +142,14 @@ class Readings:
     def results(self) -> dict[str, ScalarResult]:
         """Return the result of every measure by name."""
         return {name: self._result(measure) for name, measure in self._measures().items()}
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: a row per measure."""
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(result))}</td><td>{result.n:,}</td></tr>"
+            for name, result in self.results().items()
+        )
+        return f"<table><tr><th>measure</th><th>mean ± error</th><th>observations</th></tr>{rows}</table>"
 
     def _result(self, measure: Measure) -> ScalarResult:
         from core.utils.results import ScalarResult

@@ -137,16 +137,46 @@ class Meter(Readings):
             measures, pairs = other._state()
             self._engine.add(measures, list(pairs.values()))
 
+    def names(self) -> list[str]:
+        """Return the names: declared measures first, then the others in the order of their first update."""
+        self._intake.transfers.finish(self._engine.update)
+        return self._engine.names()
+
+    @staticmethod
+    def merge_all(meters: Iterable[Meter]) -> Meter:
+        """Return a meter with the observations of all meters; none of them changes.
+
+        It uses the engine of the first one. If all of them declared measures, it declares all of these.
+
+        Raises:
+            TypeError: One of them is not a Meter.
+            ValueError: There is no meter, or they have different pairs or different nan_policy.
+        """
+        listed = list(meters)
+        if not listed:
+            raise ValueError("merge_all: got no meter; accepted: at least one")
+        if wrong := [each for each in listed if not isinstance(each, Meter)]:
+            raise TypeError(f"merge_all: got a {type(wrong[0]).__name__}; accepted: Meters")
+        first, declared = listed[0], [each._intake.declared for each in listed]
+        names = frozenset[str]().union(*declared) if all(declared) else frozenset[str]()
+        pairs, nan_policy = first._intake.pairs, first._nan_policy
+        total = Meter(*sorted(names), pairs=pairs, nan_policy=nan_policy, engine=first.engine)
+        for each in listed:
+            total.merge(each)
+        return total
+
     def __add__(self, other: Meter) -> Meter:
-        if not isinstance(other, Meter):
-            return NotImplemented
-        declared = self._intake.declared and other._intake.declared
-        names = self._intake.declared | other._intake.declared if declared else ()
-        pairs = self._intake.pairs
-        both = Meter(*sorted(names), pairs=pairs, nan_policy=self._nan_policy, engine=self.engine)
-        both.merge(self)
-        both.merge(other)
-        return both
+        return Meter.merge_all([self, other]) if isinstance(other, Meter) else NotImplemented
+
+    def __radd__(self, other: object) -> Meter:
+        """Add to 0, with which ``sum`` of several meters begins."""
+        return Meter.merge_all([self]) if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the two have the same state, and so give the same results. Engines do not matter."""
+        return self.state_dict() == other.state_dict() if isinstance(other, Meter) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # a meter changes
 
     def all_reduce(self, group: Any = None) -> Meter:
         """Return a meter with the observations of all processes of torch.distributed; self does not change.

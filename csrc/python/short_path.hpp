@@ -15,6 +15,16 @@ inline bool is_n(PyObject* name) noexcept {
     return PyUnicode_GET_LENGTH(name) == 1 && PyUnicode_READ_CHAR(name, 0) == 'n';
 }
 
+/// Says whether a keyword is `weights`, which core.meter.intake refuses beside arrays.
+inline bool has_weights(PyObject* keywords) noexcept {
+    const Py_ssize_t size = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+    if (size < 2) return false;
+    for (Py_ssize_t i = 0; i < size; ++i) {
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, i), "weights") == 0) return true;
+    }
+    return false;
+}
+
 /// Reads one value of an update for the short path. Returns false if the update needs the general path.
 inline bool Engine::prepare(PyObject* name, PyObject* object, Addition& addition, std::size_t position) {
     PlainValue& value = addition.value;
@@ -70,7 +80,7 @@ inline bool Engine::add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObj
             return false;
         }
     }
-    if (weight != 1 && has_array) return false;
+    if (has_array && (weight != 1 || has_weights(keywords))) return false;
     for (std::size_t i = 0; i < size; ++i) {
         const auto& [measure, value] = additions[i];
         if (value.add_array != nullptr) {
