@@ -96,7 +96,7 @@ def robust(n_experiments: int) -> Iterator[Line]:
                     f"{name}, {n} {kind} runs a side: bootstrap coverage",
                     float(np.mean([one.ci_low <= 0 <= one.ci_high for one in found])),
                 )
-        pairs = draw(kind, (few, 2, 8), 3)
+        pairs = draw(kind, (n_experiments // 4, 2, 8), 3)
         yield f"Mann-Whitney, 8 {kind} runs a side: errs in", float(np.mean([rank_test(a, b) < 0.05 for a, b in pairs]))
     for n in (5, 10, 15, 20):
         noticed = [shape_of(row).is_suspect for row in draw("lognormal", (few, n), n)]

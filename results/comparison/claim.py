@@ -72,8 +72,11 @@ def make_claim(
         level: Confidence level of the answer.
 
     Raises:
-        ConfigError: The pattern names no measure of the group, or several.
+        ConfigError: The group has no finished run, or the pattern names no measure of it, or several.
     """
+    if not group.replicates:
+        states = ", ".join(f"{n} {state}" for state, n in group.left_out.items())
+        raise ConfigError(f"{group.label}: no finished run to test a claim on ({states}).")
     chosen = choose_measures(group.measures(), [pattern])
     if len(chosen) > 1:
         raise ConfigError(f"--metric {pattern}: names {len(chosen)} measures ({', '.join(chosen.values())}); name one.")
@@ -114,16 +117,16 @@ def claim_text(claim: Claim) -> str:
         f"A: {claim.group.label}  ({describe_group(claim.group)})",
         "",
         f"{claim.label} {side} {claim.line:g}: {claim.answer}.",
-        f"{claim.label} = {over_runs_text(claim.over)} over {_runs(claim.over.summary.n)} "
-        f"({100 * claim.level:g}% t interval).",
+        f"{claim.label} = {over_runs_text(claim.over)} over {_runs(claim.over.summary.n)}{_interval(claim)}.",
     ]
     if claim.method == "none":
         lines.append(_why_none(claim))
     else:
         limit = "at most" if claim.below else "at least"
+        p = p_text(claim.test.p_value)
         lines.append(
             f"At {100 * claim.level:g}% the mean is {limit} {_bound(claim)} "
-            f"(one-sided {claim.method}, p = {p_text(claim.test.p_value)})."
+            f"(one-sided {claim.method}, p {p if p.startswith('<') else f'= {p}'})."
         )
     if claim.method == "t test over samples":
         lines.append("One run: this speaks of this trained model, not of other seeds.")
@@ -134,6 +137,10 @@ def claim_text(claim: Claim) -> str:
     elif claim.method == "t test over runs":
         lines.append("For one look, planned before: to look after every new seed, use --sequential.")
     return "\n".join(lines)
+
+
+def _interval(claim: Claim) -> str:
+    return f" ({100 * claim.level:g}% t interval)" if claim.over.summary.n > 1 else ""
 
 
 def _why_none(claim: Claim) -> str:
@@ -152,7 +159,7 @@ def _runs(n: int) -> str:
 def _bound(claim: Claim) -> str:
     bound, error = claim.test.bound, claim.over.summary.error
     decimals = decimals_of(error if error > 0 else claim.over.within_error)
-    return f"{bound:.4g}" if decimals is None or not math.isfinite(bound) else f"{bound:.{decimals + 1}f}"
+    return f"{bound:.4g}" if decimals is None or not math.isfinite(bound) else f"{bound:.{decimals}f}"
 
 
 def claim_json(claim: Claim) -> str:

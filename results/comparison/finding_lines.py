@@ -101,7 +101,7 @@ def levels_text(levels: TwoLevels) -> str:
 
 def clusters_text(clusters: Clusters) -> str:
     """Return how many clusters the samples fall into, and what that does to the error."""
-    text = f"{clusters.n_samples:,} samples in {clusters.n_clusters:,} clusters"
+    text = f"{clusters.n_samples:,} samples in {clusters.n_clusters:,} cluster{'s' * (clusters.n_clusters != 1)}"
     if math.isnan(clusters.design_effect):
         return f"{text}."
     factor = math.sqrt(clusters.design_effect)

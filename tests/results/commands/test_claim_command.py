@@ -35,7 +35,8 @@ def test_a_record_is_shown_by_a_one_sided_t_test(make_run: MakeRun, invoke: Invo
     assert content["bound"] == pytest.approx(expected.confidence_interval(0.95).high)
     assert "A: model=mlp  (5 runs, seeds 0 to 4)" in out
     assert "loss below 3.28: shown." in out
-    assert f"(one-sided t test over runs, p = {expected.pvalue:.2g})." in out
+    bound = f"{expected.confidence_interval(0.95).high:.4f}"
+    assert f"At 95% the mean is at most {bound} (one-sided t test over runs, p = {expected.pvalue:.2g})." in out
     assert "use --sequential" in out
 
 
@@ -82,7 +83,15 @@ def test_a_single_run_speaks_of_its_own_weights(make_run: MakeRun, invoke: Invok
     out, content = claim(invoke, "--below", "3.28")
     assert content["p_value"] == pytest.approx(stats.t.cdf(-10, 358))
     assert (content["answer"], content["method"]) == ("shown", "t test over samples")
+    assert "At 95% the mean is at most 3.2716 (one-sided t test over samples, p < 0.0001)." in out
     assert "One run: this speaks of this trained model, not of other seeds." in out
+
+
+def test_a_group_whose_runs_all_failed_is_refused_with_the_reason(make_run: MakeRun, invoke: Invoke) -> None:
+    make_run(state="failed", model="mlp")
+    code, out, err = invoke("claim", "model=mlp", "--metric", "loss", "--below", "3.28")
+    assert (code, out) == (2, "")
+    assert "model=mlp: no finished run to test a claim on (1 failed)." in err
 
 
 @pytest.mark.parametrize(

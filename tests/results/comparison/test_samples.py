@@ -116,7 +116,7 @@ def test_one_cluster_gives_no_error_and_no_answer(make_run: MakeRun, invoke: Inv
         with_values(make_run, row, [7] * 8, model=model, seed=0)
     out, one = compare(invoke)
     assert (one["answer"], one["test"]["p_value"]) == ("cannot tell", None)
-    assert "8 samples in 1 clusters." in out
+    assert "8 samples in 1 cluster." in out
 
 
 def test_cluster_ids_are_kept_beside_the_values_as_integers(tmp_path: Path) -> None:
