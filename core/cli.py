@@ -81,7 +81,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
             raise
         sys.exit(report(error))
     except RunInterrupted as stopped:
-        say(f"Stopped: {stopped}.", err=True)
+        notes = "".join(f" {note}" for note in getattr(stopped, "__notes__", []))
+        say(f"Stopped: {stopped}.{notes}", err=True)
         sys.exit(stopped.exit_code)
     except KeyboardInterrupt:
         say("Interrupted.", err=True)
@@ -102,20 +103,24 @@ def _say_warning(
 
 
 def report(error: Exception) -> int:
-    """Print one message for an error that ended a command and return the exit code it stands for."""
+    """Print one message for an error that ended a command and return the exit code it stands for.
+
+    It goes to stderr, or to stdout where stderr is closed: no command ends in silence.
+    """
+    is_open = sys.stderr is not None
     if isinstance(error, click.ClickException):
-        error.show()
+        error.show(sys.stderr or sys.stdout)
         return 2 if isinstance(error, click.UsageError) else 1
     if isinstance(error, click.exceptions.Abort):
-        say("Interrupted.", err=True)
+        say("Interrupted.", err=is_open)
         return 130
     if isinstance(error, ConfigError):
         for fault in error.faults:
-            say(f"Error: {fault}", err=True)
+            say(f"Error: {fault}", err=is_open)
         return 2
     kind = "" if isinstance(error, plugins.PluginError) else f"{type(error).__name__}: "
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
-    say(f"Error: {kind}{error}{notes}\n(add {DEBUG} for the traceback)", err=True)
+    say(f"Error: {kind}{error}{notes}\n(add {DEBUG} for the traceback)", err=is_open)
     return 1
 
 

@@ -34,7 +34,10 @@ KIND = {
     COMMANDS: "command",
 }
 OURS = "pyml-core"
-RESERVED = {"config", "debug", "device", "dry_run", "experiments_dir", "help", "resume", "version"}
+RESERVED = {
+    *{"config", "debug", "device", "dry_run", "experiments_dir", "help", "print_run", "quiet", "resume", "seeds"},
+    "version",
+}
 
 
 class PluginError(RuntimeError):

@@ -146,7 +146,10 @@ def summarise_results(found: Sequence[Mapping[str, Any]], n_lacking: int, level:
 
 
 def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]:
-    """Group runs that differ only in seed, in the order of their first runs; runs without a config are left out.
+    """Group runs that differ only in seed, in the order of their first runs.
+
+    Runs without a config are left out. So are groups that hold nothing but runs that failed before their first step
+    and have no results: a mistyped option is no experiment.
 
     Args:
         runs: The runs.
@@ -157,9 +160,14 @@ def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]
         for run in runs:
             if run.config:
                 by_config.setdefault(_key(run, split_by), []).append(run)
-    members = list(by_config.values())
+    members = [group for group in by_config.values() if any(not _came_to_nothing(run) for run in group)]
     labels = differing([described(runs[0], split_by) for runs in members])
     return [Group(runs, printable(label)) for runs, label in zip(members, labels, strict=True)]
+
+
+def _came_to_nothing(run: Run) -> bool:
+    """Return whether a run failed before its first step: a run that diverged is an experiment, and is counted."""
+    return run.status.state == "failed" and not run.status.step and not run.measures
 
 
 def seed_of(run: Run) -> int | str | None:

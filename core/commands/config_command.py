@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 from attrs import frozen
 
 from core import plugins
+from core.commands.completion import with_completion
 from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
@@ -22,11 +24,19 @@ if TYPE_CHECKING:
 
 @frozen
 class Resolved:
-    """The configs that a command line asks for, and the names of the fields that it gave itself."""
+    """The configs that a command asks for.
+
+    Attributes:
+        config: The run's config.
+        global_config: Where and on what device it runs.
+        given: The fields that came from the config file or the command line, by name.
+        on_command_line: The names of those that came from the command line.
+    """
 
     config: ModelConfig
     global_config: GlobalConfig
     given: Mapping[str, Any]
+    on_command_line: frozenset[str] = frozenset()
 
 
 class ConfigCommand(click.Command):
@@ -43,6 +53,13 @@ class ConfigCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Choose the config class, parse with its options, and resolve the layers, reporting all faults at once."""
+        if ctx.resilient_parsing:  # the shell asks for completions of a line that is not finished
+            with contextlib.suppress(ConfigError, plugins.PluginError):
+                ctx.meta[self._CLASS] = self._choose_class(ctx, args)
+            return super().parse_args(ctx, args)
+        if len(_given_values(args, "--config")) > 1:
+            files = ", ".join(_given_values(args, "--config"))
+            raise click.UsageError(f"--config was given more than once: {files}. Give one file; options override it.")
         ctx.meta[self._CLASS] = self._choose_class(ctx, args)
         rest = super().parse_args(ctx, args)
         self.resolve(ctx)
@@ -63,7 +80,8 @@ class ConfigCommand(click.Command):
         """Return the command's own options, those of the config class, and those of GlobalConfig."""
         own = super().get_params(ctx)
         cls = ctx.meta.get(self._CLASS, ModelConfig)
-        return [*own[:-1], *options_of(cls), *options_of(GlobalConfig), own[-1]]
+        fields = [with_completion(option) for option in [*options_of(cls), *options_of(GlobalConfig)]]
+        return [*own[:-1], *fields, own[-1]]
 
     def _choose_class(self, ctx: click.Context, args: Sequence[str]) -> type[ModelConfig]:
         path, resume, named = _peek(args, "--config"), _peek(args, "--resume"), _peek(args, "--model")
@@ -98,7 +116,7 @@ class ConfigCommand(click.Command):
         every = [*ctx.meta.get(self._FAULTS, []), *faults, *more, *_dataset_faults(file, line)]
         if every:
             raise ConfigError(*every)
-        return Resolved(config, everywhere, {**file.values, **line.values})
+        return Resolved(config, everywhere, {**file.values, **line.values}, frozenset(line.values))
 
 
 def _dataset_faults(*layers: Layer) -> list[str]:
@@ -126,12 +144,16 @@ def _given(ctx: click.Context, cls: type[Any]) -> dict[str, str]:
 
 def _peek(args: Sequence[str], option: str) -> str | None:
     """Return the last value given to an option, before click has parsed the arguments."""
-    value = None
+    return next(reversed(_given_values(args, option)), None)
+
+
+def _given_values(args: Sequence[str], option: str) -> list[str]:
+    values = []
     for index, argument in enumerate(args):
         if argument == "--":
             break
         if argument == option and index + 1 < len(args):
-            value = args[index + 1]
+            values.append(args[index + 1])
         elif argument.startswith(f"{option}="):
-            value = argument.partition("=")[2]
-    return value
+            values.append(argument.partition("=")[2])
+    return values

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from core import __version__, plugins
+from core.commands.completion import complete_plugins
 from core.config.errors import ConfigError
 from core.config.options import debug_option, experiments_dir_option
+from core.runs.completion import complete_runs
 from core.utils.output import say
 
 if TYPE_CHECKING:
@@ -17,8 +19,15 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("run", metavar="RUN")
-@click.option("--evaluator", "evaluators", metavar="NAME", multiple=True, help="Evaluator to run. May be repeated.")
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
+@click.option(
+    "--evaluator",
+    "evaluators",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_plugins(plugins.EVALUATORS),
+    help="Evaluator to run. May be repeated.",
+)
 @click.option(
     "--n-steps", metavar="K", multiple=True, type=click.IntRange(2), help="Number of sampler steps. May be repeated."
 )

@@ -9,15 +9,20 @@ from collections.abc import Iterator
 
 from core.utils.formatting import format_duration
 from core.utils.output import say
-from core.utils.progress import Progress
+from core.utils.progress import Progress, silent
 
 LINE_EVERY_S = 10.0
 
 
 @contextlib.contextmanager
-def reporting() -> Iterator[Progress]:
-    """Yield a callback ``(step, n_steps_total, text)`` that shows progress on stderr. Calls at every step are cheap."""
-    if sys.stderr is not None and sys.stderr.isatty():
+def reporting(*, quiet: bool = False) -> Iterator[Progress]:
+    """Yield a callback ``(step, n_steps_total, text)`` that shows progress on stderr. Calls at every step are cheap.
+
+    If ``quiet``, the callback shows nothing.
+    """
+    if quiet:
+        yield silent
+    elif sys.stderr is not None and sys.stderr.isatty():
         with _bar() as progress:
             yield progress
     else:

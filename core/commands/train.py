@@ -13,7 +13,9 @@ from core import __version__, plugins
 from core.commands.config_command import ConfigCommand, Resolved
 from core.config.errors import ConfigError
 from core.config.options import debug_option
-from core.utils.output import say
+from core.runs.completion import complete_runs
+from core.utils.output import Place, messages_to, say
+from core.utils.signals import RunInterrupted
 
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
@@ -24,30 +26,76 @@ MAY_CHANGE_ON_RESUME = {"n_epochs", "n_steps", "n_samples", "checkpoint_every_ep
 @click.command(cls=ConfigCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML or JSON file with config fields.")
 @click.option(
-    "--resume", metavar="RUN", help="Continue this run: a path, a run id, the beginning of one run's id, or latest."
+    "--resume",
+    metavar="RUN",
+    shell_complete=complete_runs,
+    help="Continue this run: a path, a run id, the beginning of one run's id, or latest.",
 )
 @click.option("--run-id", metavar="ID", hidden=True, help="Id of the new run, for commands that start many runs.")
+@click.option("--seeds", metavar="A..B", help="Train one run per seed, one after another: 0..4, or 0,3,7.")
 @click.option("--dry-run", is_flag=True, help="Print the config that would be used, and stop.")
+@click.option("--print-run", is_flag=True, help="Print the run's path on stdout and everything else on stderr.")
+@click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
 @debug_option
 @click.version_option(__version__, prog_name=plugins.OURS)
 @click.pass_context
-def train(ctx: click.Context, /, resume: str | None, run_id: str | None, dry_run: bool, **_fields: Any) -> None:
+def train(
+    ctx: click.Context,
+    /,
+    resume: str | None,
+    run_id: str | None,
+    seeds: str | None,
+    dry_run: bool,
+    print_run: bool,
+    quiet: bool,
+    **_fields: Any,
+) -> None:
     """Train a model and keep its config, curve, results, checkpoints and samples in a run directory.
 
     A value comes from the options, else from --config FILE, else from the defaults. The options below are those of
     the chosen --model.
     """
     resolved: Resolved = ctx.meta[ConfigCommand.RESOLVED]
-    if resume is not None:
-        config, run_path = _resumed(resume, resolved)
-    else:
-        config, run_path = resolved.config, None
+    config, run_path = (resolved.config, None) if resume is None else _resumed(resume, resolved)
+    configs = [config] if seeds is None else _with_seeds(config, seeds, resume, resolved)
     plugins.find(plugins.MODELS, config.model)
     plugins.find(plugins.DATASETS, config.dataset)
     if dry_run:
-        say(_spell(resolved, config))
+        say("\n".join(_spell(resolved, each) for each in configs))
         return
-    _train(config, resolved, run_path, run_id)
+    messages: Place = "nowhere" if quiet else "stderr" if print_run else "stdout"
+    if len(configs) == 1:
+        _train(configs[0], resolved, print_run, messages, run_path=run_path, run_id=run_id)
+    elif failed := [each.seed for each in configs if not _trained(each, resolved, print_run, messages)]:
+        raise click.ClickException(f"{len(failed)} of {len(configs)} runs failed: seeds {', '.join(map(str, failed))}")
+
+
+def _with_seeds(config: ModelConfig, seeds: str, resume: str | None, resolved: Resolved) -> list[ModelConfig]:
+    """Return the config once for each seed of ``A..B`` or ``A,B,...``."""
+    import attrs
+
+    if resume is not None or "seed" in resolved.on_command_line:
+        raise click.UsageError(f"--seeds cannot be combined with {'--resume' if resume is not None else '--seed'}.")
+    try:
+        first, dots, last = seeds.partition("..")
+        found = list(range(int(first), int(last) + 1)) if dots else [int(part) for part in seeds.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 0 or len(set(found)) < len(found):
+        raise ConfigError(f"--seeds: got {seeds!r}; accepted: A..B with A <= B, such as 0..4, or a list such as 0,3,7.")
+    return [attrs.evolve(config, seed=seed) for seed in found]
+
+
+def _trained(config: ModelConfig, resolved: Resolved, print_run: bool, messages: Place) -> bool:
+    """Train one of several runs; report an error and return False where it fails, so that the others still run."""
+    from core.diffusion.training.curve import TrainingDivergedError
+
+    try:
+        _train(config, resolved, print_run, messages)
+    except TrainingDivergedError as error:
+        say(f"Error: seed {config.seed}: {error}", err=True)
+        return False
+    return True
 
 
 def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
@@ -98,7 +146,36 @@ def _no_empty_directory(run_path: Path) -> Iterator[None]:
         raise
 
 
-def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None, run_id: str | None) -> None:
+@contextlib.contextmanager
+def _resume_hint(run_path: Path) -> Iterator[None]:
+    """Add the command that continues the run to what interrupts it, if the run has a checkpoint."""
+    try:
+        yield
+    except RunInterrupted as stopped:
+        if any((run_path / "checkpoints").glob("*")):
+            stopped.add_note(f"Continue with: pyml-train --resume {run_path}")
+        raise
+
+
+def _train(
+    config: ModelConfig,
+    resolved: Resolved,
+    print_run: bool,
+    messages: Place,
+    *,
+    run_path: Path | None = None,
+    run_id: str | None = None,
+) -> None:
+    """Train one run.
+
+    Args:
+        config: Its config.
+        resolved: What else the command line asked for.
+        print_run: Whether to print the path of the run on stdout, alone.
+        messages: Where everything else is printed.
+        run_path: The run to continue; None makes a new one.
+        run_id: The id of the new run; None generates one.
+    """
     from core.commands.progress import reporting
     from core.diffusion.devices import choose_device
     from core.diffusion.model import Denoiser
@@ -114,9 +191,17 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None, run_i
     engine, resume = engines.describe(), run_path
     if run_path is None:
         run_path = create_experiment_subdir(resolved.global_config, run_id or generate_run_id())
-    say(f"Run {run_path}")
-    say(engine)
-    with StopSignals() as signals, reporting() as progress, _no_empty_directory(run_path):
+    if print_run:
+        say(str(run_path))
+    with (
+        messages_to(messages),
+        StopSignals() as signals,
+        reporting(quiet=messages == "nowhere") as progress,
+        _no_empty_directory(run_path),
+        _resume_hint(run_path),
+    ):
+        say(f"Run {run_path}")
+        say(engine)
         model = train_diffusion_model(
             config,
             run_path,
@@ -125,6 +210,6 @@ def _train(config: ModelConfig, resolved: Resolved, run_path: Path | None, run_i
             stop=signals.requested,
             progress=progress,
         )
-    if not isinstance(model, Denoiser):
-        say(placeholder_notice(config.model))
-    say(f"Done. Evaluate it with: pyml-eval {run_path}")
+        if not isinstance(model, Denoiser):
+            say(placeholder_notice(config.model))
+        say(f"Done. Evaluate it with: pyml-eval {run_path}")

@@ -51,9 +51,13 @@ def rule_of(attribute: attrs.Attribute[Any]) -> Rule:
     return rule
 
 
-def describe_fault(where: str, value: object, rule: Rule) -> str:
-    """Return the message for a value that is not accepted: where it stands, what it is, and what is accepted."""
-    return f"{where}: got {value!r} ({type(value).__name__}); accepted: {rule.accepts}."
+def describe_fault(where: str, value: object, rule: Rule, *, is_text: bool = False) -> str:
+    """Return the message for a value that is not accepted: where it stands, what it is, and what is accepted.
+
+    ``is_text`` leaves out the type: all values of a command line are text.
+    """
+    came = repr(value) if is_text else f"{value!r} ({type(value).__name__})"
+    return f"{where}: got {came}; accepted: {rule.accepts}."
 
 
 def check_fields(config: Any) -> list[str]:

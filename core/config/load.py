@@ -47,7 +47,7 @@ def build_config(cls: type[Config], *layers: Layer) -> Config:
             try:
                 values[name] = rule.check(rule.parse(given) if layer.is_text else given)
             except ValueError:
-                faults.append(describe_fault(layer.where(name), given, rule))
+                faults.append(describe_fault(layer.where(name), given, rule, is_text=layer.is_text))
     if faults:
         raise ConfigError(*faults)
     return cls(**values)

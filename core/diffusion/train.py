@@ -153,7 +153,8 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
     text = ""
 
     def after_step() -> None:
-        progress(state.step, n_steps_total, text)
+        if state.n_seen < state.n_images:  # the last step of an epoch is reported below, with the epoch's loss
+            progress(state.step, n_steps_total, text)
         if (request := stop()) is not None:
             state.save(run_path)
             raise request
@@ -177,6 +178,7 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
                 images_per_s=len(data) / epochs.last_s,
             )
             text = f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}"
+            progress(state.step, n_steps_total, text)
 
             # Save a checkpoint and sample images.
             if state.epoch % config.checkpoint_every_epochs == 0 or state.epoch == config.n_epochs:

@@ -52,6 +52,11 @@ def run_ids(experiments_dir: Path) -> list[str]:
         raise ConfigError(f"experiments directory {experiments_dir} cannot be read ({error.strerror}).") from None
 
 
+def has_begun(run_path: Path) -> bool:
+    """Return whether a directory holds a run that has written anything about itself."""
+    return (run_path / "config.json").is_file() or (run_path / "status.json").is_file()
+
+
 def resolve_run(spec: str, experiments_dir: Path) -> Path:
     """Return the run directory that a path, a run id, a unique prefix of one, or ``latest`` names.
 
@@ -60,11 +65,12 @@ def resolve_run(spec: str, experiments_dir: Path) -> Path:
     """
     ids = run_ids(experiments_dir)
     if spec == "latest":
-        if not ids:
-            raise ConfigError(f"{experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
-        return experiments_dir / ids[-1]
+        for run_id in reversed(ids):
+            if has_begun(experiments_dir / run_id):
+                return experiments_dir / run_id
+        raise ConfigError(f"{experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
     with contextlib.suppress(OSError):  # a name too long for a path is no path
-        if (Path(spec) / "config.json").is_file() or (Path(spec) / "status.json").is_file():
+        if has_begun(Path(spec)):
             return Path(spec)
     matches = [run_id for run_id in ids if run_id.startswith(spec)] if spec else []
     if spec in matches or len(matches) == 1:

@@ -7,10 +7,26 @@ import os
 import select
 import stat
 import sys
-from typing import IO
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import IO, Literal
+
+Place = Literal["stdout", "stderr", "nowhere"]
 
 PIECE_BYTES = 4096  # a pipe that poll calls ready takes this much without blocking (PIPE_BUF)
 PATIENCE_S = 1.0
+
+_PLACE: ContextVar[Place] = ContextVar("place of messages", default="stdout")
+
+
+@contextlib.contextmanager
+def messages_to(place: Place) -> Iterator[None]:
+    """Send what ``say`` would print to stdout elsewhere while the block runs: to stderr, or nowhere."""
+    token = _PLACE.set(place)
+    try:
+        yield
+    finally:
+        _PLACE.reset(token)
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -20,13 +36,14 @@ def say(text: str, *, err: bool = False) -> None:
     terminal does not take within a second is dropped: it is about progress, and the work must go on. On stdout, where
     results are printed, the reader may take its time.
     """
-    stream = sys.stderr if err else sys.stdout
-    if stream is None:  # closed before Python started, as by 2>&-
+    place = "stderr" if err else _PLACE.get()
+    stream = sys.stderr if place == "stderr" else sys.stdout
+    if place == "nowhere" or stream is None:  # None: closed before Python started, as by 2>&-
         return
     with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
         encoding = getattr(stream, "encoding", None) or "utf-8"
         printed = text.encode(encoding, "replace").decode(encoding)
-        descriptor = _pipe_of(stream) if err else None
+        descriptor = _pipe_of(stream) if place == "stderr" else None
         if descriptor is None:
             print(printed, file=stream, flush=True)
         else:

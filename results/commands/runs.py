@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from core.config.errors import unknown_name
+from core.runs.completion import complete_runs
 from results.commands import shared
 
 N_MEASURES = 3
@@ -94,7 +95,7 @@ def _footer(n_runs: int, n_shown: int, n_measures: int) -> str:
 
 
 @runs.command(context_settings=shared.SETTINGS)
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @click.option("--all", "every_record", is_flag=True, help="Every record, older and incomplete evaluations included.")
 @click.option("--packages", is_flag=True, help="Also the versions of all installed packages.")
 @shared.common_options
@@ -111,8 +112,8 @@ def show(run: str, every_record: bool, packages: bool, experiments_dir: str | No
 
 
 @runs.command(context_settings=shared.SETTINGS)
-@click.argument("a", metavar="RUN_A")
-@click.argument("b", metavar="RUN_B")
+@click.argument("a", metavar="RUN_A", shell_complete=complete_runs)
+@click.argument("b", metavar="RUN_B", shell_complete=complete_runs)
 @shared.common_options
 def diff(a: str, b: str, experiments_dir: str | None) -> None:
     """Show in what two runs differ: config, plugins, environment, packages.

@@ -135,7 +135,7 @@ def test_faults_of_file_and_command_line_are_reported_together(tmp_path: Path) -
     assert caught.value.faults[0].endswith(
         "seed: got 'zero' (str); accepted: an integer, at least 0 and at most 9223372036854775807."
     )
-    assert caught.value.faults[1] == "--n-epochs: got 'many' (str); accepted: an integer, at least 1."
+    assert caught.value.faults[1] == "--n-epochs: got 'many'; accepted: an integer, at least 1."
 
 
 @pytest.mark.parametrize(

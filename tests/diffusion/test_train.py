@@ -194,7 +194,7 @@ def test_progress_counts_every_step(tiny: MLPConfig, tmp_path: Path) -> None:
     calls: list[tuple[int, int, str]] = []
     train_diffusion_model(tiny, tmp_path, device="cpu", progress=lambda *call: calls.append(call))
     assert [call[:2] for call in calls] == [(step, 12) for step in range(1, 13)]
-    assert calls[-1][2].startswith("epoch 3, loss ")
+    assert calls[-1][2].startswith("epoch 4, loss ")  # the last epoch's own loss
 
 
 def test_warm_up_rises_in_a_straight_line(tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

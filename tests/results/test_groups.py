@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 
 import pytest
-from made_runs import ACCURACY, LOSS, MakeRun
+from made_runs import ACCURACY, LOSS, MakeRun, set_status
 
 from core.utils.results import ScalarResult
 from results.database import ResultsDatabase
@@ -96,3 +96,14 @@ def test_a_seed_that_was_run_twice_counts_once(make_run: MakeRun, experiments: P
 def test_runs_without_a_config_are_in_no_group(make_run: MakeRun, experiments: Path) -> None:
     (make_run({LOSS: 0.3}) / "config.json").unlink()
     assert group_runs(ResultsDatabase(experiments)) == []
+
+
+def test_runs_that_failed_before_their_first_step_form_no_group(make_run: MakeRun, experiments: Path) -> None:
+    make_run({LOSS: 0.3}, seed=0)
+    set_status(make_run(seed=1, state="failed"), step=None)
+    set_status(make_run(seed=0, learning_rate=0.5, state="failed", reason="a mistyped option"), step=None)
+    (group,) = group_runs(ResultsDatabase(experiments))
+    assert group.left_out == {"failed": 1}  # it shares its config with a finished run
+    make_run(learning_rate=0.7, state="failed", reason="the loss is not finite at step 30")
+    set_status(make_run({LOSS: 0.4}, learning_rate=0.9, state="failed"), step=None)
+    assert [dict(group.left_out) for group in group_runs(ResultsDatabase(experiments))] == [{"failed": 1}] * 3

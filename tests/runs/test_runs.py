@@ -32,6 +32,7 @@ def status(run_path: Path) -> dict[str, object]:
 def experiments(tmp_path: Path) -> Path:
     for run_id in IDS:
         (tmp_path / run_id).mkdir()
+        (tmp_path / run_id / "config.json").write_text("{}")
     (tmp_path / "notes").mkdir()
     (tmp_path / "20270101T000000000000Z_ffffff").write_text("a file, not a run")
     return tmp_path
@@ -186,3 +187,15 @@ def test_a_first_signal_is_a_request_and_a_second_one_stops_at_once(number: int,
 def test_a_signal_stops_undeferred_work_at_once() -> None:
     with StopSignals(deferred=False), pytest.raises(RunInterrupted, match="interrupted by Ctrl-C"):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_latest_skips_directories_of_runs_that_never_began(tmp_path: Path) -> None:
+    ids = [f"20260101T00000000000{n}Z_aaaaa{n}" for n in range(3)]
+    for run_id in ids:
+        (tmp_path / run_id).mkdir()
+    with pytest.raises(ConfigError, match="holds no run yet"):
+        resolve_run("latest", tmp_path)
+    (tmp_path / ids[1] / "config.json").write_text("{}")
+    assert resolve_run("latest", tmp_path) == tmp_path / ids[1]
+    (tmp_path / ids[1] / "config.json").rename(tmp_path / ids[1] / "status.json")
+    assert resolve_run("latest", tmp_path) == tmp_path / ids[1]

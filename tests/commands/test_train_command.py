@@ -1,0 +1,174 @@
+"""The command train: several seeds, what scripts read from it, and what a mistake leaves behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.cli import run
+from core.commands.train import train
+from core.runs.directory import run_ids
+
+Invoke = Callable[..., tuple[int, str, str]]
+SMALL = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "2", "--n-samples", "0"]
+
+
+@pytest.fixture
+def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYML_EXPERIMENTS_DIR", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def invoke(experiments: Path, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run(train, arguments, name="pyml-train")
+        out, err = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out, err
+
+    return call
+
+
+def test_print_run_prints_the_path_alone_on_stdout(invoke: Invoke, experiments: Path) -> None:
+    code, out, err = invoke("--print-run")
+    (run_id,) = run_ids(experiments)
+    assert (code, out) == (0, f"{experiments / run_id}\n")
+    assert "Done." in err
+
+
+def test_quiet_prints_nothing(invoke: Invoke, experiments: Path) -> None:
+    assert invoke("--quiet") == (0, "", "")
+    code, out, err = invoke("--quiet", "--print-run")
+    assert (code, err) == (0, "")
+    assert Path(out.rstrip("\n")).is_dir()
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [("0..2", [0, 1, 2]), ("7,3", [7, 3]), ("5", [5])])
+def test_seeds_train_one_run_each(invoke: Invoke, experiments: Path, seeds: str, expected: list[int]) -> None:
+    code, out, _ = invoke("--seeds", seeds, "--print-run", "--quiet")
+    paths = [Path(line) for line in out.splitlines()]
+    assert code == 0
+    assert [json.loads((path / "config.json").read_text())["config"]["seed"] for path in paths] == expected
+    assert sorted(path.name for path in paths) == run_ids(experiments)
+
+
+@pytest.mark.parametrize("seeds", ["", "4..0", "a..b", "1,1", "-1..2", "0..", "1.5"])
+def test_seeds_that_are_none_are_refused_before_anything_is_made(invoke: Invoke, experiments: Path, seeds: str) -> None:
+    code, _, err = invoke("--seeds", seeds)
+    assert code == 2
+    assert f"--seeds: got {seeds!r}; accepted: A..B with A <= B" in err
+    assert not experiments.exists()
+
+
+@pytest.mark.parametrize(("other", "named"), [(["--seed", "3"], "--seed"), (["--resume", "latest"], "--resume")])
+def test_seeds_beside_one_seed_or_a_resumed_run_are_wrong_usage(
+    invoke: Invoke, experiments: Path, other: list[str], named: str
+) -> None:
+    invoke()
+    before = run_ids(experiments)
+    code, _, err = invoke("--seeds", "0..4", *other)
+    assert code == 2
+    assert f"--seeds cannot be combined with {named}." in err
+    assert run_ids(experiments) == before
+
+
+def test_a_seed_that_fails_costs_the_others_nothing(
+    invoke: Invoke, experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.diffusion import train as trainer
+    from core.diffusion.training.curve import TrainingDivergedError
+
+    real = trainer.train_diffusion_model
+
+    def diverging(config, run_path, **kwargs):  # type: ignore[no-untyped-def]
+        if config.seed == 1:
+            raise TrainingDivergedError("the loss is not finite at step 3")
+        return real(config, run_path, **kwargs)
+
+    monkeypatch.setattr(trainer, "train_diffusion_model", diverging)
+    code, out, err = invoke("--seeds", "0..2", "--quiet", "--print-run")
+    assert code == 1
+    assert "Error: seed 1: the loss is not finite at step 3" in err
+    assert "1 of 3 runs failed: seeds 1" in err
+    assert len(out.splitlines()) == 3
+
+
+def test_the_loss_of_the_last_epoch_is_printed(invoke: Invoke, experiments: Path) -> None:
+    _, _, err = invoke(*SMALL)
+    (run_id,) = run_ids(experiments)
+    last = json.loads((experiments / run_id / "metrics.jsonl").read_text().splitlines()[-1])
+    assert f"epoch 2, loss {last['measures']['loss']['mean']:.3f}" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "mlp", "--dataset", "folder", "--data-dir", "/typo"], "/typo"),
+        (["--model", "unet", "--channel-multipliers", "1,2,2,2,2"], "channel_multipliers"),
+        (["--seed", "-1"], "--seed: got '-1'; accepted: an integer"),
+        (["--learning-rate", "high"], "--learning-rate: got 'high'; accepted: a finite number"),
+        (["--model", "mlpp"], "Did you mean 'mlp'?"),
+    ],
+)
+def test_a_mistyped_option_leaves_no_run(invoke: Invoke, experiments: Path, arguments: list[str], message: str) -> None:
+    code, _, err = invoke(*arguments)
+    assert code == 2
+    assert message in err
+    assert run_ids(experiments) == []
+
+
+def test_two_config_files_are_wrong_usage(invoke: Invoke, tmp_path: Path) -> None:
+    for name in ("a.toml", "b.toml"):
+        (tmp_path / name).write_text("seed = 1")
+    code, _, err = invoke("--config", "a.toml", "--config=b.toml")
+    assert code == 2
+    assert "--config was given more than once: a.toml, b.toml." in err
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&- <&-"])
+def test_closed_streams_cost_a_run_nothing(tmp_path: Path, closed: str) -> None:
+    command = f"{sys.executable} -m core train --model identity --experiments-dir {tmp_path} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run_id,) = run_ids(tmp_path)
+    for path in (tmp_path / run_id).rglob("*.json*"):
+        assert "Run " not in path.read_text()
+        assert "meter engine" not in path.read_text()  # no message was written into a file
+
+
+def test_an_error_is_told_on_stdout_where_stderr_is_closed(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m core train --model none --experiments-dir {tmp_path} 2>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "unknown model 'none'" in done.stdout
+
+
+def test_what_interrupts_a_run_names_the_command_that_continues_it(tmp_path: Path) -> None:
+    arguments = ["--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--experiments-dir", "runs"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from core.cli import train_main; train_main()", *arguments],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=os.environ,
+    )
+    while not list(tmp_path.glob("runs/*/metrics.jsonl")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    (run_id,) = run_ids(tmp_path / "runs")
+    assert process.returncode == 130
+    found = re.search(r"Stopped: interrupted by Ctrl-C. Continue with: pyml-train --resume (\S+)$", err.rstrip())
+    assert found is not None, err
+    assert found[1] == f"runs/{run_id}"
