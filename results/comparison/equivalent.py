@@ -9,7 +9,6 @@ import numpy as np
 from attrs import frozen
 
 from results.comparison.significance import ReplicateTest
-from results.statistics.correction import holm
 from results.statistics.equivalence import equivalence
 from results.statistics.intervals import Difference
 
@@ -21,9 +20,10 @@ class EquivalenceAnswer:
     Attributes:
         margin: The largest difference that does not matter.
         p_value: The larger of the two one-sided p-values; NaN where the spread is unknown.
-        p_adjusted: After Holm's correction over all equivalence tests of the call.
-        ci_low: Lower end of the interval of coverage 1 - 2 alpha, for this comparison by itself.
+        p_adjusted: Times the number of equivalence tests of the call (Bonferroni).
+        ci_low: Lower end of an interval that lies within ± margin exactly if equivalence is shown.
         ci_high: Upper end.
+        ci_level: Coverage of that interval: 1 - 2 alpha, where alpha is 1 - level over the number of tests.
         is_shown: Whether the difference lies within ± margin, after the correction.
     """
 
@@ -32,24 +32,23 @@ class EquivalenceAnswer:
     p_adjusted: float
     ci_low: float
     ci_high: float
+    ci_level: float
     is_shown: bool
 
 
 def equivalence_answers(tests: Sequence[ReplicateTest], margin: float, level: float) -> list[EquivalenceAnswer]:
-    """Test each comparison for equivalence; "equivalent" is said falsely in at most 1 - level of all calls."""
-    found = []
+    """Test each comparison for equivalence; "equivalent" is said falsely in at most 1 - level of all calls.
+
+    A comparison cannot be wrong in both ways, by a difference that is not there and by an equivalence that is not. So
+    Bonferroni's correction of both kinds of answers over the comparisons keeps the rate of any wrong answer, too.
+    """
+    n_tests = max(1, sum(test.error > 0 for test in tests))
+    alpha = (1 - level) / n_tests
+    answers = []
     for test in tests:
         parts = (test.difference, test.error, test.ci_low, test.ci_high, test.df, test.p_value)
-        found.append(equivalence(Difference(*(np.asarray(part) for part in parts)), margin, alpha=1 - level))
-    adjusted = holm([float(one.p_value) for one in found])
-    return [
-        EquivalenceAnswer(
-            margin,
-            float(one.p_value),
-            p,
-            float(one.ci_low),
-            float(one.ci_high),
-            not math.isnan(p) and p < 1 - level,
-        )
-        for one, p in zip(found, adjusted, strict=True)
-    ]
+        found = equivalence(Difference(*(np.asarray(part) for part in parts)), margin, alpha=alpha)
+        p_value, ends = float(found.p_value), (float(found.ci_low), float(found.ci_high))
+        p_adjusted = math.nan if math.isnan(p_value) else min(1.0, n_tests * p_value)
+        answers.append(EquivalenceAnswer(margin, p_value, p_adjusted, *ends, 1 - 2 * alpha, p_adjusted < 1 - level))
+    return answers

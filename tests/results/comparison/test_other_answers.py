@@ -124,6 +124,26 @@ def test_a_small_difference_is_equivalent_and_a_wide_interval_is_not(make_run: M
     assert "finding no difference does not show that there is none" in out
 
 
+def test_equivalence_of_several_groups_is_corrected_for_their_number(make_run: MakeRun, invoke: Invoke) -> None:
+    a, b = [0.300, 0.302, 0.299, 0.301], [0.3005, 0.3010, 0.2995, 0.3015]
+    two_groups(make_run, a, b)
+    for seed, value in enumerate([0.3002, 0.3035, 0.298, 0.302]):
+        make_run({LOSS: ScalarResult(value, 0.01)}, model="third", seed=seed)
+    specs = ("model=mlp", "model=unet", "model=third")
+    _, content, _ = invoke("compare", *specs, "--equivalent-within", "0.005", "--format", "json")
+    answers = [one["equivalence"] for one in json.loads(content)["comparisons"]]
+    for answer, other in zip(answers, (b, [0.3002, 0.3035, 0.298, 0.302]), strict=True):
+        differences = np.subtract(a, other)
+        tests = [
+            stats.ttest_1samp(differences, line, alternative=side).pvalue
+            for line, side in ((-0.005, "greater"), (0.005, "less"))
+        ]
+        assert answer["p_adjusted"] == pytest.approx(2 * max(tests), rel=1e-9)
+        interval = stats.ttest_1samp(differences, 0).confidence_interval(0.95)  # 1 - 2 × 0.05 / 2
+        assert (answer["ci_low"], answer["ci_high"]) == pytest.approx(tuple(interval))
+        assert answer["is_shown"] == (interval.low > -0.005 and interval.high < 0.005)
+
+
 def test_a_difference_may_be_real_and_too_small_to_matter(make_run: MakeRun, invoke: Invoke) -> None:
     two_groups(make_run, A, B)
     assert first(invoke, "--equivalent-within", "0.1")["answer"] == "B is better, but equivalent within ± 0.1"
