@@ -18,7 +18,9 @@ RESULTS_FILE = "results.jsonl"
 
 
 def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True, evaluation: str | None = None) -> None:
-    """Append a record to the run's results.jsonl and print it; when it is printed, no crash can lose it.
+    """Append a record to the run's results.jsonl, then print it: what is printed as a result is on disk.
+
+    A record that could not be saved is printed on stderr, behind ``NOT SAVED``.
 
     Args:
         record: The result to log.
@@ -28,7 +30,7 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
 
     Raises:
         TypeError: ``record`` is not a ResultRecord. Nothing has been saved or printed.
-        OSError: The record could not be saved; it has been printed all the same.
+        OSError: The record could not be saved.
     """
     if not isinstance(record, ResultRecord):
         raise TypeError(
@@ -37,12 +39,14 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
         )
     from core.runs.serialise import unstructure  # cattrs: 90 ms, paid by those who save
 
-    try:
-        if save:
-            row = {"schema": RESULT_SCHEMA, "evaluation": evaluation, **unstructure(record)}
+    if save:
+        row = {"schema": RESULT_SCHEMA, "evaluation": evaluation, **unstructure(record)}
+        try:
             append_json_line(Path(run_path) / RESULTS_FILE, row)
-    finally:
-        say(str(record))
+        except BaseException as error:  # Ctrl-C too: the number was computed, and is shown as what it is
+            say(f"NOT SAVED ({type(error).__name__}): {record}", err=True)
+            raise
+    say(str(record))
 
 
 @frozen

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from core.runs import result_log
 from core.runs.evaluations import finish_evaluation, start_evaluation
 from core.runs.files import append_json_line
 from core.runs.result_log import read_result_log
@@ -74,3 +77,18 @@ def test_the_first_format_ever_written_still_loads() -> None:
         higher_is_better=False,
     )
     assert result.result == ScalarResult(0.1, float("inf"), 360, n_nan=1, n_inf=2)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_record_that_is_not_on_disk_is_not_printed_as_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(result_log, "append_json_line", fail)
+    with pytest.raises(type(error)):
+        log_record(record(1.0), tmp_path)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"NOT SAVED ({type(error).__name__}): loss: 1.00 ± 0.50")
