@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES = pyproject.toml setup.py constraints.txt $(wildcard csrc/*.hpp csrc/python/*.hpp csrc/*.cpp)
 
-.PHONY: demo test lint cpp-test wheel-test python-test browser-test clean
+.PHONY: demo test lint cpp-test wheel-test python-test browser-test faults clean
 
 demo: $(VENV)/.installed  ## train a diffusion model on real digits and evaluate it: about two minutes
 	$(BIN)/pyml-train --model mlp
@@ -30,6 +30,9 @@ python-test: $(VENV)/.installed-for-tests
 
 browser-test: $(VENV)/.installed-for-tests  ## the HTML report in headless Chromium (Debian: apt-get install chromium)
 	PYML_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest tests/results/report/test_report_in_browser.py
+
+faults: $(VENV)/.installed-for-tests  ## kill the process, or fail its disk, at every file-system call: about an hour
+	PYML_FAULTS=all $(BIN)/python -m pytest -n 2 tests/faults
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,0 +1,100 @@
+"""A process that is killed, or whose disk fails, at any moment loses no result that it reported and tears none.
+
+By default every few points of each kind are tried; ``PYML_FAULTS=all`` (``make faults``) tries every point.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Server
+
+from core.runs.directory import run_ids
+from core.runs.fast_results import read_results
+from core.runs.metrics import read_curve
+from core.runs.result_log import read_result_log
+from core.runs.status import STATES, run_status
+from results.database import ResultsDatabase
+
+KINDS = ["kill-before", "kill-middle", "kill-after", "enospc", "eio", "short", "sigint", "sigterm"]
+ALL = os.environ.get("PYML_FAULTS") == "all"
+
+
+def points(n_calls: int, most: int, shift: int) -> range:
+    """Return the calls to hit: all of them, or at most ``most``, spread evenly and shifted from kind to kind."""
+    step = 1 if ALL else max(1, n_calls // most)
+    return range(1 + shift % step, n_calls + 1, step)
+
+
+def reported(out: str) -> set[str]:
+    """Return the names of the results that a program printed as logged."""
+    return set(re.findall(r"^([\w/.]+): \S+ ± ", out, re.MULTILINE)) | set(
+        re.findall(r"^([\w/.]+): [^\n]*\(n = ", out, re.MULTILINE)
+    )
+
+
+def check_that_nothing_reported_is_lost(directory: Path, out: str) -> None:
+    readable: set[str] = set()
+    for run_id in run_ids(directory):
+        run_path = directory / run_id
+        log = read_result_log(run_path)
+        readable |= {entry.record.metadata.name for entry in log.entries}
+        fast = read_results(run_path)
+        assert set(fast.measures) == {record.metadata for record in log.newest()}
+        read_curve(run_path)
+        assert run_status(run_path).state in STATES
+    assert reported(out) <= readable
+    assert len(ResultsDatabase(directory).read()) == len(run_ids(directory))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_of_ones_own_loses_no_reported_result(server: Server, tmp_path: Path, kind: str) -> None:
+    n_calls = server.count("own_loop.py", tmp_path / "whole")
+    assert n_calls > 30
+    for at in points(n_calls, 12, KINDS.index(kind)):
+        directory = tmp_path / f"{kind}-{at}"
+        ended = server.run("own_loop.py", directory, kind, at)
+        assert "Traceback" not in ended.out
+        check_that_nothing_reported_is_lost(directory, ended.out)
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def whole(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    directory = tmp_path_factory.mktemp("whole")
+    return directory, server.count("train_and_evaluate.py", directory)
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    (path,) = directory.glob("*/checkpoints/last.pt")
+    state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["weights"]
+    return state
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_goes_on_to_the_same_bits(server: Server, tmp_path: Path, whole: tuple[Path, int], kind: str) -> None:
+    directory, n_calls = whole
+    expected = weights(directory)
+    assert n_calls > 60
+    for at in points(n_calls, 2, 3 * KINDS.index(kind)):
+        place = tmp_path / f"{kind}-{at}"
+        ended = server.run("train_and_evaluate.py", place, kind, at)
+        check_that_nothing_reported_is_lost(place, ended.out)
+        again = server.run("train_and_evaluate.py", place)
+        assert again.code == 0, (kind, at, again.err)
+        checkpoints = list(place.glob("*/checkpoints/last.pt"))
+        state = torch.load(checkpoints[-1], weights_only=True)["weights"]
+        assert all(torch.equal(state[name], expected[name]) for name in expected), (kind, at)
+        check_that_nothing_reported_is_lost(place, again.out)
+        shutil.rmtree(place)
+
+
+def test_the_shim_hits_the_call_that_it_is_asked_to(server: Server, tmp_path: Path) -> None:
+    n_calls = server.count("own_loop.py", tmp_path / "whole")
+    assert server.run("own_loop.py", tmp_path / "first", "kill-before", 1).code == -9
+    assert server.run("own_loop.py", tmp_path / "last", "kill-after", n_calls).code == -9
+    assert server.run("own_loop.py", tmp_path / "beyond", "kill-after", n_calls + 1).code == 0
+    assert server.run("own_loop.py", tmp_path / "full", "enospc", 3).code == 1
