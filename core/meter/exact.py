@@ -119,7 +119,7 @@ def scalar(array: NDArray[Any]) -> float | int:
     """Return the only element of an array that :func:`measure_array` accepts; zero becomes +0.0."""
     form = FORMATS.get(array.dtype)
     if form is None:
-        return int(array[0])
+        return int(without_bools(array)[0])
     bits = int(array.view(form.as_integers)[0])
     magnitude = bits & ((1 << (form.exponent_bits + form.fraction_bits)) - 1)
     if magnitude > form.special << form.fraction_bits:
@@ -140,10 +140,14 @@ def _value(key: int, form: Format) -> float:
     return value if key > 0 else 0.0 - value
 
 
+def without_bools(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of bools as zeros and ones, and any other as it is. Any byte but 0 is true, such as 255."""
+    return (array.view(np.uint8) != 0).view(np.uint8) if array.dtype == np.bool_ else array
+
+
 def _integer_block(block: NDArray[Any]) -> Measure:
     """Return the state after bools or integers of up to 64 bits: 1 to ``BLOCK`` of them."""
-    if block.dtype == np.bool_:
-        block = block.view(np.uint8)
+    block = without_bools(block)
     low, high = int(block.min()), int(block.max())
     wide = block.astype(np.uint64 if block.dtype.kind == "u" else np.int64, copy=False)
     pieces = [(wide >> s & p).astype(np.int64) for s, p in ((0, 0x1FFFFF), (21, 0x1FFFFF))]  # two pieces of 21 bits

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.config.errors import nearest
 from core.meter.inputs import OnDevice, Standard, standard, weight
 from core.meter.measure import COUNT_BITS, Measure, of_float, of_integer
+from core.meter.names import plain_name
 from core.meter.pair import Pair, of_numbers
 from core.meter.products import numbers
 from core.meter.transfers import Transfers
@@ -72,7 +73,7 @@ class Intake:
             The update; None if it holds CUDA tensors and will go through ``fold``.
 
         Raises:
-            TypeError, ValueError, KeyError: The meter does not accept a value, ``n`` or a name.
+            TypeError, ValueError, KeyError: The meter does not accept a value, ``n`` or a name, or a name comes twice.
         """
         named = _named(measures, values)
         for name in named:
@@ -112,10 +113,8 @@ class Intake:
             updates.append(PairUpdate(position, a, b, _pair_state(taken[a], taken[b], w)))
         return updates
 
-    def check_name(self, name: object) -> None:
-        """Raise TypeError for a name that is not a string, and KeyError for one that was not declared."""
-        if not isinstance(name, str):
-            raise TypeError(f"{name!r}: got a measure name of type {type(name).__name__}; accepted: str")
+    def check_name(self, name: str) -> None:
+        """Raise KeyError for a name that was not declared."""
         if self.declared and name not in self.declared:
             raise unknown_measure(name, self.declared)
 
@@ -177,17 +176,26 @@ def check_capacity(name: str, *counts: int) -> None:
 
 def _named(measures: Mapping[str, object] | None, values: dict[str, object]) -> dict[str, object]:
     if measures is None:
-        return values
+        return _with_plain_names(values)
     if not isinstance(measures, Mapping):
         raise TypeError(
             f"update: got a {type(measures).__name__} without a name; "
             "accepted: name=value, or a mapping of names to values"
         )
-    if twice := sorted(measures.keys() & values.keys()):
+    in_mapping, by_keyword = _with_plain_names(measures), _with_plain_names(values)
+    if twice := sorted(in_mapping.keys() & by_keyword.keys()):
         raise TypeError(f"{', '.join(twice)}: got a value in the mapping and another by keyword; pass one of them")
-    named = {**measures, **values}
-    # A subclass of str may hash and compare in its own way: make every name a plain str.
-    return {str(name) if isinstance(name, str) else name: value for name, value in named.items()}
+    return {**in_mapping, **by_keyword}
+
+
+def _with_plain_names(values: Mapping[str, object]) -> dict[str, object]:
+    named: dict[str, object] = {}
+    for name, value in values.items():
+        plain = plain_name(name)
+        if plain in named:
+            raise TypeError(f"{plain}: got a value for this name twice; pass one of them")
+        named[plain] = value
+    return named
 
 
 def _check_weights(taken: dict[str, Standard]) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from core.meter.float_bits import parts
 from core.meter.measure import S1_BITS, Measure, of_float, of_integer
+from core.meter.names import plain_name
 
 Number = float | int
 
@@ -67,7 +68,7 @@ def _parts(x: Number) -> tuple[int, int]:
 
 def canonical(names: Iterable[str]) -> tuple[str, str]:
     """Return a pair's two names in the order in which the state has them, which is sorted."""
-    first, second = sorted(map(str, names))
+    first, second = sorted(map(plain_name, names))
     return first, second
 
 
@@ -77,7 +78,7 @@ def checked_pairs(pairs: Iterable[tuple[str, str]], declared: tuple[str, ...]) -
     for pair in pairs:
         if isinstance(pair, str) or not isinstance(pair, Iterable):
             raise TypeError(f"pairs: got {pair!r} ({type(pair).__name__}); accepted: pairs of names, as [('a', 'b')]")
-        names = tuple(pair)
+        names = tuple(plain_name(name) if isinstance(name, str) else name for name in pair)
         if len(names) != 2 or not all(isinstance(name, str) for name in names) or names[0] == names[1]:
             raise ValueError(f"pairs: got {pair!r}; accepted: two different names, as ('a', 'b')")
         if declared and not set(names) <= set(declared):

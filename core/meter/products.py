@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.meter.exact import BLOCK, FORMATS, Bits, measure_array, scalar
+from core.meter.exact import BLOCK, FORMATS, Bits, measure_array, scalar, without_bools
 from core.meter.measure import S1_BITS
 from core.meter.pair import Pair
 
@@ -76,8 +76,7 @@ def _decode(block: NDArray[Any]) -> _Decoded:
 
 def _integer_pieces(block: NDArray[Any]) -> tuple[Bits, ...]:
     """Return the pieces of bools or integers; the last one has the upper bits, with the sign of a signed type."""
-    if block.dtype == np.bool_:
-        block = (block.view(np.uint8) != 0).view(np.uint8)
+    block = without_bools(block)
     wide = block.astype(np.uint64 if block.dtype.kind == "u" else np.int64)
     lower = [(wide >> shift & _PIECE).astype(np.int64) for shift in (0, 20, 40)]
     return (*lower, (wide >> 60).astype(np.int64))

@@ -12,6 +12,7 @@ from typing import Any
 from core.meter import pair_state
 from core.meter.measure import Measure
 from core.meter.measure_state import from_fields, to_fields
+from core.meter.names import plain_name
 from core.meter.pair import Pair
 
 FORMAT = "pyml.meter/1"
@@ -54,4 +55,4 @@ def from_state(state: Mapping[str, Any]) -> tuple[dict[str, Measure], dict[tuple
 def _checked(name: object) -> str:
     if not isinstance(name, str):
         raise ValueError(f"state: got the name {name!r}; accepted: a string")
-    return name
+    return plain_name(name)

@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self, TypeVar
 from core.meter import engines
 from core.meter.intake import Intake
 from core.meter.measure import Measure
+from core.meter.names import plain_name
 from core.meter.pair import Pair, canonical, checked_pairs
 from core.meter.reduce import Settings, all_reduce
 from core.meter.state import POLICIES, from_state, to_state
@@ -95,11 +96,12 @@ class Meter(Readings):
         for name in names:
             if not isinstance(name, str):
                 raise TypeError(f"names: got {name!r} ({type(name).__name__}); accepted: strings, as Meter('a', 'b')")
+        names = tuple(map(plain_name, names))
         if len(set(names)) < len(names):
             raise ValueError(f"names: got a name twice in {', '.join(map(repr, names))}")
         self._nan_policy = nan_policy
         checked = checked_pairs(pairs, names)
-        self._intake = Intake(map(str, names), pairs=checked, refuses_nan=nan_policy == "raise")
+        self._intake = Intake(names, pairs=checked, refuses_nan=nan_policy == "raise")
         self._engine, update = engines.create(engines.choose(engine), self._intake)
         Meter.__dict__["update"].__set__(self, update)  # the slot, also where a subclass has its own update
 
@@ -233,7 +235,7 @@ class Meter(Readings):
 
     def _read(self, name: str) -> Measure:
         self._intake.transfers.finish(self._engine.update)
-        return Measure._make(self._engine.measure(name))
+        return Measure._make(self._engine.measure(plain_name(name)))
 
     def _read_pair(self, a: str, b: str) -> Pair:
         """Return the state of a declared pair, with its values in the order of the arguments."""
@@ -244,7 +246,7 @@ class Meter(Readings):
         self._intake.transfers.finish(self._engine.update)
         first, second, *sums = self._engine.pair(pairs.index(canonical((a, b))))
         pair = Pair(Measure._make(first), Measure._make(second), *sums)
-        return pair if str(a) <= str(b) else pair.swap()
+        return pair if plain_name(a) <= plain_name(b) else pair.swap()
 
     def _state(self) -> tuple[dict[str, Measure], dict[tuple[str, str], Pair]]:
         self._intake.transfers.finish(self._engine.update)

@@ -369,3 +369,14 @@ def test_an_error_from_a_value_itself_comes_through_and_changes_nothing(new) -> 
         meter.update(x=1.0, y=Broken())
     assert meter.results() == {}
     assert math.isnan(Meter("x").mean("x"))
+
+
+@ENGINES
+@pytest.mark.parametrize("wrap", [lambda x: x, torch.from_numpy], ids=["array", "tensor"])
+def test_bools_whose_bytes_are_neither_0_nor_1_are_true(new, wrap) -> None:
+    flags = np.array([0, 255, 2, 1], np.uint8).view(np.bool_)
+    meter = new(pairs=[("x", "y")])
+    meter.update(x=wrap(flags), y=wrap(flags))
+    meter.update(x=wrap(flags)[1], y=wrap(flags)[2])
+    assert (meter.mean("x"), meter.max("y"), meter.count("x")) == (0.8, 1.0, 5)
+    assert meter.ratio("x", "y").mean == 1.0
