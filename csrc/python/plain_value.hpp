@@ -1,4 +1,4 @@
-/// Reading a Python value that needs no conversion: a float, a small integer, or a plain NumPy array.
+/// Reading a Python value that needs no conversion: a number, a list of numbers, or a plain NumPy array.
 ///
 /// Everything else goes through core.meter.intake, in Python, and comes back in one of these forms.
 #pragma once
@@ -12,6 +12,7 @@
 #include "../measure.hpp"
 #include "../operand.hpp"
 #include "../simd.hpp"
+#include "scalar_value.hpp"
 
 namespace pyml {
 
@@ -74,11 +75,14 @@ inline Elements elements_of_dtype(const py::dtype& dtype, Voids voids) {
     }
 }
 
-/// A value that the kernels can read: one float, or the elements of a contiguous, aligned array in native byte order.
-/// The array's memory is borrowed: the Python object must outlive this.
+/// A value that the kernels can read: one number, the elements of a contiguous, aligned array in native byte order, or
+/// a list of numbers. The memory of an array or list is borrowed: the Python object must outlive this.
 struct PlainValue {
-    double number;       ///< the value, if it is no array
-    AddArray add_array;  ///< null if the value is one number
+    double number;       ///< the value, if it is neither an array nor a list
+    AddArray add_array;  ///< null if the value is no array
+    bool is_list;
+    PyObject** items;    ///< of a list; null also of an empty one
+    bool is_tensor;      ///< reading it may have run Python code
     ReadOperands read_operands;
     const void* data;
     std::size_t size;
@@ -102,26 +106,35 @@ inline bool read_array(PyObject* object, PlainValue& value, Voids voids) {
     return value.add_array != nullptr;
 }
 
-/// Reads a value as the caller passed it. Accepts floats (numpy.float64 is a subclass), bools, integers that a double
-/// holds exactly, and plain arrays; returns false for everything else.
+/// Reads a list or tuple of numbers. Returns false if it holds anything else.
+inline bool read_items(PyObject* object, PlainValue& value) {
+    const auto size = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(object));
+    PyObject** const items = PySequence_Fast_ITEMS(object);
+    for (std::size_t i = 0; i < size; ++i) {
+        if (!read_number(items[i], value.number)) return false;
+    }
+    value.is_list = true;
+    value.items = items;
+    value.size = size;
+    return true;
+}
+
+/// Reads a value as the caller passed it: a number, a 0-d CPU tensor, a plain array, or a list or tuple of numbers.
+/// Returns false for everything else.
 inline bool read_plain(PyObject* object, PlainValue& value) {
-    constexpr long long kExactAsDouble = 1LL << 53;
     value.add_array = nullptr;
+    value.is_list = false;
+    value.is_tensor = false;
     if (PyFloat_CheckExact(object)) {
         value.number = PyFloat_AS_DOUBLE(object);
         return true;
     }
     // A subclass, such as a masked array, may mean something else by its elements.
     if (Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_) return read_array(object, value, Voids::refused);
-    if (PyLong_CheckExact(object) || PyBool_Check(object)) {
-        int overflow = 0;
-        const long long integer = PyLong_AsLongLongAndOverflow(object, &overflow);
-        value.number = static_cast<double>(integer);
-        return overflow == 0 && -kExactAsDouble <= integer && integer <= kExactAsDouble;
-    }
-    if (!PyFloat_Check(object)) return false;
-    value.number = PyFloat_AS_DOUBLE(object);
-    return true;
+    if (PyList_CheckExact(object) || PyTuple_CheckExact(object)) return read_items(object, value);
+    if (read_number(object, value.number)) return true;
+    value.is_tensor = true;
+    return read_tensor(object, value.number);
 }
 
 }  // namespace pyml

@@ -1,5 +1,5 @@
-/// The short paths of Engine.update: floats and plain arrays of measures that exist already. They allocate nothing and
-/// call no Python code. A meter with pairs does not use them, because the values of a pair must be checked together.
+/// The short paths of Engine.update: plain values of measures that exist already. Of Python's functions they call only
+/// those that read a tensor. A meter with pairs does not use them, because the values of a pair must be checked together.
 #pragma once
 
 #include <array>
@@ -29,11 +29,20 @@ inline bool has_weights(PyObject* keywords) noexcept {
 inline bool Engine::prepare(PyObject* name, PyObject* object, Addition& addition, std::size_t position) {
     PlainValue& value = addition.value;
     if (!read_plain(object, value)) return false;
-    if (value.add_array != nullptr ? refuses_nan_ || value.size >= kLargeArray : refuses_nan_ && is_nan(value.number)) {
-        return false;
-    }
+    const bool is_one = value.add_array == nullptr && !value.is_list;
+    if (refuses_nan_ && (!is_one || is_nan(value.number))) return false;
+    if (value.add_array != nullptr && value.size >= kLargeArray) return false;
     addition.measure = find(name, position);
     return addition.measure != nullptr;
+}
+
+/// Adds a list of numbers. They have been read once, and no Python code has run since then.
+inline void add_items(QueuedMeasure& measure, const PlainValue& value) {
+    for (std::size_t i = 0; i < value.size; ++i) {
+        double number = 0;
+        read_number(value.items[i], number);
+        measure.add(number);
+    }
 }
 
 inline bool Engine::add_if_floats(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) noexcept {
@@ -53,10 +62,12 @@ inline bool Engine::add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObj
     std::array<Addition, kMostPlain> additions;
     std::size_t size = 0;
     std::uint64_t weight = 1;
-    bool has_array = false;
+    bool all_are_one = true, has_tensor = false;
     const auto take = [&](PyObject* name, PyObject* value) {
         if (size == kMostPlain || !prepare(name, value, additions[size], size)) return false;
-        has_array |= additions[size++].value.add_array != nullptr;
+        const PlainValue& taken = additions[size++].value;
+        all_are_one &= taken.add_array == nullptr && !taken.is_list;
+        has_tensor |= taken.is_tensor;
         return true;
     };
     if (n_args > 0) {
@@ -80,11 +91,13 @@ inline bool Engine::add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObj
             return false;
         }
     }
-    if (has_array && (weight != 1 || has_weights(keywords))) return false;
+    if (!all_are_one && (weight != 1 || has_tensor || has_weights(keywords))) return false;
     for (std::size_t i = 0; i < size; ++i) {
         const auto& [measure, value] = additions[i];
         if (value.add_array != nullptr) {
             value.add_array(measure->settled(), value.data, value.size, level_);
+        } else if (value.is_list) {
+            add_items(*measure, value);
         } else if (weight == 1) {
             measure->add(value.number);
         } else {
