@@ -23,21 +23,22 @@ from core.meter.products import pair_arrays
 MOST_PENDING = 2048  #: The most plain floats that wait to be summed.
 
 _EMPTY = Measure()
+_STATE = "state"  #: Stands before the state in the list of floats that wait.
 
 
 class PythonEngine:
     """Exact sums of named measures; see :class:`core.meter.engines.Engine`."""
 
-    __slots__ = ("_intake", "_known", "_lock", "_measures", "_pairs", "_pending")
+    __slots__ = ("_intake", "_known", "_lock", "_pending")
 
     name = "python"
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._lock = threading.RLock()
-        self._measures: dict[str, Measure] = {}
-        self._pairs: list[Pair] = []
-        self._pending: list[Any] = []  # name, value, name, value, ...
+        # _STATE, (measures, pairs), name, value, name, value, ...: the state and the floats that wait are one list.
+        # One assignment adds floats to the state and removes them, so that an interruption cannot come between.
+        self._pending: list[Any] = [_STATE, ({}, [])]
         self._known = set(intake.declared)  # names of all measures
         self.clear()
 
@@ -69,7 +70,7 @@ class PythonEngine:
                     name, value = item = values.popitem()
                     if value.__class__ is float and name in known and (takes_nan or value == value):
                         extend(item)
-                        if len(pending) >= 2 * MOST_PENDING:
+                        if len(pending) > 2 * MOST_PENDING:
                             settle()
                         return
                     values[name] = value
@@ -79,12 +80,22 @@ class PythonEngine:
                             break
                     else:
                         extend([*flatten(values.items())])
-                        if len(pending) >= 2 * MOST_PENDING:
+                        if len(pending) > 2 * MOST_PENDING:
                             settle()
                         return
             general(measures, n=n, **values)
 
         return update
+
+    @property
+    def _measures(self) -> dict[str, Measure]:
+        measures: dict[str, Measure] = self._pending[1][0]
+        return measures
+
+    @property
+    def _pairs(self) -> list[Pair]:
+        pairs: list[Pair] = self._pending[1][1]
+        return pairs
 
     def names(self) -> list[str]:
         """Return the names: declared measures first, then the others in the order of their first update."""
@@ -112,7 +123,8 @@ class PythonEngine:
     def state(self) -> tuple[dict[str, Measure], list[Pair]]:
         """Return the state of every measure by name, and of every pair; no update falls between two of them."""
         with self._lock:
-            return self.measures(), self._pairs
+            self._settle()
+            return self._measures, self._pairs
 
     def add(self, measures: Mapping[str, Measure], pairs: Sequence[Pair] = ()) -> None:
         """Add observations given as states, to all measures and pairs or to none."""
@@ -127,12 +139,12 @@ class PythonEngine:
     def clear(self) -> None:
         """Remove all observations. Declared measures stay, with no observations."""
         with self._lock:
-            self._pending.clear()
             self._known.intersection_update(self._intake.declared)
-            self._measures = dict.fromkeys(sorted(self._intake.declared), _EMPTY)
-            self._pairs = [Pair()] * len(self._intake.pairs)
+            measures = dict.fromkeys(sorted(self._intake.declared), _EMPTY)
+            self._pending[:] = [_STATE, (measures, [Pair()] * len(self._intake.pairs))]
 
-    def _add(self, added: Mapping[str, Measure], pairs: Mapping[int, Pair] | None = None) -> None:
+    def _add(self, added: Mapping[str, Measure], pairs: Mapping[int, Pair] | None = None, n_settled: int = 0) -> None:
+        """Add to the state, and remove the first ``n_settled`` items that wait, which are in ``added``."""
         with self._lock:
             merged = {name: self._measures.get(name, _EMPTY).merge(measure) for name, measure in added.items()}
             for name, measure in merged.items():
@@ -141,15 +153,15 @@ class PythonEngine:
                 each.merge(pairs[i]) if pairs and i in pairs else each for i, each in enumerate(self._pairs)
             ]
             self._known.update(merged)
-            self._pairs = merged_pairs
-            self._measures = {**self._measures, **merged}  # a new dict, because measures() has handed out the old one
+            # A new dict, because measures() has handed out the old one.
+            self._pending[: 2 + n_settled] = [_STATE, ({**self._measures, **merged}, merged_pairs)]
 
     def _settle(self) -> None:
         """Add the waiting floats to the measures."""
-        if not self._pending:
+        if len(self._pending) == 2:
             return
         with self._lock:
-            pending = self._pending[:]
+            pending = self._pending[2:]
             if not pending:  # another thread has just summed them
                 return
             columns: defaultdict[str, list[float]] = defaultdict(list)
@@ -159,8 +171,8 @@ class PythonEngine:
             else:
                 for name, value in zip(names, values, strict=True):
                     columns[name].append(value)
-            self._add({name: _measure_floats(column) for name, column in columns.items()})
-            del self._pending[: len(pending)]  # another thread may have extended the list meanwhile
+            summed = {name: _measure_floats(column) for name, column in columns.items()}
+            self._add(summed, n_settled=len(pending))  # another thread may have extended the list meanwhile
 
 
 _FEW = 12  #: Up to this many values, a loop is faster than NumPy.

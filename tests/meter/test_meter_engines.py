@@ -1,15 +1,18 @@
 """Which engine counts: the argument, PYML_ENGINE and PYML_SIMD, and what is built."""
 
+import itertools
 import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from types import FrameType
 
 import numpy as np
 import pytest
 from meter_reference import KINDS, REQUIRED
 
-from core.meter import engines, inputs, measure
+from core.meter import engines, inputs, measure, python_engine
 from core.utils.meters import Meter
 
 needs_extension = pytest.mark.skipif(
@@ -123,3 +126,44 @@ def test_importing_and_using_a_meter_does_not_import_torch() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def interrupted(instruction: int, run: Callable[[], object]) -> bool:
+    """Run a function until an instruction of the Python engine; return False if it ends before."""
+    passed = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        nonlocal passed
+        if frame.f_code.co_filename != python_engine.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            passed += 1
+            if passed == instruction:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("names", [["x"], ["x", "y"]], ids=str)
+def test_an_interruption_at_any_instruction_of_a_read_counts_each_value_once(names) -> None:
+    for instruction in itertools.count(1):
+        meter = Meter(engine="python")
+        for value in (0.5, 0.25, 2.0):
+            meter.update(**dict.fromkeys(names, value))
+        was_interrupted = interrupted(instruction, lambda m=meter: m.count("x"))
+        assert [meter.count(name) for name in names] == [3] * len(names)
+        meter.update(x=1.0)
+        assert meter.mean("x") == 0.9375  # (0.5 + 0.25 + 2 + 1) / 4
+        if not was_interrupted:
+            break
+    assert instruction > 50
