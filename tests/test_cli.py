@@ -310,3 +310,73 @@ def test_a_reader_that_has_gone_away_costs_a_run_nothing(tmp_path: Path, encodin
     log = read_result_log(tmp_path / run_id)
     assert {entry.evaluation for entry in log.entries} == {"train", "eval-0001"}
     assert all(entry.is_complete for entry in log.entries)
+
+
+@pytest.fixture
+def trained(invoke: Invoke, experiments: Path) -> Path:
+    """A run that one small epoch has trained."""
+    options = [
+        "--model",
+        "mlp",
+        "--hidden-layer-sizes",
+        "8",
+        "--n-epochs",
+        "1",
+        "--batch-size",
+        "800",
+        "--n-steps",
+        "2",
+        "--n-samples",
+        "20",
+    ]
+    assert invoke("train", *options)[0] == 0
+    return experiments / run_ids(experiments)[0]
+
+
+def protocols(run_path: Path, name: str) -> list[dict[str, object]]:
+    every = read_result_log(run_path).every()
+    return [dict(record.metadata.protocol) for record in every if record.metadata.name == name]
+
+
+def test_what_changes_only_the_evaluation_is_an_option_of_eval_and_protocol(invoke: Invoke, trained: Path) -> None:
+    changed = ["--sampler", "euler", "--sigma-min", "0.01", "--sigma-max=40", "--rho", "5"]
+    assert invoke("eval", trained, "--evaluator", "nearest")[0] == 0
+    assert invoke("eval", *changed, "--evaluator", "nearest", trained)[0] == 0
+    names = ("sampler", "sigma_min", "sigma_max", "rho")
+    before, after = protocols(trained, "nearest_distance")
+    assert [before[name] for name in names] == ["heun", 0.002, 80.0, 7.0]
+    assert [after[name] for name in names] == ["euler", 0.01, 40.0, 5.0]
+    kept = json.loads((trained / "evaluations/eval-0002.json").read_text())["changes"]
+    assert kept == {"sampler": "euler", "sigma_min": 0.01, "sigma_max": 40.0, "rho": 5.0}
+
+
+def test_eval_refuses_wrong_values_and_what_changes_the_model(invoke: Invoke, trained: Path) -> None:
+    code, _, err = invoke("eval", trained, "--sampler", "heum", "--s-churn", "-1")
+    assert code == 2
+    assert "--sampler: got 'heum'" in err
+    assert "--s-churn: got '-1'" in err
+    code, _, err = invoke("eval", trained, "--sigma-min", "90")
+    assert (code, "sigma_min: got 90.0; accepted: a number below sigma_max" in err) == (2, True)
+    code, _, err = invoke("eval", trained, "--learning-rate", "1")
+    assert (code, "No such option" in err) == (2, True)
+    assert not (trained / "evaluations").exists()
+
+
+def test_a_resumed_run_may_sample_in_another_way(invoke: Invoke, trained: Path) -> None:
+    assert invoke("train", "--resume", "latest", "--n-epochs", "2", "--sampler", "euler")[0] == 0
+    assert json.loads((trained / "config.json").read_text())["config"]["sampler"] == "euler"
+
+
+def test_a_failing_evaluator_is_named_the_others_are_shown_and_the_exit_code_is_1(
+    invoke: Invoke, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.diffusion.evaluators.denoising import DenoisingEvaluator
+
+    def fail(_self: DenoisingEvaluator) -> None:
+        raise MemoryError("Unable to allocate 14 GB")
+
+    monkeypatch.setattr(DenoisingEvaluator, "evaluate", fail)
+    code, out, err = invoke("eval", trained, "--evaluator", "denoising", "--evaluator", "nearest")
+    assert code == 1
+    assert "nearest_distance" in out
+    assert "evaluator 'denoising' failed: MemoryError: Unable to allocate 14 GB" in err

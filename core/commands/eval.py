@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from core import __version__, plugins
 from core.commands.completion import complete_plugins
+from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
-from core.config.options import debug_option, experiments_dir_option
+from core.config.load import Layer, build_config
+from core.config.options import debug_option, evaluation_options, experiments_dir_option
 from core.runs.completion import complete_runs
 from core.utils.output import say
 
@@ -18,7 +22,52 @@ if TYPE_CHECKING:
     from core.utils.results import ResultCollection
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+FLAGS = ("--debug", "--")  # options without a value: the word after one may be the run
+
+
+class EvalCommand(click.Command):
+    """Offers an option for each config field of the run's model that changes only evaluations."""
+
+    OWN = frozenset({"n_steps", "n_samples"})  # fields with an option of the command's own
+    GIVEN = "pyml.given"
+    _CLASS = "pyml.config_class"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the config class of the run, parse with its options, and keep the values in ``ctx.meta[GIVEN]``."""
+        ctx.meta[self._CLASS] = _config_class(args)
+        rest = super().parse_args(ctx, args)
+        names = [option.name for option in evaluation_options(ctx.meta[self._CLASS], self.OWN)]
+        ctx.meta[self.GIVEN] = {
+            name: value for name in names if name and (value := ctx.params.pop(name, None)) is not None
+        }
+        return rest
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the command's own options and those of the config class."""
+        own = super().get_params(ctx)
+        return [*own[:-1], *evaluation_options(ctx.meta.get(self._CLASS, ModelConfig), self.OWN), own[-1]]
+
+
+def _config_class(args: list[str]) -> type[ModelConfig]:
+    """Return the config class of the run that the arguments name; ModelConfig where none of them is a run."""
+    from core.runs.config_file import read_saved_config
+    from core.runs.directory import resolve_run
+
+    everywhere = GlobalConfig()
+    for before, argument in zip(["", *args], args, strict=False):
+        if before == "--experiments-dir" or argument.startswith("--experiments-dir="):
+            everywhere = GlobalConfig(experiments_dir=Path(argument.removeprefix("--experiments-dir=")))
+    pairs = list(zip(["", *args], args, strict=False))
+    words = [word for before, word in pairs if not word.startswith("-") and (before[:2] != "--" or "=" in before)]
+    words += [word for before, word in pairs if before in FLAGS]
+    for word in words:
+        with contextlib.suppress(ConfigError, plugins.PluginError):  # the command itself reports what is wrong
+            run_path = resolve_run(word, everywhere.experiments_dir)
+            return plugins.config_class(read_saved_config(run_path / "config.json").model)
+    return ModelConfig
+
+
+@click.command(cls=EvalCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @click.option(
     "--evaluator",
@@ -51,7 +100,10 @@ if TYPE_CHECKING:
 @experiments_dir_option
 @debug_option
 @click.version_option(__version__, prog_name=plugins.OURS)
+@click.pass_context
 def evaluate(
+    ctx: click.Context,
+    /,
     run: str,
     evaluators: tuple[str, ...],
     n_steps: tuple[int, ...],
@@ -67,8 +119,6 @@ def evaluate(
     RUN is a path, a run id, the beginning of one run's id, or latest. Without --evaluator, all evaluators of
     pyml-core that support the run are used.
     """
-    from core.config.config import GlobalConfig
-    from core.config.load import Layer, build_config
     from core.runs.directory import resolve_run
     from core.runs.status import run_status
 
@@ -80,6 +130,7 @@ def evaluate(
     plugins.find(plugins.FEATURES, features)
     run_path = resolve_run(run, everywhere.experiments_dir)
     config = plugins.saved_config(run_path)
+    changes = _changes(config, ctx.meta[EvalCommand.GIVEN])
     status = run_status(run_path)
     if status.state != "finished":
         reason = f": {status.reason}" if status.reason else ""
@@ -100,6 +151,7 @@ def evaluate(
             n_steps=n_steps,
             n_samples=n_samples,
             seed=seed,
+            changes=changes,
             weights=weights,
             device=everywhere.device,
             features=features,
@@ -112,6 +164,18 @@ def evaluate(
             _summarise(error.results, run_path)
             raise
     _summarise(results, run_path)
+
+
+def _changes(config: ModelConfig, given: dict[str, str]) -> dict[str, Any]:
+    """Return the values that the command line gives to fields of the run's config.
+
+    Raises:
+        ConfigError: Values are not accepted; all faults are named at once.
+    """
+    offered = [field.name for field in attrs.fields(type(config)) if field.metadata.get("cli", True)]
+    saved = Layer("config.json", {name: getattr(config, name) for name in offered})
+    changed = build_config(type(config), saved, Layer("command line", given, is_text=True))
+    return {name: getattr(changed, name) for name in given}
 
 
 def _summarise(results: ResultCollection, run_path: Path) -> None:

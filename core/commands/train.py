@@ -20,7 +20,7 @@ from core.utils.signals import RunInterrupted
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
 
-MAY_CHANGE_ON_RESUME = {"n_epochs", "n_steps", "n_samples", "checkpoint_every_epochs"}
+MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs"}  # and whatever changes only evaluations
 
 
 @click.command(cls=ConfigCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -102,6 +102,7 @@ def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
     """Return the saved config of the run to continue, with what the command line may change, and its directory."""
     import attrs
 
+    from core.config.config import evaluation_fields
     from core.runs.directory import resolve_run
     from core.runs.status import run_status
 
@@ -113,11 +114,12 @@ def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
         )
     saved = plugins.saved_config(run_path)
     differing = {name for name in resolved.given if getattr(resolved.config, name) != getattr(saved, name)}
-    refused = sorted(differing - MAY_CHANGE_ON_RESUME)
+    may_change = MAY_CHANGE_ON_RESUME | set(evaluation_fields(type(saved)))
+    refused = sorted(differing - may_change)
     if refused:
         raise ConfigError(
             f"--resume: {', '.join(refused)} cannot change when a run continues. Accepted with --resume: "
-            f"{', '.join(sorted(MAY_CHANGE_ON_RESUME))}. For other values, start a new run: "
+            f"{', '.join(sorted(may_change))}. For other values, start a new run: "
             f"pyml-train --config {run_path / 'config.json'} ..."
         )
     return attrs.evolve(saved, **{name: getattr(resolved.config, name) for name in differing}), run_path

@@ -27,7 +27,7 @@ def _normalised(rule: Rule) -> Callable[[object], object]:
     return convert
 
 
-def option(default: Any, *, help: str, rule: Rule, cli: bool = True) -> Any:
+def option(default: Any, *, help: str, rule: Rule, cli: bool = True, evaluation: bool = False) -> Any:
     """Define one config field.
 
     Args:
@@ -35,11 +35,13 @@ def option(default: Any, *, help: str, rule: Rule, cli: bool = True) -> Any:
         help: One line for ``--help``, with the unit.
         rule: What the field accepts.
         cli: Whether the command line offers the field; False for fields that the trainer sets.
+        evaluation: Whether the field changes only evaluations and sample images, not the trained model. Such a field is
+            an option of ``pyml-eval`` too, and may change when a run is resumed.
     """
     return field(
         default=default,
         converter=_normalised(rule),
-        metadata={"help": help, "rule": rule, "cli": cli},
+        metadata={"help": help, "rule": rule, "cli": cli, "evaluation": evaluation},
     )
 
 
@@ -49,6 +51,11 @@ def rule_of(attribute: attrs.Attribute[Any]) -> Rule:
     if not isinstance(rule, Rule):
         raise TypeError(f"config field {attribute.name!r} has no rule; define it with core.config.option(...)")
     return rule
+
+
+def evaluation_fields(cls: type[Any]) -> list[str]:
+    """Return the names of the config fields that change only evaluations and sample images."""
+    return [attribute.name for attribute in attrs.fields(cls) if attribute.metadata.get("evaluation")]
 
 
 def describe_fault(where: str, value: object, rule: Rule, *, is_text: bool = False) -> str:
@@ -135,42 +142,60 @@ class ModelConfig:
         help="Standard deviation of the data, scaled to [-1, 1]. If none, it is measured on the training images.",
     )
     sigma_min: float = option(
-        0.002, rule=rules.number(above=0), help="Smallest non-zero noise level (sigma) of the sampler."
+        0.002,
+        rule=rules.number(above=0),
+        help="Smallest non-zero noise level (sigma) of the sampler.",
+        evaluation=True,
     )
-    sigma_max: float = option(80.0, rule=rules.number(above=0), help="Largest noise level (sigma) of the sampler.")
+    sigma_max: float = option(
+        80.0, rule=rules.number(above=0), help="Largest noise level (sigma) of the sampler.", evaluation=True
+    )
     rho: float = option(
         7.0,
         rule=rules.number(above=0),
         help="Exponent that spaces the sampler's noise levels; a larger one gives more steps at small levels.",
+        evaluation=True,
     )
     sampler: str = option(
         "heun",
         rule=rules.choice("heun", "euler", "stochastic"),
         help="Sampler: heun (EDM, algorithm 1), euler, or stochastic (EDM, algorithm 2).",
+        evaluation=True,
     )
     s_churn: float = option(
-        40.0, rule=rules.number(0), help="Amount of noise that the stochastic sampler adds in total (S_churn in EDM)."
+        40.0,
+        rule=rules.number(0),
+        help="Amount of noise that the stochastic sampler adds in total (S_churn in EDM).",
+        evaluation=True,
     )
     s_min: float = option(
         0.05,
         rule=rules.number(0),
         help="Smallest noise level at which the stochastic sampler adds noise (S_tmin in EDM).",
+        evaluation=True,
     )
     s_max: float = option(
         50.0,
         rule=rules.number(0),
         help="Largest noise level at which the stochastic sampler adds noise (S_tmax in EDM).",
+        evaluation=True,
     )
     s_noise: float = option(
-        1.003, rule=rules.number(above=0), help="Standard deviation of the noise added in each step (S_noise in EDM)."
+        1.003,
+        rule=rules.number(above=0),
+        help="Standard deviation of the noise added in each step (S_noise in EDM).",
+        evaluation=True,
     )
-    n_steps: int = option(18, rule=rules.integer(2), help="Number of sampler steps.")
-    n_samples: int = option(500, rule=rules.integer(0), help="Number of images to sample in an evaluation.")
+    n_steps: int = option(18, rule=rules.integer(2), help="Number of sampler steps.", evaluation=True)
+    n_samples: int = option(
+        500, rule=rules.integer(0), help="Number of images to sample in an evaluation.", evaluation=True
+    )
     exact_trace_up_to: int = option(
         16,
         rule=rules.integer(0),
         help="Largest number of values per image for which the likelihood's trace is computed exactly, which takes one "
         "backward pass per value and step. Above it, the trace is estimated.",
+        evaluation=True,
     )
     checkpoint_every_epochs: int = option(
         50, rule=rules.integer(1), help="Number of epochs between checkpoints; the last epoch always writes one."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import attrs
 import click
 
-from core.config.config import GlobalConfig, rule_of
+from core.config.config import GlobalConfig, evaluation_fields, rule_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -34,10 +34,23 @@ def options_of(cls: type[Any]) -> list[click.Option]:
     return [_option(attribute) for attribute in attrs.fields(cls) if attribute.metadata.get("cli", True)]
 
 
-def _option(attribute: attrs.Attribute[Any]) -> click.Option:
+def evaluation_options(cls: type[Any], except_for: Collection[str] = ()) -> list[click.Option]:
+    """Return one option for each field of a config class that changes only evaluations; the run gives the default.
+
+    Args:
+        cls: The config class.
+        except_for: Names of fields for which the command has an option of its own.
+    """
+    names = set(evaluation_fields(cls)) - set(except_for)
+    return [_option(attribute, "the run's") for attribute in attrs.fields(cls) if attribute.name in names]
+
+
+def _option(attribute: attrs.Attribute[Any], default: str | None = None) -> click.Option:
     rule, words = rule_of(attribute), str(attribute.metadata["help"])
     dashed = attribute.name.replace("_", "-")
-    if not isinstance(attribute.default, attrs.Factory):  # type: ignore[arg-type] # a class, typed as a function
+    if default is not None:
+        words += f"  [default: {default}]"
+    elif not isinstance(attribute.default, attrs.Factory):  # type: ignore[arg-type] # a class, typed as a function
         words += f"  [default: {_spell(attribute.default)}]"
     if rule.metavar == "BOOLEAN":
         flags = [f"--{dashed}", f"--no-{dashed}"]

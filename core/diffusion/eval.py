@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import attrs
 from attrs import frozen
 
 from core import plugins
-from core.config.config import ModelConfig
-from core.config.errors import ConfigError
+from core.config.config import ModelConfig, evaluation_fields
+from core.config.errors import ConfigError, unknown_name
 from core.diffusion.datasets.base import HELD_OUT, SPLITS, TRAIN, ImageData, load_data
 from core.diffusion.datasets.fingerprint import check_not_trained_on, fingerprint
 from core.diffusion.devices import choose_device
@@ -61,6 +61,7 @@ class Evaluator:
         n_steps: Numbers of sampler steps: evaluators that sample run once for each. Empty means the config's.
         n_samples: Number of images to sample; None means the config's.
         seed: Seed of the samples' noise; None means the config's.
+        changes: Other values for config fields that change only the evaluation, such as ``{"sampler": "euler"}``.
         weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         features: Feature space in which samples are compared with images, by its plugin's name.
@@ -68,7 +69,7 @@ class Evaluator:
         note: Called with a sentence about a result that was left out, and why.
 
     Raises:
-        ConfigError: An evaluator or the feature space is unknown or does not support the run.
+        ConfigError: An evaluator or the feature space is unknown or does not support the run, or a field cannot change.
         PluginError: An evaluator cannot be imported.
     """
 
@@ -81,6 +82,7 @@ class Evaluator:
         n_steps: Sequence[int] = (),
         n_samples: int | None = None,
         seed: int | None = None,
+        changes: Mapping[str, Any] | None = None,
         weights: str = EMA_WEIGHTS,
         device: str = "auto",
         features: str = "pixels",
@@ -90,9 +92,14 @@ class Evaluator:
         choose_device(device)  # before anything is written
         plugins.load(plugins.FEATURES, features)
         self.run_path = Path(run_path)
+        config = plugins.with_own_fields(config)
         given = {"n_samples": n_samples, "seed": seed}
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        self.config = trained_config(attrs.evolve(plugins.with_own_fields(config), **changes), self.run_path)
+        self._changes = _checked_changes(config, changes or {})
+        changed: dict[str, Any] = {
+            **self._changes,
+            **{name: value for name, value in given.items() if value is not None},
+        }
+        self.config = trained_config(attrs.evolve(config, **changed), self.run_path)
         self.n_steps = tuple(dict.fromkeys(n_steps)) or (config.n_steps,)
         self.settings = Settings(device=device, weights=weights, features=features)
         if progress is not None:
@@ -184,7 +191,17 @@ class Evaluator:
             "seed": self.config.seed,
             "weights": self.settings.weights,
             "features": self.settings.features,
+            "changes": self._changes,
         }
+
+
+def _checked_changes(config: ModelConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes as a dict; ConfigError if one of the fields changes the trained model, or does not exist."""
+    accepted = evaluation_fields(type(config))
+    for name in changes:
+        if name not in accepted:
+            raise unknown_name("field of an evaluation", name, accepted, where="changes")
+    return dict(changes)
 
 
 def _timed_results(name: str, evaluator: Any, config: ModelConfig, settings: Settings) -> list[ResultRecord]:

@@ -341,3 +341,18 @@ def test_frechet_alone_is_the_distance_of_sampling_without_a_grid(run_path: Path
     (alone, *_) = Evaluator(trained_config, run_path, evaluators=["frechet"], device="cpu").evaluate()
     assert alone == sampled
     assert sorted((run_path / "samples").iterdir()) == grids
+
+
+def test_an_evaluation_by_another_sampler_is_that_of_a_run_which_asked_for_it(
+    run_path: Path, trained_config: ModelConfig
+) -> None:
+    changed = Evaluator(
+        trained_config, run_path, evaluators=["nearest"], changes={"sampler": "euler"}, device="cpu"
+    ).evaluate()
+    asked_for = attrs.evolve(trained_config, sampler="euler")
+    assert (
+        by_name(changed)["nearest_distance"]
+        == by_name(NearestEvaluator(asked_for, run_path).evaluate())["nearest_distance"]
+    )
+    with pytest.raises(ConfigError, match=r"changes: unknown field of an evaluation 'learning_rate'"):
+        Evaluator(trained_config, run_path, changes={"learning_rate": 1.0})
