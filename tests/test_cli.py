@@ -315,20 +315,8 @@ def test_a_reader_that_has_gone_away_costs_a_run_nothing(tmp_path: Path, encodin
 @pytest.fixture
 def trained(invoke: Invoke, experiments: Path) -> Path:
     """A run that one small epoch has trained."""
-    options = [
-        "--model",
-        "mlp",
-        "--hidden-layer-sizes",
-        "8",
-        "--n-epochs",
-        "1",
-        "--batch-size",
-        "800",
-        "--n-steps",
-        "2",
-        "--n-samples",
-        "20",
-    ]
+    model = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "800"]
+    options = [*model, "--n-steps", "2", "--n-samples", "20"]
     assert invoke("train", *options)[0] == 0
     return experiments / run_ids(experiments)[0]
 

@@ -139,7 +139,12 @@ class ModelConfig:
     sigma_data: float | None = option(
         None,
         rule=rules.optional(rules.number(above=0)),
-        help="Standard deviation of the data, scaled to [-1, 1]. If none, it is measured on the training images.",
+        help="Scale of the data (sigma_data in EDM). If none, it is measured on the training images.",
+    )
+    sigma_data_from: str = option(
+        "rms",
+        rule=rules.choice("rms", "std"),
+        help="How sigma_data is measured: root mean square (rms) of the values, or their standard deviation (std).",
     )
     sigma_min: float = option(
         0.002,

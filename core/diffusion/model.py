@@ -45,7 +45,7 @@ def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
 
     Args:
         sigma: Noise levels, positive, in data units.
-        sigma_data: Standard deviation of the data, same units.
+        sigma_data: Root mean square of the data, same units; EDM takes the standard deviation of centred data.
 
     Source: arXiv:2206.00364, table 1, "Network and preconditioning".
     """
@@ -60,7 +60,7 @@ def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
 
 def loss_weight(sigma: Tensor, sigma_data: float) -> Tensor:
     """Return lambda(sigma) = 1 / c_out², which makes the expected loss of a network that returns 0 equal to 1 at every
-    level if the data have mean 0 and standard deviation ``sigma_data``.
+    level if ``sigma_data`` is the root mean square of the data.
 
     Source: arXiv:2206.00364, table 1, "Training".
     """
@@ -174,7 +174,7 @@ def precondition(network: Network, x: Tensor, sigma: Tensor, sigma_data: float, 
         network: The network F, called as ``network(scaled, c_noise, labels)``.
         x: Noisy images, shape ``(N, ...)``.
         sigma: Noise levels, shape ``(N,)`` or ``()``.
-        sigma_data: Standard deviation of the data.
+        sigma_data: Root mean square of the data.
         labels: Classes, int64 of shape ``(N,)``, or None.
 
     Returns:
@@ -198,7 +198,7 @@ def denoising_losses(
         images: Clean images y, shape ``(N, ...)``.
         noise: Standard normal n, same shape.
         sigma: Noise levels, shape ``(N,)``.
-        sigma_data: Standard deviation of the data.
+        sigma_data: Root mean square of the data.
         labels: Classes, or None.
 
     Returns:

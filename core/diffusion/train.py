@@ -21,7 +21,7 @@ from core.diffusion.datasets.base import (
     ImageData,
     is_from_before_fingerprints,
     load_data,
-    standard_deviation,
+    measured_sigma_data,
 )
 from core.diffusion.datasets.fingerprint import fingerprint
 from core.diffusion.devices import choose_device
@@ -125,7 +125,7 @@ def completed_from_data(config: ModelConfig, data: ImageData) -> tuple[ModelConf
     if config.data_dir is not None:
         found["data_dir_absolute"] = config.data_dir_absolute or str(Path(config.data_dir).expanduser().resolve())
     if config.sigma_data is None:
-        found["sigma_data"] = standard_deviation(data)
+        found["sigma_data"] = measured_sigma_data(data, config.sigma_data_from)
     return attrs.evolve(config, **found), tuple(found)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from core.config.config import ModelConfig
+from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.model import (
     Denoiser,
     Identity,
@@ -20,6 +21,7 @@ from core.diffusion.model import (
 )
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
+from core.diffusion.train import completed_from_data
 
 CONFIG = MLPConfig(model="mlp", hidden_layer_sizes=(16, 16, 24), data_shape=(1, 4, 4), n_classes=3, sigma_data=0.5)
 
@@ -131,3 +133,20 @@ def test_a_denoiser_before_the_data_are_known_is_refused() -> None:
 def test_a_denoiser_without_a_network_says_what_is_missing() -> None:
     with pytest.raises(NotImplementedError, match="must define network"):
         Denoiser(CONFIG)(torch.randn(2, 1, 4, 4), torch.ones(2))
+
+
+@pytest.mark.parametrize(("sigma_data_from", "is_one"), [("rms", True), ("std", False)])
+def test_the_loss_of_an_untrained_network_is_1_at_every_level_by_the_root_mean_square(
+    sigma_data_from: str, is_one: bool
+) -> None:
+    """Digits have mean -0.39: with the standard deviation, the loss at large levels is the squares' ratio, 1.27."""
+    data = load_data(ModelConfig(), TRAIN)
+    config, _ = completed_from_data(MLPConfig(sigma_data_from=sigma_data_from, hidden_layer_sizes=(4,)), data)
+    model = MLP(config)
+    images, labels = Batches(data, torch.device("cpu")).take(torch.arange(len(data)))
+    torch.manual_seed(0)
+    for level in (0.01, 0.1, 1.0, 10.0, 80.0):
+        sigma = torch.full((len(images),), level)
+        losses = denoising_losses(model, images, torch.randn_like(images), sigma, model.sigma_data, labels)
+        loss, error = losses.mean().item(), losses.std().item() / math.sqrt(len(losses))
+        assert (abs(loss - 1) < 4 * error + 0.01) == (is_one or level < 0.2), (level, loss)

@@ -161,11 +161,18 @@ class Batches:
         return images, labels if self._data.n_classes else None
 
 
-def standard_deviation(data: ImageData) -> float:
-    """Return the standard deviation of all values of the data set, to three digits.
+def measured_sigma_data(data: ImageData, sigma_data_from: str) -> float:
+    """Return sigma_data, measured on all values of the data set, to three digits.
+
+    The loss of a network that returns 0 is 1 at every noise level if sigma_data is the root mean square of the data.
+    For data with mean 0 that is the standard deviation, which EDM uses.
 
     The sum is exact and the result is rounded, so that every machine gets the same number. Of a data set that is not
     held in memory, 10,000 evenly spaced images are taken.
+
+    Args:
+        data: The training images.
+        sigma_data_from: "rms" for the root mean square, "std" for the standard deviation.
 
     Raises:
         ValueError: All values are equal, or some are not finite.
@@ -180,4 +187,6 @@ def standard_deviation(data: ImageData) -> float:
     deviation = meter.std("value")
     if not deviation > 0 or not math.isfinite(deviation):
         raise ValueError(f"the data's standard deviation is {deviation}; accepted: finite values, not all equal")
+    if sigma_data_from == "rms":
+        deviation = math.hypot(meter.mean("value"), meter.std("value", ddof=0))
     return float(f"{deviation:.3g}")

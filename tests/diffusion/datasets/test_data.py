@@ -19,8 +19,8 @@ from core.diffusion.datasets.base import (
     Batches,
     InMemory,
     load_data,
+    measured_sigma_data,
     split_indices,
-    standard_deviation,
 )
 from core.diffusion.datasets.packaged import digits, mnist5k
 
@@ -108,18 +108,19 @@ def test_data_without_classes_give_no_labels() -> None:
     assert labels is None
 
 
-def test_standard_deviation_is_numpys_to_three_digits() -> None:
+def test_sigma_data_is_numpys_to_three_digits() -> None:
     digits_train = digits(ModelConfig(), TRAIN)
-    expected = float(f"{np.std(digits_train.tensors[0].double().numpy(), ddof=1):.3g}")
-    assert standard_deviation(digits_train) == expected
-    assert standard_deviation(Foreign(torch.tensor([[0.0, 1.0]]))) == pytest.approx(
-        np.std([0, 1, 1, 2, 2, 3, 3, 4, 4, 5], ddof=1), rel=5e-3
-    )
+    values = digits_train.tensors[0].double().numpy()
+    assert measured_sigma_data(digits_train, "std") == float(f"{np.std(values, ddof=1):.3g}") == 0.753
+    assert measured_sigma_data(digits_train, "rms") == float(f"{np.sqrt(np.mean(values**2)):.3g}") == 0.847
+    foreign, values = Foreign(torch.tensor([[0.0, 1.0]])), np.array([0, 1, 1, 2, 2, 3, 3, 4, 4, 5])
+    assert measured_sigma_data(foreign, "std") == pytest.approx(np.std(values, ddof=1), rel=5e-3)
+    assert measured_sigma_data(foreign, "rms") == pytest.approx(np.sqrt(np.mean(values**2)), rel=5e-3)
 
 
 def test_constant_data_have_no_scale() -> None:
     with pytest.raises(ValueError, match="standard deviation is 0"):
-        standard_deviation(InMemory(torch.zeros(3, 1, 2, 2), torch.zeros(3), 0))
+        measured_sigma_data(InMemory(torch.zeros(3, 1, 2, 2), torch.zeros(3), 0), "rms")
 
 
 def test_mnist5k_holds_500_of_each_digit_scaled_when_taken() -> None:
