@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 from attrs import frozen
 
 from core import plugins
@@ -192,6 +193,7 @@ class Evaluator:
             "weights": self.settings.weights,
             "features": self.settings.features,
             "changes": self._changes,
+            "n_threads": torch.get_num_threads(),
         }
 
 

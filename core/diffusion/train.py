@@ -30,6 +30,7 @@ from core.diffusion.pictures import save_sample_grid
 from core.diffusion.placeholder import dummy_record, placeholder_notice
 from core.diffusion.trained import trained_config, without_found
 from core.diffusion.training.checkpoints import load_checkpoint
+from core.diffusion.training.curve import TrainingDivergedError
 from core.diffusion.training.random_state import seeded
 from core.diffusion.training.state import TrainingState
 from core.runs.environment import save_environment
@@ -72,7 +73,7 @@ def train_diffusion_model(
         ConfigError: The model, data set or device is unknown, or the data cannot be used.
         PluginError: The model or the data set cannot be imported.
         CheckpointError: There is no checkpoint to resume from, or it does not fit the config.
-        TrainingDivergedError: The loss is not finite. The last good checkpoint is kept.
+        TrainingDivergedError: The loss is not finite, and the last good checkpoint is kept; or every step was skipped.
     """
     run_path, place = Path(run_path), choose_device(device)
     stop, progress = stop or (lambda: None), progress or silent
@@ -143,7 +144,7 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
         A copy of the model with the moving average of its weights.
 
     Raises:
-        TrainingDivergedError: The loss is not finite. The last good checkpoint is kept.
+        TrainingDivergedError: The loss is not finite, and the last good checkpoint is kept; or every step was skipped.
     """
     config, batches = state.config, Batches(data, state.device)
     n_steps_total = config.n_epochs * math.ceil(len(data) / config.batch_size)
@@ -162,8 +163,9 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
     state.model.train()
     with training:
         while state.epoch < config.n_epochs:
-            # Train for one epoch.
-            with epochs:
+            # Train for one epoch. The rest of an interrupted epoch is not an observation of an epoch's time.
+            n_trained_before, timer = state.n_seen, epochs if state.order is None else Timer("rest", sync=True)
+            with timer:
                 train_epoch(state, batches, after_step)
 
             # Add the epoch to the training curve.
@@ -175,7 +177,7 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
                 state.step,
                 epoch=state.epoch,
                 wall_time_s=wall_time_s,
-                images_per_s=len(data) / epochs.last_s,
+                images_per_s=(len(data) - n_trained_before) / timer.last_s,
             )
             text = f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}"
             progress(state.step, n_steps_total, text)
@@ -184,6 +186,12 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
             if state.epoch % config.checkpoint_every_epochs == 0 or state.epoch == config.n_epochs:
                 state.save(run_path)
                 save_sample_grid(state.averaged_model(), config, state.device, run_path, f"step-{state.step:07d}")
+
+    if not state.has_learned:
+        raise TrainingDivergedError(
+            f"all {state.step:,} steps were skipped because no gradient was finite; the weights never changed. "
+            "Try a lower learning_rate, or --precision float32."
+        )
 
     # Log the training time, including the sessions before a resume.
     total = attrs.evolve(training.result(), mean=earlier_s + training.result().mean)
@@ -257,7 +265,8 @@ def _dummy_run(config: ModelConfig, model_class: type[nn.Module], run_path: Path
 
 def _save_start(config: ModelConfig, run_path: Path, device: torch.device, found_in_data: tuple[str, ...] = ()) -> None:
     """Write environment.json and config.json."""
-    save_environment(run_path, device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    save_environment(run_path, device=name, n_threads=torch.get_num_threads())  # the last bits depend on both
     served = {"model": (plugins.MODELS, config.model), "dataset": (plugins.DATASETS, config.dataset)}
     described = {kind: plugins.find(group, name).describe() for kind, (group, name) in served.items()}
     save_config_to_json(config, run_path, described, found_in_data)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,35 @@ def test_by_option_a_step_that_is_not_finite_is_left_out_and_counted(
     state = torch.load(checkpoint_path(tmp_path), weights_only=True)
     assert state["step"] == 12
     assert all(value.isfinite().all() for value in state["weights"].values())
+
+
+def test_a_run_in_which_every_step_was_skipped_has_failed(
+    tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = training.denoising_losses
+    monkeypatch.setattr(training, "denoising_losses", lambda *arguments: healthy(*arguments) * math.inf)
+    with pytest.raises(TrainingDivergedError, match="all 12 steps were skipped because no gradient was finite"):
+        train_diffusion_model(attrs.evolve(tiny, skip_nonfinite=True), tmp_path, device="cpu")
+    assert run_status(tmp_path).state == "failed"
+
+
+def test_the_speed_of_a_resumed_epoch_counts_the_images_that_were_trained_on(
+    tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that ticks once per reading makes every use of a timer one second long."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    with pytest.raises(RunInterrupted):
+        train_diffusion_model(attrs.evolve(tiny, n_epochs=2), tmp_path, device="cpu", stop=StopAfter(2))
+    train_diffusion_model(attrs.evolve(tiny, n_epochs=2), tmp_path, device="cpu", resume=tmp_path)
+    rows, _ = read_json_lines(tmp_path / "metrics.jsonl")
+    assert [row["images_per_s"] for row in rows] == [438.0, 1438.0]
+    times = {record.metadata.name: record.result for record in read_result_log(tmp_path).newest()}
+    assert times["time/epoch"].n == 1, "the rest of an epoch is no observation of an epoch's time"
+
+
+def test_the_environment_says_how_many_threads(trained_run: Path) -> None:
+    assert json.loads((trained_run / "environment.json").read_text())["n_threads"] == 1
 
 
 def test_bf16_trains_to_about_the_same_loss_with_weights_in_float32(

@@ -58,6 +58,11 @@ class TrainingState:
         """Images trained on so far, counting each image once per epoch."""
         return self.epoch * self.n_images + self.n_seen
 
+    @property
+    def has_learned(self) -> bool:
+        """Whether at least one step has changed the weights, rather than been skipped."""
+        return bool(self.optimizer.state)  # Adam has no state before its first step
+
     def finish_epoch(self) -> None:
         """Count the current epoch as done."""
         self.epoch += 1
