@@ -9,12 +9,14 @@ trained.py      read a trained run: its completed config and its model
 sampling.py     the samplers (Euler, Heun, stochastic) and generate()
 noise.py        noise that depends only on seed, purpose and sample
 likelihood.py   log-likelihood from the probability-flow ODE
-frechet.py      Fréchet distance
+sample_store.py samples made once per setting, shared by all evaluators
 pictures.py     image grids as PNG files
 devices.py      choose_device
+batch_size.py   batch sizes that fit into memory
 placeholder.py  dummy run for models without training
 models/         the built-in denoisers mlp and unet, and their config fields
 datasets/       the built-in data sets; base.py says what a data set must offer
 training/       state, checkpoints, moving average, random state and training curve
+distances/      distances between samples and images
 evaluators/     the built-in evaluators; base.py is their base class
 """

@@ -143,7 +143,7 @@ def test_both_densities_of_a_conditional_model_are_reported_under_names_that_say
     labels = random.randint(8, size=120)
     points = mixture.means.numpy()[labels] + 0.3 * random.standard_normal((120, 2))
     data = InMemory(torch.from_numpy(points).float(), torch.from_numpy(labels).long(), n_classes=8)
-    monkeypatch.setattr(likelihood, "load_data", lambda *_: data)
+    monkeypatch.setattr(LikelihoodEvaluator, "data", lambda _self, _split: data)
     monkeypatch.setattr(LikelihoodEvaluator, "denoiser", lambda _self: ComponentDenoiser(mixture))
     config = attrs.evolve(trained_config, data_shape=(2,), n_classes=8, sigma_min=0.05)
     results = {record.metadata.name: record for record in LikelihoodEvaluator(config, tmp_path).evaluate()}
@@ -162,6 +162,9 @@ def test_both_densities_of_a_conditional_model_are_reported_under_names_that_say
     assert found.result.error == pytest.approx(marginal.std(ddof=1) * -to_bits / math.sqrt(120), rel=0.01)
     assert (dict(found.metadata.protocol)["conditional"], dict(found.metadata.protocol)["sigma_min"]) == ("none", 0.05)
     assert abs(marginal.mean() - given_label.mean()) > 0.5, "the label is worth something here"
+    monkeypatch.setattr(likelihood, "MARGIN_NATS", math.inf)
+    every_label = LikelihoodEvaluator(config, tmp_path).evaluate().filter(name="bits_per_dim")[0].result
+    assert found.result.mean == pytest.approx(every_label.mean, abs=1e-6), "labels far behind make no difference"
 
 
 def test_a_model_without_labels_has_only_the_density_that_a_conditional_one_can_be_compared_in(

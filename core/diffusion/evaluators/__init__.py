@@ -1,1 +1,1 @@
-"""The evaluators in the box, one module each; they enter through ``pyml.evaluators`` like any plugin's."""
+"""The built-in evaluators; ``base.py`` holds their base class."""

@@ -1,4 +1,4 @@
-"""What evaluators share: the run they look at, and how its evaluation was asked for."""
+"""The base class of evaluators, and the settings that an evaluation gives them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def _no_note(_text: str) -> None:
 
 @frozen
 class Settings:
-    """How an evaluation was asked for, beyond the run's config.
+    """The settings of an evaluation that are not in the run's config.
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        weights: "ema" for the moving average of the weights, "raw" for the weights themselves.
-        evaluation: The evaluation's id, under which files are kept; None where an evaluator is used by itself.
+        weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
+        evaluation: The evaluation's id, under which files are kept; None if an evaluator is used by itself.
         checkpoint: The checkpoint to evaluate, which all evaluators share; None lets an evaluator that is used by
             itself read the run's checkpoint.
         data: The splits of the data set that have been loaded, which all evaluators share.
         features: Name of the feature space in which samples are compared with images.
         note: Called with a sentence about something that was left out, and why.
-        progress: Called with the work done, the work in all, and a word.
+        progress: Called with the work done, the total work, and a short text.
     """
 
     device: str = "auto"
@@ -51,18 +51,19 @@ class Settings:
 
 
 class RunEvaluator:
-    """Base of the evaluators in the box, and of any plugin's that wants its settings.
+    """Base class of the built-in evaluators; a plugin's evaluator may use it.
 
-    To be an evaluator, ``__init__(config, run_path)``, ``evaluate()`` and ``supports(config)`` are enough.
+    An evaluator needs no more than ``__init__(config, run_path)`` and ``evaluate()``. This class adds the shared
+    checkpoint, data and settings.
 
     Args:
-        config: The run's config, as saved or as it was asked for; its seed, n_steps and n_samples may differ.
+        config: The run's config. Fields that change only the evaluation, and the seed, may differ from the saved ones.
         run_path: The run directory.
 
     Attributes:
-        uses_sampler: Whether the results depend on ``n_steps``: it is then run once for each number asked for.
-        by_default: Whether an evaluation that names no evaluators includes it.
-        settings: How the evaluation was asked for; whoever runs the evaluator sets it.
+        uses_sampler: Whether the results depend on ``n_steps``. If so, it runs once for each requested number of steps.
+        by_default: Whether it runs in an evaluation that names no evaluators.
+        settings: The settings of the evaluation; ``Evaluator`` sets them.
     """
 
     uses_sampler: ClassVar[bool] = False
@@ -75,7 +76,7 @@ class RunEvaluator:
 
     @classmethod
     def supports(cls, config: ModelConfig) -> bool:
-        """Say whether a run of this config can be evaluated so: as a rule, whether its model is a Denoiser."""
+        """Return whether runs of this config can be evaluated; by default, whether the model is a ``Denoiser``."""
         return is_denoiser(config)
 
     def evaluate(self) -> ResultCollection:
@@ -83,7 +84,7 @@ class RunEvaluator:
         raise NotImplementedError(f"{type(self).__name__} must define evaluate()")
 
     def device(self) -> torch.device:
-        """Return the device to work on."""
+        """Return the device of the evaluation."""
         return choose_device(self.settings.device)
 
     def denoiser(self) -> Denoiser:
@@ -108,12 +109,12 @@ class RunEvaluator:
         }
 
     def data_name(self) -> str:
-        """Return what a protocol says of the data: the data set's name and, of the user's own data, the directory's."""
+        """Return the name of the data for a protocol: the data set's name and, if there is one, the directory's."""
         directory = self.config.data_dir
         return self.config.dataset if directory is None else f"{self.config.dataset} {Path(directory).name}"
 
     def metadata(self, name: str, **fields: Any) -> ResultMetadata:
-        """Return a result's metadata; the raw weights' results get a name of their own."""
+        """Return a result's metadata. Results of the raw weights get the suffix ``/raw``."""
         return ResultMetadata(name if self.settings.weights == EMA_WEIGHTS else f"{name}/raw", **fields)
 
 

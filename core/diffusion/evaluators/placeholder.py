@@ -1,4 +1,4 @@
-"""The evaluator of a model that is not trained."""
+"""``placeholder``: the evaluator of models without training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from core.utils.results import ResultCollection
 
 
 class PlaceholderEvaluator(RunEvaluator):
-    """Passes dummy tensors through the model and returns a dummy result: the way, without the work."""
+    """Passes dummy data through the model and returns a dummy result."""
 
     @classmethod
     def supports(cls, config: ModelConfig) -> bool:
-        """Say whether the model takes the placeholder's way."""
+        """Return whether the model is not a ``Denoiser``, so that it is not trained."""
         return not is_denoiser(config)
 
     def evaluate(self) -> ResultCollection:
