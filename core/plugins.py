@@ -139,6 +139,8 @@ def _what_is_accepted(group: str, loaded: object) -> str | None:
         fits, accepted = isinstance(loaded, type) and hasattr(loaded, "evaluate"), "a class with evaluate()"
     elif group == DATASETS:
         fits, accepted = callable(loaded), "a callable (config, split)"
+    elif group == FEATURES:
+        fits, accepted = callable(loaded), "a callable (config, device)"
     else:
         import click
 

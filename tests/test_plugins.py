@@ -165,6 +165,11 @@ def test_a_broken_plugin_costs_one_line_of_the_list_and_nothing_else(install: In
     [
         ("datasets", "thing = 'a path'", r"data set 'odd' of odd-one 2.0: .* is 'a path'; accepted: a callable"),
         ("configs", "class thing: pass", r"config 'odd' of odd-one 2.0: .*accepted: a subclass of ModelConfig"),
+        (
+            "features",
+            "thing = 3",
+            r"feature space 'odd' of odd-one 2.0: .* is 3; accepted: a callable \(config, device\)",
+        ),
         ("commands", "thing = lambda: None", r"command 'odd' of odd-one 2.0: .*accepted: a click command"),
         ("models", "thing = 3", r"model 'odd' of odd-one 2.0: .* is 3; accepted: a class"),
         ("evaluators", "class thing: pass", r"evaluator 'odd' of odd-one 2.0: .*accepted: a class with evaluate"),
