@@ -7,7 +7,6 @@ seeds of 100 samples each are five replicates.
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -17,9 +16,9 @@ from attrs import frozen
 
 from core.utils.results import ResultMetadata
 from results.environments import environment_values
+from results.over_runs import OverRuns, summarise_results
 from results.run import Run
 from results.run_files import without_garbage_collection
-from results.statistics.intervals import Summary, summarise
 from results.text.labels import differing, printable, spell
 
 SEED = "seed"
@@ -33,23 +32,6 @@ class UnknownSeed:
 
     def __str__(self) -> str:
         return "unknown"
-
-
-@frozen
-class OverRuns:
-    """A measure over the replicates of a group.
-
-    Attributes:
-        summary: n, mean, standard error over runs and its t interval; n counts runs, never samples.
-        within_error: The typical standard error within one run (root of the mean square); NaN if a run's is unknown.
-        n_not_finite: Runs among the n whose own result is NaN or infinite; they make the mean so, too.
-        n_lacking: Replicates without this result; they are not among the n.
-    """
-
-    summary: Summary
-    within_error: float
-    n_not_finite: int
-    n_lacking: int
 
 
 class Group:
@@ -119,30 +101,11 @@ class Group:
             if any(m in run.stale and key not in self.replicates_with(m) for m in measures)
         ]
 
-    def over_runs(
-        self, metadata: ResultMetadata, level: float = 0.95, among: Collection[Any] | None = None
-    ) -> OverRuns:
-        """Return a measure's mean over the replicates with its error over runs and the typical error within a run.
-
-        Args:
-            metadata: The measure.
-            level: Coverage of the interval over runs.
-            among: Keys of the replicates to take; None for all.
-        """
+    def over_runs(self, metadata: ResultMetadata, level: float = 0.95) -> OverRuns:
+        """Return a measure's mean over the replicates with its error over runs and the typical error within a run."""
         runs = self.replicates_with(metadata)
-        found = [run.current_measures[metadata] for key, run in runs.items() if among is None or key in among]
+        found = [run.current_measures[metadata] for run in runs.values()]
         return summarise_results(found, len(self.replicates) - len(runs), level)
-
-
-def summarise_results(found: Sequence[Mapping[str, Any]], n_lacking: int, level: float = 0.95) -> OverRuns:
-    """Summarise one result of each replicate, given as the fields of a ScalarResult."""
-    errors = [fields["error"] for fields in found]
-    return OverRuns(
-        summarise([fields["mean"] for fields in found], level),
-        math.sqrt(math.fsum(e * e for e in errors) / len(errors)) if errors else math.nan,
-        sum(not math.isfinite(fields["mean"]) for fields in found),
-        n_lacking,
-    )
 
 
 def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]:

@@ -13,10 +13,10 @@ from core.runs.fast_results import Measures, NewestResults, Sources, read_result
 from core.runs.files import Fault, RunFile
 from core.runs.metrics import read_curve
 from core.runs.status import STATUS, RunState, run_state
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ScalarResult
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, ScalarResult
 
 if TYPE_CHECKING:
-    from core.runs.result_log import ResultLog
+    from core.runs.result_log import LoggedRecord, ResultLog
 
 
 class Run:
@@ -127,11 +127,12 @@ class Run:
     @cached_property
     def stale(self) -> Sources:
         """The newest results whose checkpoint the run has since trained on from, with what they were measured on."""
-        measured = {metadata: source for metadata, source in self.sources.items() if source.step is not None}
-        last_step = self.last_step if measured else None
-        if last_step is None:
-            return {}
-        return {m: source for m, source in measured.items() if source.step is not None and source.step < last_step}
+        return {metadata: source for metadata, source in self.sources.items() if self._is_stale(source)}
+
+    def _is_stale(self, source: ResultSource | None) -> bool:
+        if source is None or source.step is None:
+            return False
+        return self.last_step is not None and source.step < self.last_step
 
     @cached_property
     def current_measures(self) -> Measures:
@@ -157,6 +158,11 @@ class Run:
         from core.runs.result_log import read_result_log
 
         return read_result_log(self.path)
+
+    def complete_entries(self, metadata: ResultMetadata) -> list[LoggedRecord]:
+        """Return every record of a measure, of complete evaluations and not stale, oldest first."""
+        entries = [entry for entry in self.log().entries if entry.is_complete and entry.record.metadata == metadata]
+        return [entry for entry in entries if not self._is_stale(entry.record.source)]
 
     def check(self) -> list[Fault]:
         """Read config, status and results, and return what of them could not be read."""

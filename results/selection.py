@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from core.config.errors import ConfigError
 from results.database import ResultsDatabase
@@ -13,7 +14,9 @@ _CONDITION = re.compile("[<>=]")
 _AND = re.compile(r",\s+|\s+and\s+")
 
 
-def select_group(database: ResultsDatabase, spec: str, *, whole_group: bool = False) -> Group:
+def select_group(
+    database: ResultsDatabase, spec: str, *, whole_group: bool = False, split_by: Sequence[str] = ()
+) -> Group:
     """Return the group that a text names.
 
     Args:
@@ -21,6 +24,7 @@ def select_group(database: ResultsDatabase, spec: str, *, whole_group: bool = Fa
         spec: Conditions joined by ", " or " and ", such as a group's label; or a run: a path, an id, a unique prefix
             of one, or ``latest``.
         whole_group: Whether a run stands for all runs that differ from it only in seed.
+        split_by: Fields of the environment in which the runs of a group must agree, too.
 
     Raises:
         ConfigError: Nothing answers to it, or runs of more than one group do: these are no replicates of each other.
@@ -29,22 +33,25 @@ def select_group(database: ResultsDatabase, spec: str, *, whole_group: bool = Fa
         run = database.find(spec)
         if not whole_group:
             return Group([run], run.id)
-        group = next((g for g in group_runs(database) if any(one.id == run.id for one in g.runs)), Group([run]))
+        group = next(
+            (g for g in group_runs(database, split_by) if any(one.id == run.id for one in g.runs)), Group([run])
+        )
         return Group(group.runs, group.label or f"group of {run.id}")
-    groups = group_runs(database.where(*_AND.split(spec)))
+    groups = group_runs(database.where(*_AND.split(spec)), split_by)
     if not groups:
         raise ConfigError(f"{spec!r}: none of the {len(database):,} runs meets it.")
     if len(groups) > 1:
         raise ConfigError(
-            f"{spec!r} names {len(groups)} groups, no replicates of each other: they differ in {_differing(groups)}. "
+            f"{spec!r} names {len(groups)} groups, which are no replicates of each other: they differ in "
+            f"{_differing(groups, split_by)}. "
             f"Add a condition, such as {spec + ', ' + groups[0].label.split(', ')[0]!r}."
         )
     return Group(groups[0].runs, spec)
 
 
-def _differing(groups: list[Group]) -> str:
+def _differing(groups: list[Group], split_by: Sequence[str]) -> str:
     """Name the fields in which groups differ, with their values, as "learning_rate (0.001 or 0.0001)"."""
-    things = [described(group.runs[0]) for group in groups]
+    things = [described(group.runs[0], split_by) for group in groups]
     parts = []
     for name in differing_names(things):
         values = list(dict.fromkeys(spell(thing[name]) if name in thing else "missing" for thing in things))

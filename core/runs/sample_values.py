@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from core.runs.files import write_atomic
+from core.runs.files import Fault, write_atomic
 from core.runs.serialise import unstructure
 from core.runs.strict_json import dumps
 from core.utils.metadata import ResultMetadata
@@ -90,28 +90,39 @@ def _checked_clusters(clusters: NDArray[Any], n: int) -> NDArray[np.int64]:
     return clusters.astype(np.int64)
 
 
-def read_values(run_path: str | Path, evaluation: str, metadata: ResultMetadata) -> dict[int, float] | None:
-    """Return the values, by sample id, that an evaluation kept for this metadata; None where it kept none."""
+def read_values(
+    run_path: str | Path, evaluation: str, metadata: ResultMetadata
+) -> tuple[dict[int, float] | None, list[Fault]]:
+    """Return the values, by sample id, that an evaluation kept for this metadata, and the files that cannot be used.
+
+    The values are None if the evaluation kept none, or if a value is not finite: such samples cannot be paired.
+    """
+    faults: list[Fault] = []
     for path in sorted((Path(run_path) / VALUES / evaluation).glob("*.npz")):
         found = _read(path, metadata)
-        if found is not None:
+        if isinstance(found, Fault):
+            faults.append(found)
+        elif found is not None:
             ids, values = found
-            return dict(zip(ids.tolist(), values.tolist(), strict=True))
-    return None
+            return dict(zip(ids.tolist(), values.tolist(), strict=True)), faults
+    return None, faults
 
 
-def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-    """Return the arrays of a file whose values are of this metadata; None of any other, or where it cannot be read."""
+def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDArray[np.float64]] | Fault | None:
+    """Return the arrays of a file whose values are of this metadata, None of any other, or why it cannot be used."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             fields = json.loads(str(file["metadata"]))
             if ResultMetadata(**fields) != metadata:
                 return None
             ids, values = file["sample_id"], file["value"]
-    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
-        return None
+    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        return Fault(path, f"cannot be read ({type(error).__name__}: {error}); its samples are not paired")
     if ids.ndim != 1 or ids.shape != values.shape or ids.dtype.kind not in "iu" or values.dtype.kind != "f":
-        return None
+        kinds = f"sample_id {ids.dtype} {ids.shape}, value {values.dtype} {values.shape}"
+        return Fault(path, f"holds {kinds}; accepted: integers and floats of one shape; its samples are not paired")
+    if n := int(np.sum(~np.isfinite(values))):
+        return Fault(path, f"{n} of {len(values)} values are not finite; its samples are not paired")
     return ids, values
 
 

@@ -12,31 +12,51 @@ from results.commands import shared
 @click.argument("specs", metavar="A B [B...]", nargs=-1)
 @shared.metric_option
 @shared.where_option
-@click.option("--group", "whole_group", is_flag=True, help="A run stands for all runs that differ only in seed.")
+@click.option(
+    "--primary",
+    metavar="NAME",
+    multiple=True,
+    help="Measures that get an answer, by name or label; * stands for any text; may be repeated.  [default: those of "
+    "--metric, else those whose metadata say primary]",
+)
+@click.option(
+    "--group", "whole_group", is_flag=True, help="Let a run stand for all runs that differ from it only in seed."
+)
 @click.option(
     "--test",
     "method",
     type=click.Choice(["auto", "paired", "welch", "samples"]),
     default="auto",
     show_default=True,
-    help="How to test; auto pairs over shared seeds, or over shared samples of two single runs, and takes Welch else.",
+    help="Which test. auto: paired over shared seeds, or over shared samples of two single runs; else Welch's test.",
 )
-@click.option("--detect", metavar="DELTA", type=float, help="Also the seeds needed for 80% power at this difference.")
+@click.option(
+    "--detect", metavar="DELTA", type=float, help="Also print the seeds needed to detect this difference (80% power)."
+)
 @click.option(
     "--equivalent-within",
     "margin",
     metavar="DELTA",
     type=float,
-    help="Also answer 'equivalent' where the difference is shown to lie within ± DELTA (two one-sided tests).",
+    help="Also answer 'equivalent' if the difference is shown to lie within ± DELTA (two one-sided tests).",
 )
 @click.option("--robust", is_flag=True, help="Answer by ranks; show interquartile means, medians and permutations.")
 @click.option("--sequential", is_flag=True, help="Answer by a test that holds at every look, after each new seed.")
 @shared.level_option
+@click.option(
+    "--ignore",
+    type=click.Choice(["n_samples"]),
+    multiple=True,
+    help="Compare measures that differ in this, although their expected value may depend on it.",
+)
+@shared.split_by_option
+@shared.strict_option
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @shared.common_options
 def compare(
     specs: tuple[str, ...],
     metrics: tuple[str, ...],
+    primary: tuple[str, ...],
     where: tuple[str, ...],
     whole_group: bool,
     method: str,
@@ -45,6 +65,9 @@ def compare(
     robust: bool,
     sequential: bool,
     level: float,
+    ignore: tuple[str, ...],
+    split_by: tuple[str, ...],
+    strict: bool,
     style: str,
     experiments_dir: str | None,
 ) -> None:
@@ -60,26 +83,29 @@ def compare(
     from results.comparison.analysis import Analysis
     from results.comparison.comparison import compare_groups
     from results.comparison.examine import examine
+    from results.environments import mixed_environments
     from results.run_files import without_garbage_collection
     from results.selection import select_group
 
     with without_garbage_collection():
         database = shared.open_database(experiments_dir, where)
-        groups = [select_group(database, spec, whole_group=whole_group) for spec in specs]
-        comparisons, refused = compare_groups(groups, metrics, method, level)
+        groups = [select_group(database, spec, whole_group=whole_group, split_by=split_by) for spec in specs]
+        mixed = mixed_environments(run for group in groups for run in group.replicates.values())
+        shared.refuse_mixed(mixed, strict)
+        comparisons, refused = compare_groups(groups, metrics, method, level, primary=primary, ignore=ignore)
         comparisons = examine(comparisons, Analysis(robust, sequential, margin))
-        if detect is not None and len({one.metadata for one in comparisons}) > 1:
+        if detect is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
             raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
-        if margin is not None and len({one.metadata for one in comparisons}) > 1:
+        if margin is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
             raise ConfigError("--equivalent-within is in the unit of one measure; name it with --metric.")
         if style == "json":
             from results.comparison.json_form import comparisons_json
 
-            click.echo(comparisons_json(comparisons, refused, detect))
+            click.echo(comparisons_json(comparisons, refused, detect, mixed))
         else:
             from results.comparison.text import comparisons_text
 
-            click.echo(comparisons_text(comparisons, refused, detect))
+            click.echo(comparisons_text(comparisons, refused, detect, mixed))
         shared.report_faults([fault for group in groups for run in group.runs for fault in run.faults])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +65,38 @@ def _checked_level(_context: click.Context, _parameter: click.Parameter, level: 
     if not 0 < level < 1:
         raise ConfigError(f"--level: got {level:g}; accepted: a number between 0 and 1, such as 0.95.")
     return level
+
+
+def split_by_option(command: Function) -> Function:
+    """Add --split-by."""
+    return click.option(
+        "--split-by",
+        metavar="FIELD",
+        multiple=True,
+        help="Group runs by this field of the environment, too: git_commit, git_dirty, torch, device, host, python or "
+        "platform; may be repeated.",
+    )(command)
+
+
+def strict_option(command: Function) -> Function:
+    """Add --strict."""
+    return click.option(
+        "--strict",
+        is_flag=True,
+        help="Refuse to mix runs of different commit, dirty tree, torch version or device.",
+    )(command)
+
+
+def refuse_mixed(mixed: Mapping[str, Mapping[str, int]], strict: bool) -> None:
+    """Refuse runs of different environments if asked to.
+
+    Raises:
+        ConfigError: ``strict``, and the runs differ; the message says in what.
+    """
+    from results.environments import mixed_text
+
+    if strict and mixed:
+        raise ConfigError(f"--strict: the runs are mixed: {mixed_text(mixed)}. Separate them with --split-by FIELD.")
 
 
 def open_database(experiments_dir: str | None, where: Sequence[str] = ()) -> ResultsDatabase:

@@ -38,7 +38,7 @@ def answer_legend(one: Comparison) -> str:
 
 def robust_text(one: Comparison, found: RobustFinding) -> str:
     """Return the interquartile mean, the median, the permutation test and the probability of improvement."""
-    better = "higher" if one.metadata.higher_is_better is None else "better"
+    better = "higher" if one.higher_is_better is None else "better"
     iqm, median = (
         f"{_signed(part.estimate, one)} {_ends(part.ci_low, part.ci_high, one)}" for part in (found.iqm, found.median)
     )
@@ -62,8 +62,7 @@ def _ends(low: float, high: float, one: Comparison) -> str:
 def looks_text(one: Comparison, looks: Looks, delta: float | None) -> str:
     """Return at which look the answer stood, and how many seeds a fixed plan for ``delta`` would have taken."""
     n = len(looks.p_values)
-    factor = one.p_adjusted / one.test.p_value if one.test.p_value > 0 else 1.0  # of Holm's correction
-    first = looks.resolved_at(1 - one.level, factor)
+    first = looks.resolved_at(1 - one.level, one.n_family)
     if first is None or math.isnan(one.test.p_value):
         text = f"not resolved after {n} looks; add seeds and look again, as often as you like"
     elif first == n:

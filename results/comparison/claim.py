@@ -12,10 +12,10 @@ from core.runs.strict_json import dumps
 from core.utils.results import ResultMetadata
 from results.comparison.replicates import n_failed, over_survivors, survivors_in_order
 from results.comparison.text import describe_group, p_text
-from results.groups import Group, OverRuns
+from results.groups import Group
 from results.measures import choose_measures
+from results.over_runs import OverRuns, over_runs_text
 from results.statistics.claim import ClaimTest, mean_claim, sequential_claim
-from results.tables.table import over_runs_text
 from results.text.numbers import decimals_of
 
 SCHEMA = "pyml.claim/1"
@@ -102,7 +102,7 @@ def _over_samples(
     group: Group, metadata: ResultMetadata, line: float, below: bool, level: float
 ) -> tuple[str, ClaimTest]:
     """A single run speaks of its own weights: the mean over its samples with the error that it recorded."""
-    results = [run.measures[metadata] for run in group.replicates.values() if metadata in run.measures]
+    results = [run.current_measures[metadata] for run in group.replicates_with(metadata).values()]
     if len(results) != 1:
         return "none", mean_claim(math.nan, math.nan, 0, line, below=below, level=level)
     found = results[0]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import attrs
 from attrs import frozen
 
-from core.runs.sample_values import VALUES, read_clusters
+from core.runs.sample_values import read_clusters
 from core.utils.results import ResultMetadata
+from results.comparison.measured import Measured
 from results.comparison.significance import ReplicateTest
 from results.run import Run
-from results.samples import sample_values
+from results.samples import evaluation_of, sample_values
 from results.statistics.clusters import clustered_mean
 from results.statistics.intervals import t_quantile
 
@@ -34,14 +36,15 @@ class Clusters:
 
 
 def clustered_test(
-    test: ReplicateTest, a: Run, of_a: ResultMetadata, b: Run, of_b: ResultMetadata, level: float
+    test: ReplicateTest, a: Measured, b: Measured, level: float
 ) -> tuple[ReplicateTest, Clusters | None]:
     """Return the test of paired samples with clustered errors; the same test if no cluster ids were kept.
 
     If the two runs put a sample into different clusters, the test is left as it is, with a note.
     """
-    clusters_a, clusters_b = sample_clusters(a, of_a), sample_clusters(b, of_b)
-    kept_a, kept_b = sample_values(a, of_a), sample_values(b, of_b)
+    sides = [(side.only_run()[0], side.metadata, side.sample_seeds) for side in (a, b)]
+    clusters_a, clusters_b = (sample_clusters(*side) for side in sides)
+    kept_a, kept_b = (sample_values(*side) for side in sides)
     if not (clusters_a and clusters_b and kept_a and kept_b):
         return test, None
     ids = sorted(kept_a.keys() & kept_b.keys() & clusters_a.keys() & clusters_b.keys())
@@ -70,11 +73,15 @@ def _two_sided(difference: float, error: float, df: int) -> float:
     return math.nan if math.isnan(error) or df < 1 else 2 * float(stdtr(df, -abs(difference) / error))
 
 
-def sample_clusters(run: Run, metadata: ResultMetadata) -> dict[int, int] | None:
-    """Return the cluster of each sample, by sample id, of the newest evaluation that kept them; None if none did."""
-    if not (run.path / VALUES).is_dir():
-        return None
-    entries = [entry for entry in run.log().entries if entry.is_complete and entry.record.metadata == metadata]
-    if not entries or entries[-1].evaluation is None:
-        return None
-    return read_clusters(run.path, entries[-1].evaluation, metadata)
+def sample_clusters(
+    run: Run, metadata: ResultMetadata, sample_seeds: Collection[int | None] | None = None
+) -> dict[int, int] | None:
+    """Return the cluster of each sample, by sample id, of the newest evaluation that kept them; None if none did.
+
+    Args:
+        run: The run.
+        metadata: The measure.
+        sample_seeds: Take only results of samples that were drawn with one of these seeds; None takes any.
+    """
+    evaluation = evaluation_of(run, metadata, sample_seeds)
+    return None if evaluation is None else read_clusters(run.path, evaluation, metadata)

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import attrs
 from attrs import field, frozen
 
-from core.config.errors import ConfigError
+from core.config.errors import ConfigError, unknown_name
 from core.utils.results import ResultMetadata
 from results.comparison.equivalent import EquivalenceAnswer
 from results.comparison.findings import Findings
-from results.comparison.matching import is_wanted, match_measures
-from results.comparison.replicates import over_survivors
+from results.comparison.matching import PRIMARY, MatchedMeasure, is_wanted, match_measures
+from results.comparison.measured import Measured, compared_values, measured
 from results.comparison.significance import RUNS, ReplicateTest, choose_test
-from results.groups import Group, OverRuns
+from results.groups import Group
+from results.over_runs import OverRuns
 from results.staleness import stale_in_group
-from results.statistics.correction import holm
 from results.statistics.power import detectable_difference, pairs_needed, runs_needed_per_group, sd_limits
 from results.text.labels import is_time, measure_labels
 
 CANNOT_TELL = "cannot tell"
+NOT_TESTED = "not tested"
 
 
 @frozen
 class Comparison:
     """What can be said of the difference A - B in one measure.
+
+    The answer, the interval and the detectable difference are one statement: all of them are at ``test_level``, so the
+    interval excludes 0 exactly if the answer is better, worse, higher or lower.
 
     Attributes:
         a: The first group.
@@ -34,12 +39,20 @@ class Comparison:
         metadata: The measure, as A has it.
         of_b: The measure, as B has it.
         label: Its short name.
-        over_a: A's mean over runs.
+        over_a: A's mean over the runs that were compared.
         over_b: B's.
-        test: The test of the difference.
-        level: Coverage of its interval; an answer errs in 1 - level at most.
-        p_adjusted: After Holm's correction over all comparisons that were made at once; NaN where there is no test.
-        note: What differs though it may be compared, such as the sampler's steps; or "".
+        test: The test of the difference, with its interval at ``test_level``.
+        level: All answers of one call hold together with at least this probability.
+        measured_a: The results of A that were chosen.
+        measured_b: Those of B.
+        in_family: Whether the measure gets an answer. Parts and references do not, unless they are asked for.
+        n_family: Number of answers of the call: the comparisons of the family that can be tested.
+        values_a: The values of A's runs that were compared, by seed where it is known; in the order of the pairs, or
+            of the runs.
+        values_b: Those of B.
+        higher_is_better: The good direction, or None if neither group's metadata names one.
+        role: "primary", "part" or "reference", as the metadata of either group say.
+        note: What a reader must know of the measure, such as different sampler steps; or "".
         findings: What :mod:`results.comparison.examine` saw beside the test: skew, failed runs, ...
         equivalence: Whether the difference is too small to matter, if that was asked for.
     """
@@ -53,32 +66,54 @@ class Comparison:
     over_b: OverRuns
     test: ReplicateTest
     level: float
-    p_adjusted: float = math.nan
+    measured_a: Measured
+    measured_b: Measured
+    in_family: bool = True
+    n_family: int = 1
+    values_a: Mapping[Any, float] = field(factory=dict)
+    values_b: Mapping[Any, float] = field(factory=dict)
+    higher_is_better: bool | None = None
+    role: str = PRIMARY
     note: str = ""
     findings: Findings = field(factory=Findings)
     equivalence: EquivalenceAnswer | None = None
 
     @property
+    def test_level(self) -> float:
+        """The coverage of this interval by itself: Bonferroni's 1 - (1 - level) / n_family within the family."""
+        return level_of_each(self.level, self.n_family) if self.in_family else self.level
+
+    @property
+    def p_adjusted(self) -> float:
+        """The p-value after Bonferroni's correction for the family; NaN without a test or an answer."""
+        p = self.test.p_value * self.n_family
+        return math.nan if math.isnan(p) or not self.in_family else min(1.0, p)
+
+    @property
     def is_resolved(self) -> bool:
-        """Whether the data show a difference, after the correction for the number of comparisons."""
+        """Whether the data show a difference, after the correction for the number of answers."""
         return self.p_adjusted < 1 - self.level
 
     @property
     def is_identical(self) -> bool:
         """Whether there is no difference at all in any replicate."""
-        return self.test.error == 0 and self.test.difference == 0
+        return self.test.is_identical
 
     @property
     def winner(self) -> str | None:
-        """Return "A" or "B": the better one, or the higher one where no direction is good; None if it is open."""
+        """Return "A" or "B": the better one, or the higher one if no direction is good; None if it is open."""
         if not self.is_resolved:
             return None
         higher, lower = ("A", "B") if self.test.difference > 0 else ("B", "A")
-        return lower if self.metadata.higher_is_better is False else higher
+        return lower if self.higher_is_better is False else higher
 
     @property
     def answer(self) -> str:
-        """Return "A is better", "B is higher", "equivalent within ± 0.01", "no difference at all", or "cannot tell"."""
+        """Return "A is better", "B is higher", "equivalent within ± 0.01", "no difference at all", "cannot tell", or
+        "not tested".
+        """
+        if not self.in_family:
+            return NOT_TESTED
         if self.equivalence is None or not self.equivalence.is_shown:
             return self._difference_answer
         equivalent = f"equivalent within ± {self.equivalence.margin:g}"
@@ -90,25 +125,25 @@ class Comparison:
             return "no difference at all"
         if self.winner is None:
             return CANNOT_TELL
-        better = "higher" if self.metadata.higher_is_better is None else "better"
+        better = "higher" if self.higher_is_better is None else "better"
         return f"{self.winner} is {better}{'' if self.test.unit == RUNS else ' (these two runs)'}"
 
     @property
     def detectable(self) -> float:
-        """The smallest true difference that this many replicates would have shown with 80% power, at this spread.
+        """The smallest true difference that so many replicates detect with 80% power, at this spread and this level.
 
-        NaN of a robust or sequential test, whose power is another.
+        NaN for a robust or sequential test, whose power is another.
         """
         if not self.findings.is_t_test:
             return math.nan
-        return detectable_difference(self.test.error, self.test.df, alpha=1 - self.level)
+        return detectable_difference(self.test.error, self.test.df, alpha=1 - self.test_level)
 
     def runs_needed(self, delta: float) -> tuple[float, float, float]:
         """Return the number of runs per group for 80% power at a true difference of ``delta``.
 
         Returns:
-            The number at the spread that was seen, and at the ends of that spread's 80% chi-square interval: few runs
-            know their own spread badly. NaN where the spread over runs is unknown.
+            The number at the observed spread, and at the ends of that spread's 80% chi-square interval: the spread of
+            few runs is itself uncertain. NaN if the spread over runs is unknown.
         """
         if self.test.unit != RUNS:
             return math.nan, math.nan, math.nan
@@ -116,14 +151,19 @@ class Comparison:
         return tuple(self._runs_needed(delta, factor) for factor in factors)  # type: ignore[return-value]
 
     def excludes(self, delta: float) -> bool:
-        """Whether the interval lies within ± delta: a difference of that size is ruled out."""
+        """Return whether the interval lies within ± delta, which rules out a difference of that size."""
         return -abs(delta) < self.test.ci_low and self.test.ci_high < abs(delta)
 
     def _runs_needed(self, delta: float, factor: float) -> float:
-        alpha = 1 - self.level
+        alpha = 1 - self.test_level
         if self.test.is_paired:
             return pairs_needed(delta, factor * self.test.error * math.sqrt(self.test.n_a), alpha=alpha)
         return runs_needed_per_group(delta, factor * self.test.sd_a, factor * self.test.sd_b, alpha=alpha)
+
+
+def level_of_each(level: float, n: int) -> float:
+    """Return the coverage of each of n intervals that hold together with probability ``level`` (Bonferroni)."""
+    return 1 - (1 - level) / max(n, 1)
 
 
 def compare_groups(
@@ -131,37 +171,90 @@ def compare_groups(
     patterns: Sequence[str] = (),
     method: str = "auto",
     level: float = 0.95,
+    *,
+    primary: Sequence[str] = (),
+    ignore: Collection[str] = (),
 ) -> tuple[list[Comparison], list[str]]:
     """Compare the first group with each of the others in every measure they share.
 
+    The family of answers are the measures that ``primary`` names; else those that ``patterns`` names; else those whose
+    metadata call them primary. Its intervals are simultaneous (Bonferroni). Holm's method would resolve a little more,
+    but it has no simultaneous intervals that agree with its answers.
+
     Args:
         groups: Two or more; no run may be in two of them.
-        patterns: Measures by name, in which * stands for anything; none takes all but the times.
+        patterns: Measures by name or label, in which * stands for any text; none takes all but the times.
         method: "auto", or the test to take, see :func:`results.comparison.significance.choose_test`.
-        level: Coverage of the intervals. The answers, corrected by Holm's method, err in 1 - level of all calls.
+        level: All answers hold together with at least this probability.
+        primary: Measures that get an answer, by name or label, in which * stands for any text.
+        ignore: Metadata that may differ between the groups: "n_samples".
 
     Returns:
-        The comparisons, and why measures of one name were not compared.
+        The comparisons, those with an answer first, and why some measures or results were left out.
 
     Raises:
-        ConfigError: Nothing can be compared, a measure asked for least of all; the message says why.
+        ConfigError: Nothing can be compared, or none of the measures asked for; the message says why.
     """
     _check_distinct(groups)
     made, refused = [], []
     for other in groups[1:]:
-        matched, reasons = match_measures(groups[0], other, patterns)
+        matched, reasons = match_measures(groups[0], other, [*patterns, *primary] if patterns else (), ignore)
         refused += [f"{reason} ({other.label})" if len(groups) > 2 else reason for reason in reasons]
-        for pair in matched:
-            test = choose_test(groups[0], other, pair.of_a, pair.of_b, method, level)
-            over = over_survivors(groups[0], pair.of_a, level), over_survivors(other, pair.of_b, level)
-            measure = pair.of_a, pair.of_b, pair.label
-            made.append(Comparison(groups[0], other, *measure, *over, test, level, note=pair.note))
+        made += [_compared(groups[0], other, pair, method, level) for pair in matched]
     refused += [line for side, group in sides(groups) for line in _stale_lines(side, group, patterns)]
     if not made:
         raise ConfigError(*refused or ["nothing to compare: the groups have no measure in common."])
-    # what is equal in every run, such as a floor that no model can change, was never open: Holm need not pay for it
-    adjusted = holm([math.nan if one.is_identical else one.test.p_value for one in made])
-    return [attrs.evolve(one, p_adjusted=p) for one, p in zip(made, adjusted, strict=True)], refused
+    return _with_family(made, patterns, primary), refused
+
+
+def _compared(a: Group, b: Group, pair: MatchedMeasure, method: str, level: float) -> Comparison:
+    of_a, of_b, note = measured(a, pair.of_a, b, pair.of_b)
+    test = choose_test(of_a, of_b, method, level)
+    values_a, values_b = compared_values(of_a, of_b, paired=test.method == "paired over seeds")
+    over = of_a.over_runs(values_a, level), of_b.over_runs(values_b, level)
+    notes = "; ".join(part for part in (pair.note, note) if part)
+    return Comparison(
+        a,
+        b,
+        pair.of_a,
+        pair.of_b,
+        pair.label,
+        *over,
+        test,
+        level,
+        of_a,
+        of_b,
+        values_a=values_a,
+        values_b=values_b,
+        higher_is_better=pair.higher_is_better,
+        role=pair.role,
+        note=notes,
+    )
+
+
+def _with_family(made: Sequence[Comparison], patterns: Sequence[str], primary: Sequence[str]) -> list[Comparison]:
+    """Choose the comparisons that get an answer, and set their intervals to hold together."""
+    if primary:
+        _check_known(primary, made)
+        chosen = [is_wanted(one.label, one.metadata.name, primary) for one in made]
+    else:
+        chosen = [bool(patterns) or one.role == PRIMARY for one in made]
+    if not any(chosen):
+        chosen = [True] * len(made)
+    # a comparison without a p-value can get no answer, so it cannot get a wrong one
+    n_family = sum(inside and not math.isnan(one.test.p_value) for one, inside in zip(made, chosen, strict=True))
+    found = [
+        attrs.evolve(one, in_family=inside, n_family=max(n_family, 1)) for one, inside in zip(made, chosen, strict=True)
+    ]
+    found = [attrs.evolve(one, test=one.test.at_level(one.test_level)) for one in found]
+    return sorted(found, key=lambda one: not one.in_family)
+
+
+def _check_known(primary: Sequence[str], made: Sequence[Comparison]) -> None:
+    names = {name for one in made for name in (one.label, one.metadata.name)}
+    for pattern in primary:
+        if not any(is_wanted(one.label, one.metadata.name, [pattern]) for one in made):
+            raise unknown_name("measure", pattern, names)
 
 
 def sides(groups: Sequence[Group]) -> list[tuple[str, Group]]:

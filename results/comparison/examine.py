@@ -8,17 +8,14 @@ from typing import Any
 
 import attrs
 
-from core.utils.results import ResultMetadata
 from results.comparison.analysis import PLAIN, Analysis, robust_test, sequential_test
 from results.comparison.clustered import PAIRED_SAMPLES, clustered_test
 from results.comparison.comparison import Comparison
 from results.comparison.equivalent import equivalence_answers
 from results.comparison.findings import Failures, Findings, Pairing
 from results.comparison.levels import two_levels
-from results.comparison.replicates import Replicates, n_failed, survivors, tested_replicates
+from results.comparison.replicates import Replicates, n_failed
 from results.comparison.significance import RUNS
-from results.groups import Group
-from results.statistics.correction import holm
 from results.statistics.intervals import paired_difference, t_quantile, welch_difference
 from results.statistics.shape import shape_of
 
@@ -26,12 +23,11 @@ from results.statistics.shape import shape_of
 def examine(comparisons: Sequence[Comparison], analysis: Analysis = PLAIN) -> list[Comparison]:
     """Return the comparisons with what was seen beside their tests, answered as ``analysis`` asks for."""
     found = [_examined(one, analysis) for one in comparisons]
-    if analysis.robust or analysis.sequential or any(one.findings.clusters for one in found):
-        adjusted = holm([math.nan if one.is_identical else one.test.p_value for one in found])
-        found = [attrs.evolve(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True)]
     if analysis.margin is not None:
-        answers = equivalence_answers([one.test for one in found], analysis.margin, found[0].level)
-        return [attrs.evolve(one, equivalence=answer) for one, answer in zip(found, answers, strict=True)]
+        family = [one for one in found if one.in_family]
+        answers = equivalence_answers([one.test for one in family], analysis.margin, found[0].level)
+        answered = [attrs.evolve(one, equivalence=answer) for one, answer in zip(family, answers, strict=True)]
+        return answered + [one for one in found if not one.in_family]
     return found
 
 
@@ -41,35 +37,28 @@ def _examined(one: Comparison, analysis: Analysis) -> Comparison:
         return _over_samples(one, failures)
     if one.test.unit != RUNS or one.test.method == "none":
         return attrs.evolve(one, findings=Findings(failures=failures))
-    replicates = tested_replicates(one.a, one.b, one.metadata, one.of_b, paired=one.test.is_paired)
+    replicates = Replicates(
+        tuple(one.values_a.values()), tuple(one.values_b.values()), tuple(one.values_a) if one.test.is_paired else ()
+    )
     if replicates.is_paired:
         rows: dict[str, tuple[Sequence[float], Sequence[Any]]] = {"A - B": (replicates.differences, replicates.seeds)}
     else:
-        rows = {"A": _by_seed(one.a, one.metadata), "B": _by_seed(one.b, one.of_b)}
+        rows = {"A": (replicates.a, list(one.values_a)), "B": (replicates.b, list(one.values_b))}
     shapes = {side: shape_of(values) for side, (values, _) in rows.items()}
     outliers = {side: rows[side][1][shape.outlier] for side, shape in shapes.items() if shape.outlier is not None}
-    findings = Findings(shapes, outliers, pairing_of(replicates, one.level), failures, levels=two_levels(one))
+    findings = Findings(shapes, outliers, pairing_of(replicates, one.test_level), failures, levels=two_levels(one))
     if analysis.robust:
-        test, robust = robust_test(one.test, replicates, one.metadata.higher_is_better, one.level)
+        test, robust = robust_test(one.test, replicates, one.higher_is_better, one.test_level)
         return attrs.evolve(one, test=test, findings=attrs.evolve(findings, robust=robust))
     if analysis.sequential:
-        test, looks = sequential_test(one.test, replicates, one.level)
+        test, looks = sequential_test(one.test, replicates, one.test_level)
         return attrs.evolve(one, test=test, findings=attrs.evolve(findings, looks=looks))
     return attrs.evolve(one, findings=findings)
 
 
 def _over_samples(one: Comparison, failures: Failures | None) -> Comparison:
-    runs = [
-        next(group.replicates[seed] for seed in survivors(group, of))
-        for group, of in ((one.a, one.metadata), (one.b, one.of_b))
-    ]
-    test, clusters = clustered_test(one.test, runs[0], one.metadata, runs[1], one.of_b, one.level)
+    test, clusters = clustered_test(one.test, one.measured_a, one.measured_b, one.test_level)
     return attrs.evolve(one, test=test, findings=Findings(failures=failures, clusters=clusters))
-
-
-def _by_seed(group: Group, metadata: ResultMetadata) -> tuple[list[float], list[Any]]:
-    found = survivors(group, metadata)
-    return list(found.values()), list(found)
 
 
 def pairing_of(replicates: Replicates, level: float) -> Pairing | None:

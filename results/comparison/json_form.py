@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from core.runs.strict_json import dumps
+from core.utils.results import ResultMetadata
 from results.comparison.comparison import Comparison
 from results.comparison.findings import findings_json
-from results.groups import Group, OverRuns, UnknownSeed
+from results.groups import Group, UnknownSeed
+from results.over_runs import over_runs_numbers
+from results.run import Run
 
 SCHEMA = "pyml.comparison/1"
 
 
-def comparisons_json(comparisons: Sequence[Comparison], refused: Sequence[str] = (), delta: float | None = None) -> str:
-    """Return strict JSON: NaN (unknown) is null."""
+def comparisons_json(
+    comparisons: Sequence[Comparison],
+    refused: Sequence[str] = (),
+    delta: float | None = None,
+    mixed: Mapping[str, Mapping[str, int]] | None = None,
+) -> str:
+    """Return strict JSON, in which NaN (unknown) is null.
+
+    Args:
+        comparisons: The comparisons of one call.
+        refused: Why some measures or results were left out.
+        delta: A difference to detect: adds the number of seeds that it needs.
+        mixed: The fields in which the runs' environments differ.
+    """
     content = {
         "schema": SCHEMA,
         "comparisons": [_comparison(one, delta) for one in comparisons],
         "not_compared": list(refused),
+        "mixed": mixed or {},
     }
     return dumps(content, indent=2)
 
@@ -29,10 +46,14 @@ def _comparison(one: Comparison, delta: float | None) -> dict[str, Any]:
     content: dict[str, Any] = {
         "measure": {**attrs.asdict(one.metadata), "protocol": dict(one.metadata.protocol)},
         "label": one.label,
-        "a": {**_group(one.a), **over_runs(one.over_a)},
-        "b": {**_group(one.b), **over_runs(one.over_b)},
+        "role": one.role,
+        "in_family": one.in_family,
+        "a": {**_group(one.a, one.values_a, one.metadata), **over_runs_numbers(one.over_a)},
+        "b": {**_group(one.b, one.values_b, one.of_b), **over_runs_numbers(one.over_b)},
         "test": attrs.asdict(one.test),
         "level": one.level,
+        "n_family": one.n_family,
+        "test_level": one.test_level,
         "p_adjusted": one.p_adjusted,
         "answer": one.answer,
         "detectable_difference": one.detectable,
@@ -46,25 +67,24 @@ def _comparison(one: Comparison, delta: float | None) -> dict[str, Any]:
     return content
 
 
-def _group(group: Group) -> dict[str, Any]:
+def _group(group: Group, keys: Collection[Any], metadata: ResultMetadata) -> dict[str, Any]:
+    """Describe one side: the replicates that were compared, and the runs that were not, with the reason."""
+    compared = {key: run for key, run in group.replicates_with(metadata).items() if key in keys}
+    ids = {run.id for run in compared.values()}
     return {
         "label": group.label,
-        "seeds": [None if isinstance(key, UnknownSeed) else key for key in group.replicates],
-        "runs": [run.id for run in group.replicates.values()],
-        "left_out": {run.id: run.status.state for run in group.runs if run not in group.replicates.values()},
+        "seeds": [None if isinstance(key, UnknownSeed) else key for key in compared],
+        "runs": [run.id for run in compared.values()],
+        "left_out": {run.id: _why_left_out(group, run, metadata) for run in group.runs if run.id not in ids},
     }
 
 
-def over_runs(over: OverRuns) -> dict[str, Any]:
-    """Return a measure over runs as plain numbers."""
-    summary = over.summary
-    return {
-        "n_runs": summary.n,
-        "mean": summary.mean,
-        "standard_error": summary.error,
-        "ci_low": summary.ci_low,
-        "ci_high": summary.ci_high,
-        "within_run_error": over.within_error,
-        "n_runs_not_finite": over.n_not_finite,
-        "n_runs_lacking": over.n_lacking,
-    }
+def _why_left_out(group: Group, run: Run, metadata: ResultMetadata) -> str:
+    if run.status.state != "finished":
+        return run.status.state
+    if run in group.replicates_with(metadata).values():
+        fields = run.current_measures[metadata]
+        return "no partner" if math.isfinite(fields["mean"]) else "not finite"
+    if metadata in run.stale:
+        return "stale"
+    return "run again" if metadata in run.measures else "no such result"

@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.utils.results import ResultMetadata
 from results.comparison.comparison import Comparison
 from results.comparison.findings import TwoLevels
-from results.comparison.replicates import survivors
-from results.groups import Group
+from results.comparison.measured import Measured
 from results.samples import Values, sample_values
 from results.statistics.mixed import TwoLevelEstimate, two_level_difference, two_level_mean
 
 
 def two_levels(one: Comparison) -> TwoLevels | None:
     """Return the two-level estimate; None unless every run of a comparison over runs kept values of shared samples."""
-    values_a, values_b = _kept(one.a, one.metadata), _kept(one.b, one.of_b)
+    values_a, values_b = _kept(one.measured_a), _kept(one.measured_b)
     if values_a is None or values_b is None:
         return None
     if one.test.is_paired:
@@ -29,15 +27,15 @@ def two_levels(one: Comparison) -> TwoLevels | None:
     if min(len(values_a), len(values_b), len(ids)) < 2:
         return None
     a, b = _matrix(list(values_a.values()), ids), _matrix(list(values_b.values()), ids)
-    found = two_level_mean(a - b, one.level) if one.test.is_paired else two_level_difference(a, b, one.level)
+    found = two_level_mean(a - b, one.test_level) if one.test.is_paired else two_level_difference(a, b, one.test_level)
     return _two_levels(found, len(a), len(b), len(ids))
 
 
-def _kept(group: Group, metadata: ResultMetadata) -> dict[Any, Values] | None:
+def _kept(side: Measured) -> dict[Any, Values] | None:
     """Return each finite replicate's values by sample; None as soon as one kept none."""
     kept = {}
-    for seed in survivors(group, metadata):
-        found = sample_values(group.replicates[seed], metadata)
+    for seed in side.values:
+        found = sample_values(side.runs[seed], side.metadata, side.sample_seeds)
         if not found:
             return None
         kept[seed] = found

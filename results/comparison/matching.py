@@ -1,8 +1,8 @@
-"""Which measures of two groups may be compared: equal name, unit and protocol, and nothing else will do."""
+"""Which measures of two groups may be compared: those of equal name, unit and protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 
 from attrs import frozen
@@ -12,21 +12,42 @@ from core.utils.results import ResultMetadata
 from results.groups import Group
 from results.text.labels import differing_names, is_time, measure_labels, spell
 
+PRIMARY = "primary"
+
 
 @frozen
 class MatchedMeasure:
-    """One measure as each of two groups has it; ``note`` says what differs though it may be compared."""
+    """One measure as each of two groups has it; ``note`` says what differs, though it may be compared."""
 
     of_a: ResultMetadata
     of_b: ResultMetadata
     label: str
     note: str = ""
 
+    @property
+    def higher_is_better(self) -> bool | None:
+        """The good direction, as either group's metadata name it; None if neither does."""
+        return self.of_b.higher_is_better if self.of_a.higher_is_better is None else self.of_a.higher_is_better
 
-def match_measures(a: Group, b: Group, patterns: Sequence[str] = ()) -> tuple[list[MatchedMeasure], list[str]]:
+    @property
+    def role(self) -> str:
+        """The role that either group's metadata name, "primary" if neither names another: older files name none."""
+        return self.of_b.role if self.of_a.role == PRIMARY else self.of_a.role
+
+
+def match_measures(
+    a: Group, b: Group, patterns: Sequence[str] = (), ignore: Collection[str] = ()
+) -> tuple[list[MatchedMeasure], list[str]]:
     """Match the measures of two groups.
 
-    Equal metadata match; else comparable ones, whose n_steps or n_samples differ, where there is just one of each.
+    Equal metadata match; else comparable ones that differ in n_steps, if there is just one of each. Different n_samples
+    are refused, since an estimate such as a Fréchet distance depends on it, and so are opposite good directions.
+
+    Args:
+        a: The first group.
+        b: The second group.
+        patterns: Measures by name or label, in which * stands for any text; none takes all but the times.
+        ignore: Metadata that may differ: "n_samples".
 
     Returns:
         The matches, and for each name that both have but in no comparable way, why not.
@@ -36,20 +57,40 @@ def match_measures(a: Group, b: Group, patterns: Sequence[str] = ()) -> tuple[li
     """
     measures_a, measures_b = list(a.measures()), list(b.measures())
     labels = measure_labels(dict.fromkeys([*measures_a, *measures_b]))
-    names = _chosen(labels, patterns)
     matched, refused = [], []
-    for name in names:
+    for name in _chosen(labels, patterns):
         of_a = [m for m in measures_a if m.name == name and is_wanted(labels[m], name, patterns)]
         of_b = [m for m in measures_b if m.name == name and is_wanted(labels[m], name, patterns)]
         found = _match(of_a, of_b, labels)
-        matched += found
-        if not found and of_a and of_b:
+        reason = next(filter(None, (_why_refused(pair, ignore) for pair in found)), "")
+        if reason:
+            refused.append(reason)
+        elif not found and of_a and of_b:
             refused.append(f"{name}: not compared, for the protocols differ: {_differences(of_a, of_b)}.")
         elif not found and patterns:
             refused.append(f"{name}: only {'A' if of_a else 'B'} has it.")
+        else:
+            matched += found
     if patterns and not matched and refused:
         raise ConfigError(*refused)
     return matched, refused
+
+
+def _why_refused(pair: MatchedMeasure, ignore: Collection[str]) -> str:
+    """Return why a matched pair may not be compared, or ""."""
+    a, b = pair.of_a, pair.of_b
+    samples = f"n_samples {spell(a.n_samples)} against {spell(b.n_samples)}"
+    if {a.higher_is_better, b.higher_is_better} == {True, False}:
+        return (
+            f"{a.name}: not compared: higher_is_better is {spell(a.higher_is_better)} in A and "
+            f"{spell(b.higher_is_better)} in B."
+        )
+    if a.n_samples != b.n_samples and "n_samples" not in ignore:
+        return (
+            f"{a.name}: not compared: {samples}, and the expected value may depend on it. Evaluate both with the same "
+            "--n-samples, or compare them anyway with --ignore n_samples."
+        )
+    return ""
 
 
 def _chosen(labels: dict[ResultMetadata, str], patterns: Sequence[str]) -> list[str]:

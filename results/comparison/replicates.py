@@ -9,7 +9,8 @@ import attrs
 from attrs import frozen
 
 from core.utils.results import ResultMetadata
-from results.groups import Group, OverRuns
+from results.groups import Group
+from results.over_runs import OverRuns
 from results.statistics.intervals import summarise
 
 
@@ -55,17 +56,7 @@ def n_failed(group: Group, metadata: ResultMetadata) -> int:
     return group.left_out.get("failed", 0) + diverged
 
 
-def tested_replicates(a: Group, b: Group, of_a: ResultMetadata, of_b: ResultMetadata, *, paired: bool) -> Replicates:
-    """Return the values that a test over runs compares; of pairs, the seeds that both groups have."""
-    if not paired:
-        return Replicates(survivors_in_order(a, of_a), survivors_in_order(b, of_b))
-    values_a, values_b = survivors(a, of_a), survivors(b, of_b)
-    made = {seed: max(a.replicates[seed].id, b.replicates[seed].id) for seed in values_a if seed in values_b}
-    seeds = sorted(made, key=made.__getitem__)
-    return Replicates(tuple(values_a[s] for s in seeds), tuple(values_b[s] for s in seeds), tuple(seeds))
-
-
 def survivors_in_order(group: Group, metadata: ResultMetadata) -> tuple[float, ...]:
     """Return the finite values in the order in which the runs were made; run ids begin with the time."""
-    values = survivors(group, metadata)
-    return tuple(values[seed] for seed in sorted(values, key=lambda seed: group.replicates[seed].id))
+    values, runs = survivors(group, metadata), group.replicates_with(metadata)
+    return tuple(values[seed] for seed in sorted(values, key=lambda seed: runs[seed].id))

@@ -1,29 +1,32 @@
-"""Which test two groups of replicates get, and what it says."""
+"""Which test the results of two groups get, and what it says."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 from attrs import frozen
 
 from core.config.errors import ConfigError
-from core.utils.results import ResultMetadata
-from results.comparison.replicates import survivors
-from results.groups import Group
-from results.run import Run
+from results.comparison.measured import Measured
 from results.samples import sample_values, shared_samples
 from results.statistics.effect_size import effect_size
 from results.statistics.intervals import (
     Difference,
     paired_difference,
-    summarise,
+    t_quantile,
     welch_difference,
     welch_from_errors,
 )
+from results.text.numbers import known_error
 
 RUNS = "runs"
+NO_SPREAD_OF_PAIRS = "all pairs differ by the same amount, so the error of the difference is unknown"
+NO_SPREAD_OF_RUNS = "the runs of each group are all equal, so the error of the difference is unknown"
+ONE_RUN_EACH = "one run each: this says something about these two trained models, not about other seeds"
 
 
 @frozen
@@ -31,22 +34,23 @@ class ReplicateTest:
     """A test of the difference A - B.
 
     Attributes:
-        method: "paired over seeds", "Welch over runs", "paired over samples", "Welch over samples"; "none" where the
-            data allow no test.
-        unit: What the replicates are: "runs", or the measure's own unit. A test over samples speaks of these two
-            trained models alone, not of what other seeds would give.
-        n_a: Replicates of A (of a paired test: pairs).
-        n_b: Replicates of B.
+        method: "paired over seeds", "Welch over runs", "paired over samples", "Welch over samples"; "none" if the data
+            allow no test.
+        unit: What the replicates are: "runs", or the measure's own unit. A test over samples says something about these
+            two trained models only, not about other seeds.
+        n_a: Replicates of A in the test (of a paired test: pairs).
+        n_b: Replicates of B in the test.
         difference: A - B, over the replicates of the test.
-        error: Its standard error.
-        ci_low: Lower end of its t interval, for this comparison by itself.
+        error: Its standard error; NaN (unknown) with fewer than two replicates, or if nothing varies.
+        ci_low: Lower end of its t interval.
         ci_high: Upper end.
         df: Degrees of freedom.
-        p_value: Two-sided; NaN where no test is possible.
+        p_value: Two-sided, not corrected; NaN if no test is possible.
         sd_a: Standard deviation of A's replicates.
         sd_b: Standard deviation of B's.
         effect_size: The difference in units of the replicates' standard deviation (Hedges' g*).
-        note: What a reader has to know of the choice, or "".
+        note: What a reader must know of the test, or "".
+        is_identical: Whether every replicate of A equals its partner in B; without pairs, every replicate of B.
     """
 
     method: str
@@ -63,47 +67,56 @@ class ReplicateTest:
     sd_b: float
     effect_size: float
     note: str = ""
+    is_identical: bool = False
 
     @property
     def is_paired(self) -> bool:
         """Whether replicates were compared pair by pair."""
         return self.method.startswith("paired")
 
+    def at_level(self, level: float) -> ReplicateTest:
+        """Return the same test with the interval of another coverage."""
+        if math.isnan(self.error):
+            return self
+        half = float(t_quantile(level, self.df)) * self.error
+        return attrs.evolve(self, ci_low=self.difference - half, ci_high=self.difference + half)
 
-def choose_test(
-    a: Group, b: Group, of_a: ResultMetadata, of_b: ResultMetadata, method: str = "auto", level: float = 0.95
-) -> ReplicateTest:
-    """Test the difference of two groups in a measure.
 
-    "auto" pairs the runs over shared seeds where at least two, and half of the larger group, are shared; else takes
-    Welch's test where both have two runs; else, of two single runs, pairs the samples that both kept values of, or
-    takes Welch's test of their means and errors. What decides is the design, never the values.
+def choose_test(a: Measured, b: Measured, method: str = "auto", level: float = 0.95) -> ReplicateTest:
+    """Test the difference of two groups in a measure, over the replicates whose result is finite.
+
+    "auto" pairs the runs over shared seeds if at least two, and half of the larger group, are shared; else it takes
+    Welch's test if both groups have two runs; else, for two single runs, it pairs the samples of which both kept
+    values, or takes Welch's test of their means and errors. The design decides, never the values.
+
+    Args:
+        a: The measure in the first group.
+        b: The measure in the second group.
+        method: "auto", "paired", "welch" or "samples".
+        level: Coverage of the interval.
 
     Raises:
         ConfigError: The data do not allow the method asked for.
     """
-    values_a, values_b = survivors(a, of_a), survivors(b, of_b)
-    shared = [seed for seed in values_a if seed in values_b and seed is not None]
+    values_a, values_b = a.values, b.values
+    shared = [seed for seed in values_a if seed in values_b]
+    name = a.metadata.name
     if method == "auto":
         method = _automatic(len(values_a), len(values_b), len(shared))
     if method == "paired":
         if len(shared) < 2:
-            raise ConfigError(f"{of_a.name}: pairing needs two seeds that both groups have; they share {len(shared)}.")
-        left_out = [f"{n} of {side}" for side, n in _unpaired(values_a, values_b, len(shared)) if n]
-        note = f"runs without a partner left out: {', '.join(left_out)}" if left_out else ""
-        pairs = [values_a[seed] for seed in shared], [values_b[seed] for seed in shared]
-        return _made("paired over seeds", RUNS, *pairs, paired_difference(*pairs, level), note)
+            raise ConfigError(f"{name}: pairing needs two seeds that both groups have; they share {len(shared)}.")
+        return _paired_over_seeds(values_a, values_b, shared, level)
     if method == "welch":
         if len(values_a) < 2 or len(values_b) < 2:
-            raise ConfigError(f"{of_a.name}: Welch's test over runs needs two runs of each group.")
+            raise ConfigError(f"{name}: Welch's test over runs needs two runs of each group.")
         rows = list(values_a.values()), list(values_b.values())
         return _made("Welch over runs", RUNS, *rows, welch_difference(*rows, level))
     if method == "samples":
         if len(values_a) != 1 or len(values_b) != 1:
-            raise ConfigError(f"{of_a.name}: samples can be compared of two single runs only.")
-        return _over_samples(*_only_run(a, of_a), *_only_run(b, of_b), level)
-    difference = summarise(list(values_a.values())).mean - summarise(list(values_b.values())).mean
-    return _untested(len(values_a), len(values_b), difference)
+            raise ConfigError(f"{name}: --test samples needs exactly one run on each side.")
+        return _over_samples(a, b, level)
+    return _untested(values_a, values_b)
 
 
 def _automatic(n_a: int, n_b: int, n_shared: int) -> str:
@@ -114,49 +127,67 @@ def _automatic(n_a: int, n_b: int, n_shared: int) -> str:
     return "samples" if n_a == n_b == 1 else "none"
 
 
-def _unpaired(a: Mapping[Any, float], b: Mapping[Any, float], n_shared: int) -> list[tuple[str, int]]:
-    return [("A", len(a) - n_shared), ("B", len(b) - n_shared)]
+def _paired_over_seeds(
+    a: Mapping[Any, float], b: Mapping[Any, float], shared: Sequence[Any], level: float
+) -> ReplicateTest:
+    unpaired = [("A", len(a) - len(shared)), ("B", len(b) - len(shared))]
+    left_out = [f"{n} of {side}" for side, n in unpaired if n]
+    note = f"runs without a partner left out: {', '.join(left_out)}" if left_out else ""
+    pairs = [a[seed] for seed in shared], [b[seed] for seed in shared]
+    return _made("paired over seeds", RUNS, *pairs, paired_difference(*pairs, level), note)
 
 
-def _only_run(group: Group, metadata: ResultMetadata) -> tuple[Run, ResultMetadata]:
-    (seed,) = survivors(group, metadata)
-    return group.replicates[seed], metadata
-
-
-def _over_samples(a: Run, of_a: ResultMetadata, b: Run, of_b: ResultMetadata, level: float) -> ReplicateTest:
-    unit = of_a.unit
-    note = "one run each: this speaks of these two trained models, not of other seeds"
-    kept_a, kept_b = sample_values(a, of_a), sample_values(b, of_b)
+def _over_samples(a: Measured, b: Measured, level: float) -> ReplicateTest:
+    (run_a, result_a), (run_b, result_b) = a.only_run(), b.only_run()
+    unit = a.metadata.unit
+    kept_a, kept_b = sample_values(run_a, a.metadata, a.sample_seeds), sample_values(run_b, b.metadata, b.sample_seeds)
     if kept_a and kept_b:
         pairs = shared_samples(kept_a, kept_b)
         if len(pairs[0]) >= 2:
-            return _made("paired over samples", unit, *pairs, paired_difference(*pairs, level), note)
-    result_a, result_b = a.measures[of_a], b.measures[of_b]
+            return _made("paired over samples", unit, *pairs, paired_difference(*pairs, level), ONE_RUN_EACH)
     n_a, n_b = result_a["n"] or 0, result_b["n"] or 0
-    errors = result_a["error"], result_b["error"]
+    errors = [known_error(result["error"], n) for result, n in ((result_a, n_a), (result_b, n_b))]
     found = welch_from_errors(result_a["mean"], errors[0], n_a, result_b["mean"], errors[1], n_b, level)
     if math.isnan(float(found.p_value)):
-        return _untested(1, 1, float(found.difference))
+        return _untested(a.values, b.values, [result_a, result_b])
     sds = errors[0] * math.sqrt(n_a), errors[1] * math.sqrt(n_b)
-    return _with_spread("Welch over samples", unit, n_a, n_b, found, *sds, note)
+    return _with_spread("Welch over samples", unit, (n_a, n_b), found, sds, ONE_RUN_EACH)
 
 
 def _made(method: str, unit: str, a: list[float], b: list[float], found: Difference, note: str = "") -> ReplicateTest:
-    sds = [summarise(values).error * math.sqrt(len(values)) for values in (a, b)]
-    return _with_spread(method, unit, len(a), len(b), found, sds[0], sds[1], note)
+    made = _with_spread(method, unit, (len(a), len(b)), found, (_sd(a), _sd(b)), note)
+    paired = made.is_paired
+    if made.difference == 0 and (a == b if paired else len({*a, *b}) == 1):
+        return attrs.evolve(made, is_identical=True)
+    if math.isnan(made.error) and all(map(math.isfinite, [*a, *b])):
+        reason = NO_SPREAD_OF_PAIRS if paired else NO_SPREAD_OF_RUNS
+        return attrs.evolve(made, note="; ".join(part for part in (reason, note) if part))
+    return made
+
+
+def _sd(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _with_spread(
-    method: str, unit: str, n_a: int, n_b: int, found: Difference, sd_a: float, sd_b: float, note: str
+    method: str, unit: str, n: tuple[int, int], found: Difference, sds: tuple[float, float], note: str
 ) -> ReplicateTest:
     difference, error, low, high, df, p = map(float, found)
-    size = effect_size(difference, sd_a, n_a, sd_b, n_b)
-    return ReplicateTest(method, unit, n_a, n_b, difference, error, low, high, df, p, sd_a, sd_b, size, note)
+    size = effect_size(difference, sds[0], n[0], sds[1], n[1])
+    return ReplicateTest(method, unit, *n, difference, error, low, high, df, p, *sds, size, note)
 
 
-def _untested(n_a: int, n_b: int, difference: float) -> ReplicateTest:
-    lone = [side for side, n in (("A", n_a), ("B", n_b)) if n == 1]
-    note = f"{' and '.join(lone)}: one run, so the error over runs is unknown" if lone else ""
-    unknown = [math.nan] * 8
-    error, low, high, df, p, sd_a, sd_b, size = unknown
-    return ReplicateTest("none", RUNS, n_a, n_b, difference, error, low, high, df, p, sd_a, sd_b, size, note)
+def _untested(a: dict[Any, float], b: dict[Any, float], results: Sequence[Mapping[str, Any]] = ()) -> ReplicateTest:
+    """Return no test, with the means' difference and the reason; ``results`` are those of two single runs."""
+    sides = ("A", a), ("B", b)
+    constant = [side for side, fields in zip("AB", results, strict=False) if fields["error"] == 0]
+    lone = [side for side, values in sides if len(values) == 1]
+    if constant:
+        note = f"{' and '.join(constant)}: all observations are equal, so the error is unknown"
+    else:
+        note = f"{' and '.join(lone)}: one run, so the error over runs is unknown" if lone else ""
+    means = [statistics.fmean(values.values()) if values else math.nan for _, values in sides]
+    none = math.nan
+    return ReplicateTest(
+        "none", RUNS, len(a), len(b), means[0] - means[1], none, none, none, none, none, none, none, none, note
+    )

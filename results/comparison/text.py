@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.utils.formatting import format_value
@@ -12,21 +12,44 @@ from results.comparison.answer_lines import answer_legend, answer_lines
 from results.comparison.comparison import CANNOT_TELL, Comparison
 from results.comparison.finding_lines import finding_lines
 from results.comparison.significance import RUNS
+from results.environments import mixed_text
 from results.groups import Group, UnknownSeed
-from results.tables.table import over_runs_text
+from results.over_runs import over_runs_text
 from results.text.labels import spell
 from results.text.numbers import aligned_at_error, decimals_of
 
+OTHERS = (
+    "Parts and references: no answer, and each interval is for itself. To test them, name them with --primary or "
+    "--metric."
+)
 
-def comparisons_text(comparisons: Sequence[Comparison], refused: Sequence[str] = (), delta: float | None = None) -> str:
-    """Return the whole answer of ``compare``: groups, a table for each B, and what to know about them."""
+
+def comparisons_text(
+    comparisons: Sequence[Comparison],
+    refused: Sequence[str] = (),
+    delta: float | None = None,
+    mixed: Mapping[str, Mapping[str, int]] | None = None,
+) -> str:
+    """Return the whole output of ``compare``: groups, a table for each B, and what to know about them.
+
+    Args:
+        comparisons: The comparisons of one call.
+        refused: Why some measures or results were left out.
+        delta: A difference to detect: adds the number of seeds that it needs.
+        mixed: The fields in which the runs' environments differ.
+    """
     groups = list(dict.fromkeys(one.b for one in comparisons))
     parts = []
     for b in groups:
         of_b = [one for one in comparisons if one.b is b]
-        parts += [f"{_group_line('A', of_b[0].a)}\n{_group_line('B', b)}", _table(of_b, len(comparisons))]
+        parts.append(f"{_group_line('A', of_b[0].a)}\n{_group_line('B', b)}")
+        parts.append(_table([one for one in of_b if one.in_family]))
+        if others := [one for one in of_b if not one.in_family]:
+            parts.append(f"{OTHERS}\n{_table(others)}")
         parts.append("\n".join(explanations(of_b, delta)))
     parts.append("\n".join(refused))
+    if mixed:
+        parts.append(f"Mixed: {mixed_text(mixed)}. Separate them with --split-by FIELD; refuse them with --strict.")
     parts.append(legend(comparisons))
     return "\n\n".join(part for part in parts if part)
 
@@ -62,10 +85,14 @@ def _known_seeds(seeds: Sequence[Any]) -> str:
     return ", ".join(spell(seed) for seed in seeds[:8]) + (", ..." if len(seeds) > 8 else "")
 
 
-def _table(comparisons: Sequence[Comparison], n_tests: int) -> str:
-    level = f"{100 * comparisons[0].level:g}%"
-    corrected = f"p (Holm, {n_tests})" if n_tests > 1 else "p"
-    header = ("measure", f"A ± {level}", f"B ± {level}", f"A - B [{level} interval]", "effect", corrected, "answer")
+def _table(comparisons: Sequence[Comparison]) -> str:
+    if not comparisons:
+        return ""
+    first = comparisons[0]
+    level = f"{100 * first.level:g}%"
+    jointly = f", {first.n_family} jointly" if first.in_family and first.n_family > 1 else ""
+    corrected = f"p (Bonferroni, {first.n_family})" if jointly else "p"
+    header = ["measure", f"A ± {level}", f"B ± {level}", f"A - B [{level}{jointly}]", "effect", corrected, "answer"]
     columns = [
         [one.label for one in comparisons],
         aligned_at_error([over_runs_text(one.over_a) for one in comparisons]),
@@ -75,6 +102,8 @@ def _table(comparisons: Sequence[Comparison], n_tests: int) -> str:
         [p_text(one.p_adjusted) for one in comparisons],
         [one.answer for one in comparisons],
     ]
+    if not first.in_family:
+        header, columns = [*header[:5], "role"], [*columns[:5], [one.role for one in comparisons]]
     return aligned(header, list(zip(*columns, strict=True)), right=("effect",))
 
 
@@ -101,20 +130,26 @@ def _effect(size: float) -> str:
 
 
 def explanations(comparisons: Sequence[Comparison], delta: float | None = None) -> list[str]:
-    """Return what a reader has to know: the tests, what is odd, and what could have been found."""
+    """Return what a reader must know: the tests, their limits, and what could have been detected."""
     tested: dict[str, list[str]] = {}
     for one in comparisons:
         tested.setdefault("; ".join([_how(one), *_notes(one)]), []).append(one.label)
     lines = [f"{', '.join(labels)}: {how}." for how, labels in tested.items()]
     for one in comparisons:
         if one.answer == CANNOT_TELL and not math.isnan(one.detectable):
-            lines.append(
-                f"{one.label}: cannot tell; {_replicates(one)} would have shown a difference of {one.detectable:.2g} "
-                "(80% power, if the spread is as seen)."
-            )
+            lines.append(f"{one.label}: cannot tell; {_detectable(one)}")
         if delta is not None:
             lines.append(f"{one.label}: {_detection(one, delta)}")
     return lines + answer_lines(comparisons, delta) + finding_lines(comparisons)
+
+
+def _detectable(one: Comparison) -> str:
+    level = f"{100 * one.level:g}%"
+    jointly = f"at {level} for {one.n_family} answers together, " if one.n_family > 1 else ""
+    return (
+        f"{_replicates(one)} would have shown a difference of {one.detectable:.2g} "
+        f"({jointly}80% power, if the spread is as observed)."
+    )
 
 
 def _how(one: Comparison) -> str:
@@ -142,10 +177,10 @@ def _notes(one: Comparison) -> list[str]:
 def _detection(one: Comparison, delta: float) -> str:
     needed, few, many = one.runs_needed(delta)
     if math.isnan(needed):
-        return f"to detect {delta:g}: unknown how many seeds, for the spread over seeds is: run at least two of each."
+        return f"to detect {delta:g}: cannot estimate the seeds needed: run at least two seeds of each group."
     text = (
         f"to detect {delta:g} with 80% power: {_count(needed)} seeds of each group "
-        f"({_count(few)} to {_count(many)}, for the spread itself rests on few runs)."
+        f"({_count(few)} to {_count(many)}, as the spread is estimated from few runs)."
     )
     if one.excludes(delta) and not one.is_resolved:
         text += f" The interval already rules out a difference of {delta:g}."
@@ -159,9 +194,10 @@ def _count(n: float) -> str:
 def legend(comparisons: Sequence[Comparison]) -> str:
     """Say what the numbers mean."""
     level = f"{100 * comparisons[0].level:g}%"
-    text = f"± over runs, and [ ] over the test's replicates: {level} Student's t intervals, each for itself. "
-    text += "effect: Hedges' g*."
-    text += answer_legend(comparisons[0])
-    if len(comparisons) > 1:
-        text += f" Answers hold at {level} for all {len(comparisons)} comparisons together (Holm)."
-    return text
+    n = comparisons[0].n_family
+    text = f"±: {level} Student's t interval over the runs that were compared. [ ]: interval of the difference"
+    if n > 1:
+        text += f"; all {n} hold together at {level} (Bonferroni)"
+    if comparisons[0].findings.robust is None:
+        text += ". The answer names a winner exactly if the interval excludes 0"
+    return f"{text}. effect: Hedges' g*.{answer_legend(comparisons[0])}"

@@ -9,7 +9,8 @@ from attrs import frozen
 
 from core.config.errors import ConfigError, unknown_name
 from core.utils.results import ResultMetadata
-from results.groups import SEED, Group, OverRuns, described
+from results.groups import SEED, Group, described
+from results.over_runs import OverRuns
 from results.plots.figure import finish, new_figure, plain, styles
 from results.text.labels import differing, is_time, measure_labels, printable, spell
 

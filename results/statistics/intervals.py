@@ -19,11 +19,15 @@ from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+ROUNDING = 2.0**-50  # a spread below this share of the values is rounding: .9 - .8 and .3 - .2 differ by 3e-17
 Counts = int | NDArray[np.int64]
 
 
 class Difference(NamedTuple):
-    """Difference of two means (first minus second), its standard error, t interval, degrees of freedom and p-value."""
+    """Difference of two means (first minus second), its standard error, t interval, degrees of freedom and p-value.
+
+    All but the difference are NaN (unknown) with fewer than two replicates, or without any spread between them.
+    """
 
     difference: Array
     error: Array
@@ -40,10 +44,11 @@ class Summary:
     Attributes:
         n: Replicates.
         mean: NaN where there is none; NaN or infinite where a replicate is.
-        error: Standard error of the mean, NaN (unknown) for fewer than two replicates.
+        error: Standard error of the mean; NaN (unknown) for fewer than two replicates, or if all are equal.
         ci_low: Lower end of Student's t interval.
         ci_high: Upper end.
         level: Coverage of the interval.
+        is_constant: Whether two replicates or more are all equal, up to rounding.
     """
 
     n: int
@@ -52,6 +57,7 @@ class Summary:
     ci_low: float
     ci_high: float
     level: float = 0.95
+    is_constant: bool = False
 
     @property
     def half_width(self) -> float:
@@ -67,7 +73,8 @@ def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
         level: Coverage of the interval, in (0, 1).
 
     Returns:
-        With one replicate, error and interval are NaN (unknown); with none, the mean is NaN too.
+        With one replicate, or several that are all equal, error and interval are NaN (unknown); with none, the mean is
+        NaN too.
     """
     # plain Python: NumPy would take ten times as long for the few values of a group, and a table has thousands of them
     n = len(values)
@@ -77,6 +84,8 @@ def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
     mean = math.fsum(values) / n
     if n == 1:
         return Summary(n, mean, math.nan, math.nan, math.nan, level)
+    if max(values) - min(values) <= ROUNDING * max(map(abs, values)):
+        return Summary(n, mean, math.nan, math.nan, math.nan, level, is_constant=True)
     error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
     half = _cached_t_quantile(level, n - 1) * error
     return Summary(n, mean, error, mean - half, mean + half, level)
@@ -146,7 +155,7 @@ def welch_from_errors(
         )
         half = t_quantile(level, df) * error
     found = Difference(difference, error, difference - half, difference + half, df, np.asarray(test.pvalue))
-    return _exact_where_no_spread(found)
+    return _unknown_without_spread(found, max(abs(mean_a), abs(mean_b)))
 
 
 def welch_df(
@@ -177,20 +186,15 @@ def _difference(x: Array, y: Array, error: Array, test: Any, level: float) -> Di
         difference = np.mean(x, axis=-1) - np.mean(y, axis=-1)
     answers = (interval.low, interval.high, test.df, test.pvalue)
     found = Difference(difference, error, *(np.asarray(part, dtype=float) for part in answers))
-    return _exact_where_no_spread(found)
+    largest = np.maximum(np.max(np.abs(x), axis=-1), np.max(np.abs(y), axis=-1))
+    return _unknown_without_spread(found, largest)
 
 
-def _exact_where_no_spread(found: Difference) -> Difference:
-    """Replicates that never vary make the difference exact: SciPy answers NaN or divides by zero there."""
-    exact = found.error == 0
-    return Difference(
-        found.difference,
-        found.error,
-        np.where(exact, found.difference, found.ci_low),
-        np.where(exact, found.difference, found.ci_high),
-        found.df,
-        np.where(exact, np.where(found.difference == 0, 1.0, 0.0), found.p_value),
-    )
+def _unknown_without_spread(found: Difference, largest: Array | float) -> Difference:
+    """Replicates that do not vary cannot say how much the next would: the error is unknown, not 0."""
+    known = found.error > ROUNDING * np.asarray(largest)
+    difference, *parts = found
+    return Difference(difference, *(np.where(known, part, np.nan) for part in parts))
 
 
 def _untestable(x: Array, y: Array) -> Difference:

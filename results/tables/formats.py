@@ -11,7 +11,7 @@ import attrs
 
 from core.runs.strict_json import dumps
 from core.utils.tables import aligned
-from results.comparison.json_form import over_runs
+from results.over_runs import over_runs_numbers
 from results.provenance import Provenance
 from results.tables.table import Row, Table
 from results.text.escaping import comment_text, csv_cell, csv_comment, csv_text, latex_text, markdown_text
@@ -89,7 +89,7 @@ def as_json(table: Table, made_by: Provenance | None = None) -> str:
             "left_out": row.group.left_out,
             "runs": [run.id for run in row.group.replicates.values()],
             "measures": {
-                label: None if cell.over is None else {**over_runs(cell.over), "is_best": cell.is_best}
+                label: None if cell.over is None else {**over_runs_numbers(cell.over), "is_best": cell.is_best}
                 for label, cell in zip(table.measures.values(), row.cells, strict=True)
             },
         }
@@ -123,7 +123,7 @@ def _entries(table: Table) -> Iterable[dict[str, Any]]:
         fields = dict(zip(table.fields, row.fields, strict=True))
         left_out = ", ".join(f"{n} {state}" for state, n in row.group.left_out.items())
         for label, cell in zip(table.measures.values(), row.cells, strict=True):
-            numbers = over_runs(cell.over) if cell.over else dict.fromkeys(_NUMBERS)
+            numbers = over_runs_numbers(cell.over) if cell.over else dict.fromkeys(_NUMBERS)
             yield {**fields, "measure": label, **numbers, "is_best": cell.is_best, "left_out": left_out}
 
 

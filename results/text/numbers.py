@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from core.utils.formatting import format_mean_error
 
 
@@ -15,6 +17,14 @@ def mean_error(mean: float, error: float) -> str:
         if decimals is not None:
             return f"{mean:.{decimals}f} ± {error:.{decimals}f}"
     return format_mean_error(mean, error)
+
+
+def known_error(error: float, n: int | None) -> float:
+    """Return the standard error, NaN (unknown) if it is 0 because all of several observations are equal.
+
+    Equal observations do not show how much the next one would differ: 25 right answers of 25 are no certainty.
+    """
+    return math.nan if error == 0 and n is not None and n > 1 else error
 
 
 def decimals_of(error: float) -> int | None:

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from hypothesis import given
 from hypothesis.strategies import floats, lists
 from scipy import stats
 
-from results.statistics.correction import holm
 from results.statistics.effect_size import effect_size
 from results.statistics.intervals import (
     Difference,
@@ -20,6 +20,8 @@ from results.statistics.intervals import (
     welch_difference,
     welch_from_errors,
 )
+
+TTest = Callable[[list[float], list[float]], Difference]
 
 N_EXPERIMENTS = 40_000  # a rate of 5% is then known to ± 0.1 points
 
@@ -157,11 +159,28 @@ def test_single_runs_cannot_be_tested() -> None:
     assert float(welch_difference([1.0], [2.0, 3.0]).difference) == -1.5
 
 
-def test_replicates_that_never_vary_make_the_difference_exact() -> None:
-    same = paired_difference([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
-    assert (float(same.difference), float(same.ci_low), float(same.ci_high), float(same.p_value)) == (0, 0, 0, 1)
-    other = welch_difference([2.0, 2.0], [1.0, 1.0])
-    assert (float(other.difference), float(other.ci_low), float(other.ci_high), float(other.p_value)) == (1, 1, 1, 0)
+@pytest.mark.parametrize("test", [paired_difference, welch_difference])
+@pytest.mark.parametrize(("a", "b"), [([0.9, 0.9], [0.8, 0.8]), ([0.3, 0.3], [0.3, 0.3])])
+def test_without_any_spread_the_error_is_unknown(test: TTest, a: list[float], b: list[float]) -> None:
+    found = test(a, b)
+    assert float(found.difference) == pytest.approx(a[0] - b[0])
+    assert unknown(found)
+
+
+def test_pairs_that_differ_by_the_same_amount_up_to_rounding_have_no_spread() -> None:
+    assert unknown(paired_difference([0.3, 0.4, 0.9], [0.2, 0.3, 0.8]))  # .1, .10000000000000003, .1
+
+
+def test_two_results_without_errors_have_an_unknown_difference() -> None:
+    assert unknown(welch_from_errors(0.9, 0.0, 25, 0.8, 0.0, 25))
+
+
+def test_equal_replicates_have_an_unknown_error() -> None:
+    summary = summarise([0.9, 0.9, 0.9])
+    assert (summary.mean, summary.n, summary.is_constant) == (pytest.approx(0.9), 3, True)
+    assert all(math.isnan(part) for part in (summary.error, summary.ci_low, summary.ci_high))
+    assert not summarise([0.9]).is_constant
+    assert not summarise([0.9, 0.8999]).is_constant
 
 
 def test_pairs_of_different_number_are_refused() -> None:
@@ -177,24 +196,6 @@ def test_a_single_number_is_no_sequence_of_replicates() -> None:
 def test_an_interval_of_level_95_is_refused_with_the_accepted_range() -> None:
     with pytest.raises(ValueError, match=r"between 0 and 1 \(such as 0.95\), got 95"):
         t_quantile(95, 3)
-
-
-def test_holm_adjusts_as_in_the_textbook() -> None:
-    # Holm's procedure by hand: 0.01×4, 0.02×3, 0.03×2 -> 0.06 (never below the one before), 0.04 -> 0.06
-    assert holm([0.01, 0.04, 0.03, 0.02]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
-
-
-def test_holm_never_exceeds_one_and_leaves_the_untestable_out() -> None:
-    adjusted = holm([0.9, math.nan, 0.8])
-    assert adjusted[0] == adjusted[2] == 1.0
-    assert math.isnan(adjusted[1])
-    assert holm([]) == []
-
-
-def test_holm_keeps_the_rate_of_any_false_claim_below_5_percent() -> None:
-    p = np.random.default_rng(9).uniform(size=(4_000, 8))
-    wrong = np.mean([min(holm(list(row))) < 0.05 for row in p])
-    assert wrong == pytest.approx(1 - (1 - 0.05 / 8) ** 8, abs=0.01)
 
 
 def test_effect_size_of_equal_spreads_is_hedges_g() -> None:

@@ -6,10 +6,12 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.strategies import floats, lists, sampled_from
 from made_runs import ACCURACY, LOSS, Invoke, MakeRun
+from scipy import stats
 
 from core.config import ConfigError
 from core.runs.environment import save_environment
@@ -19,9 +21,10 @@ from results.groups import group_runs
 from results.provenance import provenance
 from results.statistics.intervals import paired_difference, welch_difference
 from results.tables.formats import FORMATS
-from results.tables.table import Table, _is_surely_open, make_table, sort_groups
+from results.tables.table import Table, _is_surely_open, make_table, marked_best, sort_groups
 from results.text.escaping import csv_comment, csv_text, html_text, latex_text, markdown_text
 
+N_TABLES = 600
 NASTY = "=cmd|' /C calc'!A0 & <script>alert(1)</script> \\input{x} $x_1^2$ 50% #1 ~ *b* [a](http://b) `c` --> | \"q\"\n"
 
 
@@ -66,10 +69,10 @@ def test_one_seed_is_an_unknown_error_and_its_own_error_cuts_the_digits(make_run
     assert cells(table(experiments)) == [["mlp", "1", "0.123 ± unknown", "0.012"]]
 
 
-def test_runs_that_do_not_vary_have_an_error_of_0_and_few_digits(make_run: MakeRun, experiments: Path) -> None:
+def test_runs_that_do_not_vary_have_an_unknown_error_and_few_digits(make_run: MakeRun, experiments: Path) -> None:
     for seed in range(3):
         make_run({LOSS: ScalarResult(1.5680761119115658, 0.25, 20)}, seed=seed)
-    assert cells(table(experiments, within=False)) == [["mlp", "3", "1.57 ± 0"]]
+    assert cells(table(experiments, within=False)) == [["mlp", "3", "1.57 ± unknown (all 3 equal)"]]
 
 
 def test_missing_failed_and_not_finite_are_said(make_run: MakeRun, experiments: Path) -> None:
@@ -114,12 +117,42 @@ def test_the_direction_decides_which_is_best_and_without_one_none_is(make_run: M
     assert [[cell.is_best for cell in row.cells] for row in made.rows] == [[True, False, False], [False, True, False]]
 
 
-def test_every_pair_of_rows_counts_in_the_correction(make_run: MakeRun, experiments: Path) -> None:
+def test_rows_far_behind_do_not_cost_the_best_its_mark(make_run: MakeRun, experiments: Path) -> None:
     values = {"a": [0.10, 0.11, 0.12], "b": [0.16, 0.15, 0.195]}  # paired t = 5.75, p = 0.029
     models(make_run, **values)
     assert [row.cells[0].is_best for row in table(experiments).rows] == [True, False]
     models(make_run, c=[0.9, 0.93, 0.95], d=[0.9, 0.94, 0.95])
-    assert not any(row.cells[0].is_best for row in table(experiments).rows)  # 0.029 × 6 pairs
+    made = table(experiments)
+    assert [row.cells[0].is_best for row in made.rows] == [True, False, False, False]
+    assert "two-sided t tests; paired over seeds if all rows have the same seeds; else Welch's" in made.notes("*")
+
+
+def test_rows_of_other_seeds_are_tested_by_welch(make_run: MakeRun, experiments: Path) -> None:
+    models(make_run, a=[0.10, 0.11, 0.12])
+    for seed, value in ((7, 0.16), (8, 0.15), (9, 0.195)):  # Welch: p = 0.047
+        make_run({LOSS: value}, model="b", seed=seed)
+    p = stats.ttest_ind([0.10, 0.11, 0.12], [0.16, 0.15, 0.195], equal_var=False).pvalue
+    assert [row.cells[0].is_best for row in table(experiments).rows] == [p < 0.05, False]
+
+
+def test_rows_without_spread_are_not_marked(make_run: MakeRun, experiments: Path) -> None:
+    models(make_run, a=[0.1, 0.1], b=[0.2, 0.2])
+    assert not any(row.cells[0].is_best for row in table(experiments).rows)
+
+
+def test_of_ten_rows_six_sd_apart_the_best_is_mostly_marked_and_of_equal_ones_hardly_ever() -> None:
+    rng = np.random.default_rng(12)
+
+    def share_marked(gap: float) -> float:
+        marked = 0
+        for _ in range(N_TABLES):
+            values = rng.normal(0.0, 1.0, size=(10, 5)) + gap * (np.arange(10) == 3)[:, None]
+            rows = [dict(enumerate(row)) for row in values.tolist()]
+            marked += marked_best(rows, higher_is_better=True, level=0.95) is not None
+        return marked / N_TABLES
+
+    assert share_marked(6.0) > 0.9
+    assert share_marked(0.0) < 0.05
 
 
 def test_groups_are_sorted_by_a_measure_or_a_field(make_run: MakeRun, experiments: Path) -> None:
@@ -342,13 +375,13 @@ def test_without_any_readable_config_the_faults_are_named(make_run: MakeRun, inv
     a=lists(floats(-1, 1), min_size=2, max_size=5),
     b=lists(floats(-1, 1), min_size=2, max_size=5),
     shift=floats(-3, 3),
-    alpha=sampled_from([0.05, 0.001]),
+    level=sampled_from([0.95, 0.999]),
 )
 def test_what_is_surely_open_is_never_resolved_by_a_test(
-    a: list[float], b: list[float], shift: float, alpha: float
+    a: list[float], b: list[float], shift: float, level: float
 ) -> None:
     b = [value + shift for value in b]
-    if _is_surely_open(dict(enumerate(a)), dict(enumerate(b)), alpha):
+    if _is_surely_open([dict(enumerate(a)), dict(enumerate(b))], True, level):
         n = min(len(a), len(b))
-        assert not paired_difference(a[:n], b[:n]).p_value < alpha
-        assert not welch_difference(a, b).p_value < alpha
+        assert not paired_difference(a[:n], b[:n]).p_value < 1 - level
+        assert not welch_difference(a, b).p_value < 1 - level
