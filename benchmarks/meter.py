@@ -19,6 +19,7 @@ import floor
 import numpy as np
 import peers
 import report
+import torch
 from report import Bound, Result, Work
 from timing import Candidate, interleaved
 
@@ -59,6 +60,36 @@ def array(title: str, x: peers.Array, bounds: dict[str, Bound]) -> Work:
     return Work(title, x.size, candidates, {name_of(level): bound for level, bound in bounds.items()})
 
 
+def per_value(size: int, nanoseconds: float) -> dict[str, Bound]:
+    """Return the bound on the time of an array of ``size`` values by AVX2."""
+    return {"avx2": Bound(size * nanoseconds * 1e-9, of_floor=False)}
+
+
+def scalar(title: str, x: object, by_hand: str) -> Work:
+    """A call with one scalar of NumPy or PyTorch, beside a conversion by hand."""
+    candidates = [
+        *ours("meter.update(loss=x)", ENGINES, x=x),
+        Candidate("by hand", by_hand, {"meter": Meter(), "x": x}),
+    ]
+    for candidate in candidates:
+        candidate.names["meter"].update(loss=1.0)
+    bound = Bound(150e-9, of_floor=False) if isinstance(x, np.generic) else Bound(item_s(x) + 100e-9, of_floor=False)
+    return Work(title, 1, tuple(candidates), {name_of(LEVELS[0]): bound})
+
+
+def item_s(tensor: torch.Tensor) -> float:
+    """Return the time that ``tensor.item()`` takes."""
+    return interleaved([Candidate("item", "x.item()", {"x": tensor})], rounds=11, at_least_s=0.5).seconds["item"]
+
+
+def items(title: str, x: list[object], bound_s: float) -> Work:
+    """A call with a list of numbers; ``bound_s`` is for one of them."""
+    candidates = tuple(ours("meter.update(loss=x)", ENGINES, x=x))
+    for candidate in candidates:
+        candidate.names["meter"].update(loss=1.0)
+    return Work(title, len(x), candidates, {name_of(LEVELS[0]): Bound(bound_s * len(x), of_floor=False)})
+
+
 def read_out() -> Work:
     candidates = tuple(ours("meter.mean('loss'); meter.error('loss')", ENGINES))
     for candidate in candidates:
@@ -76,7 +107,7 @@ def merge(count: int) -> Work:
             meter.update(loss=[0.25 + i, 0.5, 1.0])
         names = {"Meter": Meter, "engine": meters[0].engine, "meters": meters}
         candidates.append(Candidate(name_of(engine), statement, names))
-    bounds = {name_of(LEVELS[0]): Bound(40e-6, of_floor=False)}
+    bounds = {name_of(LEVELS[0]): Bound(25e-6, of_floor=False)}
     return Work(f"merge of {count} meters of one measure", 1, (*candidates, *peers.merge(count)), bounds)
 
 
@@ -87,16 +118,19 @@ def works(millions: int) -> Iterator[Work]:
     four = dict(zip("abcd", (0.3, 1.7, 0.25, 12.0), strict=True))
     yield call("four floats in one call", "meter.update(a=a, b=b, c=c, d=d)", Bound(2.5), **four)
     normal = random.normal(size=millions << 20)
-    by_level = {
-        "avx512": Bound(1.4, 1.15),
-        "avx2": Bound(1.8),
-        "baseline": Bound(5.0),
-    }
-    yield array(f"float64 array of {millions} million", normal, by_level)
-    yield array("float64 array of 1 million", normal[: 1 << 20].copy(), {"avx512": Bound(2.2, 1.4)})
-    yield array("float64 array of 1,024", normal[:1024].copy(), {LEVELS[0]: Bound(800e-9, 450e-9, of_floor=False)})
-    by_level = {"avx512": Bound(1.6, 1.25), "avx2": Bound(2.0)}
-    yield array(f"float32 array of {millions} million", normal.astype(np.float32), by_level)
+    yield scalar("update(loss=x), a 0-d CPU tensor", torch.tensor(0.3), "meter.update(loss=x.item())")
+    yield scalar("update(loss=x), numpy.float32", np.float32(0.3), "meter.update(loss=float(x))")
+    yield items("list of 1,000 floats", [0.001 * i for i in range(1000)], 10e-9)
+    yield items("list of 1,000 numpy.float32", [*np.linspace(0, 1, 1000, dtype=np.float32)], 60e-9)
+    in_memory = {"avx512": Bound(1.4, 1.15), "avx2": Bound(1.25), "baseline": Bound(5.0)}
+    yield array(f"float64 array of {millions} million", normal, in_memory)
+    yield array("float64 array of 1 million", normal[: 1 << 20].copy(), per_value(1 << 20, 0.5))
+    yield array("float64 array of 65,536", normal[: 1 << 16].copy(), per_value(1 << 16, 0.5))
+    in_l1 = {LEVELS[0]: Bound(500e-9, 450e-9, of_floor=False)}
+    yield array("float64 array of 1,024", normal[:1024].copy(), in_l1)
+    single = normal.astype(np.float32)
+    yield array(f"float32 array of {millions} million", single, {"avx512": Bound(1.6, 1.25), "avx2": Bound(1.25)})
+    yield array("float32 array of 1 million", single[: 1 << 20].copy(), per_value(1 << 20, 0.3))
     wide = random.normal(size=1 << 20) * 10.0 ** random.uniform(-150, 150, size=1 << 20)
     bound = Bound(15e-9 * wide.size, 6e-9 * wide.size, of_floor=False)
     yield array("float64 spread over 1e-150..1e150, 1 million", wide, {LEVELS[0]: bound})
