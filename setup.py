@@ -13,7 +13,8 @@ from setuptools import setup
 REQUIRED = os.environ.get("PYML_REQUIRE_EXTENSION") == "1"
 
 # -ffp-contract=off: a fused multiply-add rounds once where the kernels count on two roundings.
-FLAGS = [] if os.name == "nt" else ["-O3", "-Wall", "-Wextra", "-Wconversion", "-ffp-contract=off"]
+# -fno-fast-math: these flags come after those of CXXFLAGS, and undo a -ffast-math there.
+FLAGS = [] if os.name == "nt" else ["-O3", "-Wall", "-Wextra", "-Wconversion", "-ffp-contract=off", "-fno-fast-math"]
 
 setup(
     ext_modules=[

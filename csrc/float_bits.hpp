@@ -2,6 +2,12 @@
 /// compiler flag can change what is read here.
 #pragma once
 
+// -ffast-math and its parts let a compiler cancel (x + c) - c, or assume that there is no NaN: sums would be wrong.
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
+    defined(__NO_SIGNED_ZEROS__) || defined(__NO_TRAPPING_MATH__) || (__FINITE_MATH_ONLY__ + 0 != 0)
+#error "the meter is not exact under -ffast-math or a part of it: compile with -fno-fast-math as the last flag"
+#endif
+
 #include <cstdint>
 #include <cstring>
 
