@@ -19,9 +19,9 @@ from core.diffusion.devices import choose_device
 from core.diffusion.evaluators.base import RunEvaluator, Settings
 from core.diffusion.trained import is_denoiser, trained_config
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, CheckpointError, digest_of, load_checkpoint
-from core.runs.evaluations import finish_evaluation, start_evaluation
+from core.runs import Run
 from core.utils.progress import Progress
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, log_record
+from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource
 from core.utils.utils import Timer
 
 
@@ -126,20 +126,19 @@ class Evaluator:
         """
         checkpoint = load_checkpoint(self.run_path, self.config) if is_denoiser(self.config) else None
         data = self._checked_data() if is_denoiser(self.config) else {}
-        evaluation = start_evaluation(self.run_path, self._asked_for())
-        settings = attrs.evolve(self.settings, evaluation=evaluation, checkpoint=checkpoint, data=data)
         records: list[ResultRecord] = []
         failures: list[EvaluatorFailure] = []
-        for name, config, evaluator in self._evaluators:
-            try:
-                found = _timed_results(name, evaluator, config, settings)
-            except Exception as error:  # whatever a plugin raises is that evaluator's failure, not the others'
-                failures.append(EvaluatorFailure(name, config.n_steps if _samples(evaluator) else None, error))
-                continue
-            for record in found:
-                log_record(record, self.run_path, evaluation=evaluation)
-                records.append(record)
-        finish_evaluation(self.run_path, evaluation, len(records))
+        with Run.open(self.run_path, about=self._asked_for()) as run:
+            settings = attrs.evolve(self.settings, evaluation=run.evaluation, checkpoint=checkpoint, data=data)
+            for name, config, evaluator in self._evaluators:
+                try:
+                    found = _timed_results(name, evaluator, config, settings)
+                except Exception as error:  # whatever a plugin raises is that evaluator's failure, not the others'
+                    failures.append(EvaluatorFailure(name, config.n_steps if _samples(evaluator) else None, error))
+                    continue
+                for record in found:
+                    run.log_record(record)
+                    records.append(record)
         if failures:
             raise EvaluationError(failures, ResultCollection(records)) from failures[0].error
         return ResultCollection(records)

@@ -33,13 +33,12 @@ from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.curve import TrainingDivergedError
 from core.diffusion.training.random_state import seeded
 from core.diffusion.training.state import TrainingState
-from core.runs.environment import save_environment
-from core.runs.evaluations import TRAINING
-from core.runs.metrics import log_curve_point, wall_time_until
-from core.runs.status import RunStatus, run_status
+from core.runs import Run
+from core.runs.metrics import wall_time_until
+from core.runs.status import run_status
 from core.utils.progress import Progress, silent
-from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
-from core.utils.utils import Timer, save_config_to_json
+from core.utils.results import ResultMetadata, ResultRecord, ScalarResult
+from core.utils.utils import Timer
 
 Stop = Callable[[], BaseException | None]
 
@@ -103,9 +102,9 @@ def train_diffusion_model(
                 return state.averaged_model()
 
         # Write down what is trained and where, then train.
-        with RunStatus(run_path) as status:
-            _save_start(config, run_path, place, found_in_data)
-            return fit(state, data, run_path, stop, _both(status.progress, progress))
+        continues = resume is not None and Path(resume).resolve() == run_path.resolve()
+        with _start_run(config, run_path, place, continues=continues, found_in_data=found_in_data) as run:
+            return fit(state, data, run, stop, progress)
 
 
 def completed_from_data(config: ModelConfig, data: ImageData) -> tuple[ModelConfig, tuple[str, ...]]:
@@ -130,13 +129,13 @@ def completed_from_data(config: ModelConfig, data: ImageData) -> tuple[ModelConf
     return attrs.evolve(config, **found), tuple(found)
 
 
-def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progress: Progress) -> Denoiser:
+def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: Progress) -> Denoiser:
     """Train until ``n_epochs`` are done; write the curve, checkpoints, sample images and the training time.
 
     Args:
         state: The state to train from; it is changed in place.
         data: The training images.
-        run_path: The run directory.
+        run: The run, which has started.
         stop: See ``train_diffusion_model``.
         progress: See ``train_diffusion_model``.
 
@@ -148,16 +147,17 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
     """
     config, batches = state.config, Batches(data, state.device)
     n_steps_total = config.n_epochs * math.ceil(len(data) / config.batch_size)
-    earlier_s = wall_time_until(run_path, state.step)
+    earlier_s = wall_time_until(run.path, state.step)
     training, epochs = Timer("training", sync=True), Timer("epoch", sync=True)
     start_s = time.perf_counter()
     text = ""
 
     def after_step() -> None:
+        run.progress(state.step, n_steps_total)
         if state.n_seen < state.n_images:  # the last step of an epoch is reported below, with the epoch's loss
             progress(state.step, n_steps_total, text)
         if (request := stop()) is not None:
-            state.save(run_path)
+            state.save(run.path)
             raise request
 
     state.model.train()
@@ -171,11 +171,10 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
             # Add the epoch to the training curve.
             wall_time_s = earlier_s + time.perf_counter() - start_s
             meter = state.measures.meter
-            log_curve_point(
-                run_path,
-                meter,
+            run.log_curve(
                 state.step,
                 epoch=state.epoch,
+                meter=meter,
                 wall_time_s=wall_time_s,
                 images_per_s=(len(data) - n_trained_before) / timer.last_s,
             )
@@ -184,8 +183,8 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
 
             # Save a checkpoint and sample images.
             if state.epoch % config.checkpoint_every_epochs == 0 or state.epoch == config.n_epochs:
-                state.save(run_path)
-                save_sample_grid(state.averaged_model(), config, state.device, run_path, f"step-{state.step:07d}")
+                state.save(run.path)
+                save_sample_grid(state.averaged_model(), config, state.device, run.path, f"step-{state.step:07d}")
 
     if not state.has_learned:
         raise TrainingDivergedError(
@@ -195,9 +194,9 @@ def fit(state: TrainingState, data: ImageData, run_path: Path, stop: Stop, progr
 
     # Log the training time, including the sessions before a resume.
     total = attrs.evolve(training.result(), mean=earlier_s + training.result().mean)
-    _log_time(run_path, "time/train", total, "run", state.device)
+    _log_time(run, "time/train", total, "run", state.device)
     if epochs.result().n:
-        _log_time(run_path, "time/epoch", epochs.result(), "epoch", state.device)
+        _log_time(run, "time/epoch", epochs.result(), "epoch", state.device)
     return state.averaged_model()
 
 
@@ -252,36 +251,43 @@ def train_step(state: TrainingState, images: Tensor, labels: Tensor | None) -> N
 def _dummy_run(config: ModelConfig, model_class: type[nn.Module], run_path: Path, progress: Progress) -> nn.Module:
     """Pass dummy data through a model that cannot be trained, and log a result that says so."""
     cpu = torch.device("cpu")
-    with RunStatus(run_path) as status:
-        _save_start(config, run_path, cpu)
+    with _start_run(config, run_path, cpu) as run:
         with seeded(config.seed, cpu), Timer("training") as training:
             model = model_class(config).eval()
             record = dummy_record(model, config.model, "train")
-        _both(status.progress, progress)(1, 1, placeholder_notice(config.model))
-        log_record(record, run_path, evaluation=TRAINING)
-        _log_time(run_path, "time/train", training.result(), "run", cpu)
+        run.progress(1, 1)
+        progress(1, 1, placeholder_notice(config.model))
+        run.log_record(record)
+        _log_time(run, "time/train", training.result(), "run", cpu)
         return model
 
 
-def _save_start(config: ModelConfig, run_path: Path, device: torch.device, found_in_data: tuple[str, ...] = ()) -> None:
-    """Write environment.json and config.json."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    save_environment(run_path, device=name, n_threads=torch.get_num_threads())  # the last bits depend on both
+def _start_run(
+    config: ModelConfig,
+    run_path: Path,
+    device: torch.device,
+    *,
+    continues: bool = False,
+    found_in_data: tuple[str, ...] = (),
+) -> Run:
+    """Return the run to train in.
+
+    Args:
+        config: The config to save.
+        run_path: The run directory.
+        device: What the run uses, for environment.json.
+        continues: Whether the directory holds the run that continues.
+        found_in_data: Config fields whose values were found in the data.
+    """
     served = {"model": (plugins.MODELS, config.model), "dataset": (plugins.DATASETS, config.dataset)}
     described = {kind: plugins.find(group, name).describe() for kind, (group, name) in served.items()}
-    save_config_to_json(config, run_path, described, found_in_data)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    environment = {"device": name, "n_threads": torch.get_num_threads()}  # the last bits depend on both
+    if continues:
+        return Run.resume(run_path, config, plugins=described, found_in_data=found_in_data, environment=environment)
+    return Run(config, path=run_path, plugins=described, found_in_data=found_in_data, environment=environment)
 
 
-def _both(note: Callable[[int, int], None], progress: Progress) -> Progress:
-    """Return a callback that notes the steps in status.json and reports them to the caller."""
-
-    def report(step: int, n_steps_total: int, text: str) -> None:
-        note(step, n_steps_total)
-        progress(step, n_steps_total, text)
-
-    return report
-
-
-def _log_time(run_path: Path, name: str, result: ScalarResult, unit: str, device: torch.device) -> None:
+def _log_time(run: Run, name: str, result: ScalarResult, unit: str, device: torch.device) -> None:
     metadata = ResultMetadata(name, unit=unit, protocol={"device": device.type}, higher_is_better=False)
-    log_record(ResultRecord(metadata, result), run_path, evaluation=TRAINING)
+    run.log_record(ResultRecord(metadata, result))

@@ -7,13 +7,13 @@ import attrs
 import pytest
 import torch
 
-from core.diffusion import train as training
 from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
 from core.diffusion.train import completed_from_data, train_diffusion_model, train_epoch
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.state import TrainingState
+from core.runs import session
 
 CPU = torch.device("cpu")
 
@@ -67,10 +67,10 @@ def test_a_resume_reads_the_checkpoint_once_builds_the_model_once_and_saves_the_
         monkeypatch.setattr(owner, name, call)
 
     counted(torch, "load")
-    counted(training, "save_config_to_json")
+    counted(session, "save_config")
     counted(MLP, "__init__")
     train_diffusion_model(attrs.evolve(tiny, n_epochs=2), tmp_path, device="cpu", resume=tmp_path)
-    assert sorted(calls) == ["__init__", "load", "save_config_to_json"]
+    assert sorted(calls) == ["__init__", "load", "save_config"]
 
 
 def test_data_that_cannot_be_loaded_leave_the_run_directory_empty(tmp_path: Path) -> None:
