@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.runs.config_fields import dotted
 from core.runs.config_file import CONFIG
 from core.runs.fast_results import Measures, NewestResults, Sources, read_results
 from core.runs.files import Fault, RunFile
@@ -45,11 +46,13 @@ class Run:
     def _saved_config(self) -> Mapping[str, Any]:
         return self._read(CONFIG) or {}
 
-    @property
+    @cached_property
     def config(self) -> Mapping[str, Any]:
-        """The hyperparameters by name, as config.json holds them; empty where it cannot be read."""
+        """The hyperparameters by name, as config.json holds them, nested ones by dotted names such as "optimizer.lr";
+        empty where it cannot be read.
+        """
         config = self._saved_config.get("config")
-        return config if isinstance(config, dict) else {}
+        return dotted(config) if isinstance(config, dict) else {}
 
     @cached_property
     def plugins(self) -> Mapping[str, Mapping[str, str]]:

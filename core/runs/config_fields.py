@@ -39,6 +39,19 @@ def config_fields(config: object) -> dict[str, Any]:
     return dict(plain)
 
 
+def dotted(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config's fields with nested ones by dotted names: ``{"optimizer.lr": 0.1}``."""
+    if not any(type(value) is dict for value in fields.values()):
+        return fields
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if type(value) is dict and value:
+            flat |= {f"{name}.{inner}": item for inner, item in dotted(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
 def _fields_of(value: object) -> Mapping[Any, Any] | None:
     """Return the fields of a config or of a config inside it, one level deep; None for what is no config."""
     if isinstance(value, Mapping):

@@ -149,6 +149,11 @@ def read_saved_config(path: Path) -> SavedConfig:
     if isinstance(content, Fault):
         raise ConfigError(f"{path}: cannot be read as a run's config: it {content.reason}.")
     config = content.get("config")
+    if isinstance(config, dict) and "model" not in config:
+        raise ConfigError(
+            f"{path}: has no field 'model', so it is no run of pyml-train. To add results to a run of your own loop, "
+            "use core.runs.Run.open(path)."
+        )
     if not isinstance(config, dict) or not isinstance(config.get("model"), str):
         raise ConfigError(f"{path}: not a run's config; accepted: JSON of schema {CONFIG.schema!r} naming a model.")
     plugins = content.get("plugins")

@@ -16,6 +16,7 @@ from results.text.labels import differing_names, printable, spell
 from results.text.numbers import aligned_at_error, mean_error
 
 NOTHING = "-"
+MOST_DIFFERING = 4  # fields shown of runs without a model
 
 
 def list_runs(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], fields: Sequence[str]) -> str:
@@ -33,6 +34,8 @@ def list_runs(database: ResultsDatabase, measures: Mapping[ResultMetadata, str],
 def listed_fields(database: ResultsDatabase, asked_for: Sequence[str]) -> list[str]:
     """Return the config fields of a list: model and seed, the data set where it varies, and those asked for.
 
+    Runs without a field "model" are told apart by the first fields in which they differ.
+
     Raises:
         ConfigError: No run has a field that was asked for; the nearest one is named.
     """
@@ -42,6 +45,9 @@ def listed_fields(database: ResultsDatabase, asked_for: Sequence[str]) -> list[s
             raise unknown_name("config field", name, known)
     datasets = [{"dataset": run.config["dataset"]} if "dataset" in run.config else {} for run in database if run.config]
     usual = ["model", *differing_names(datasets), "seed"]
+    if known and "model" not in known:
+        differing = differing_names([run.config for run in database if run.config])
+        usual = [name for name in [*differing[:MOST_DIFFERING], "seed"] if name in known]
     return list(dict.fromkeys([*usual, *asked_for]))
 
 

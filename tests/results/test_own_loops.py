@@ -1,0 +1,126 @@
+"""The commands over many runs take runs of a training loop of one's own, without torch."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_runs import Invoke
+
+from core.runs import Run
+
+LOOP = """
+import random, sys
+from core.runs import Run
+
+for lr in (0.1, 0.01):
+    for seed in range(5):
+        draw = random.Random(seed)
+        config = {"optimizer": {"lr": lr, "name": "adam"}, "seed": seed, "widths": (64, 64)}
+        with Run(config, experiments_dir=sys.argv[1]) as run:
+            for step in (10, 20):
+                run.meter.update(loss=[lr + draw.random() for _ in range(8)])
+                run.log_curve(step)
+            right = [draw.random() < 0.5 + 4 * lr for _ in range(40)]
+            run.log_result("accuracy", right, unit="image", protocol={"split": "test"}, higher_is_better=True)
+            run.save_values("accuracy", range(40), right)
+"""
+COMMANDS = [
+    ["runs"],
+    ["runs", "show", "latest"],
+    ["table"],
+    ["compare", "optimizer.lr=0.1", "optimizer.lr=0.01"],
+    ["runs", "export", "--format", "json"],
+]
+
+
+@pytest.fixture(scope="module")
+def own_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two groups of five seeds, made by a process of their own."""
+    directory = tmp_path_factory.mktemp("own")
+    subprocess.run([sys.executable, "-c", LOOP, str(directory)], check=True, capture_output=True)
+    return directory
+
+
+@pytest.fixture
+def experiments(own_runs: Path) -> Path:
+    return own_runs
+
+
+def test_the_list_shows_what_sets_the_runs_apart(invoke: Invoke) -> None:
+    code, out, err = invoke("runs", "list")
+    assert (code, err) == (0, "")
+    header, _, *rows = out.split("\n\n")[0].splitlines()
+    assert header.split() == ["run", "optimizer.lr", "seed", "status", "accuracy"]
+    assert len(rows) == 10
+    assert {row.split()[1] for row in rows} == {"0.1", "0.01"}
+
+
+def test_nested_fields_have_dotted_names(invoke: Invoke) -> None:
+    _, out, _ = invoke("runs", "list", "--where", "optimizer.lr<0.05", "--where", "widths=64,64")
+    assert out.count("finished") == 5
+
+
+def test_the_table_groups_over_seeds(invoke: Invoke) -> None:
+    code, out, _ = invoke("table")
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()[2:4]] == [["0.1", "5"], ["0.01", "5"]]
+
+
+def test_two_settings_are_compared_over_seeds_and_two_runs_over_samples(invoke: Invoke, experiments: Path) -> None:
+    code, out, _ = invoke("compare", "optimizer.lr=0.1", "optimizer.lr=0.01")
+    assert code == 0
+    assert "A is better" in out
+    assert "paired over seeds, 5 pairs" in out
+    first, other = (sorted(path.name for path in experiments.iterdir())[index] for index in (0, 5))
+    code, out, _ = invoke("compare", first, other)
+    assert code == 0
+    assert "paired over samples, 40 pairs" in out
+
+
+def test_curves_and_fields_are_plotted_and_reported(invoke: Invoke, tmp_path: Path) -> None:
+    for arguments in (
+        ["plot", "curves", "loss", "-o", str(tmp_path / "curves.svg")],
+        ["plot", "field", "optimizer.lr", "--metric", "accuracy", "-o", str(tmp_path / "field.svg")],
+        ["report", "-o", str(tmp_path / "report.html")],
+    ):
+        code, _, err = invoke(*arguments)
+        assert (code, err) == (0, "")
+        assert Path(arguments[-1]).stat().st_size > 1000
+
+
+BLOCKED = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "torchvision"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def test_the_loop_and_the_commands_need_no_torch(tmp_path: Path) -> None:
+    loop = subprocess.run([sys.executable, "-c", BLOCKED + LOOP, str(tmp_path)], capture_output=True, text=True)
+    assert loop.returncode == 0, loop.stderr
+    code = (
+        f"{BLOCKED}\nimport json\nfrom core.cli import group, run\nfor command in json.loads(sys.argv[1]):\n"
+        "    try:\n        run(group, [*command, '--experiments-dir', sys.argv[2]], name='core')\n"
+        "    except SystemExit as ended:\n        print('exit', ended.code, flush=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(COMMANDS), str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("exit 0") == len(COMMANDS), done.stdout + done.stderr
+
+
+def test_evaluation_of_another_loops_run_by_pyml_eval_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    from core.config import ConfigError
+    from core.plugins import saved_config
+
+    with Run({"lr": random.Random(0).random()}, path=tmp_path / "run") as run:
+        pass
+    with pytest.raises(ConfigError, match=r"has no field 'model', so it is no run of pyml-train.*Run.open\(path\)"):
+        saved_config(run.path)
