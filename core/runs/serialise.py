@@ -1,4 +1,4 @@
-"""Results to and from plain JSON-able dicts, by cattrs."""
+"""Results to and from plain dicts, by cattrs. ``strict_json`` writes the dicts, NaN and infinities included."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from core.runs.strict_json import decode_float, encode_float
+from core.runs.strict_json import decode_float
 from core.utils.collection import ResultCollection
 from core.utils.metadata import ResultMetadata
 from core.utils.records import ResultRecord, ResultSource, ScalarResult
@@ -21,17 +21,16 @@ _reported: set[str] = set()
 
 
 class UnknownFieldWarning(UserWarning):
-    """A file holds a field that this version does not know; said once per field, the field is ignored."""
+    """A file holds a field that this version does not know. It is ignored, with one warning per field."""
 
 
 @functools.cache
 def converter() -> cattrs.Converter:
-    """Return the converter of the result classes.
+    """Return the converter of the result classes. A protocol becomes a dict, which is an object in JSON.
 
-    Floats survive bit for bit (NaN as null, infinities as strings); a protocol is an object in JSON.
+    Floats stay floats here; ``strict_json.dumps`` writes NaN as null and infinities as strings, which are taken back.
     """
     made = cattrs.Converter()
-    made.register_unstructure_hook(float, encode_float)
     made.register_structure_hook(float, lambda value, _: decode_float(value))
     for kind in (int, bool, str):
         made.register_structure_hook(kind, _exactly)
@@ -51,14 +50,14 @@ def converter() -> cattrs.Converter:
 
 
 def _exactly(value: Any, kind: type[Any]) -> Any:
-    """Take a value of just this type: a file that says "3" where a number belongs is corrupt, not to be guessed at."""
+    """Return a value that is of exactly this type. A file with "3" in place of a number is corrupt: do not guess."""
     if type(value) is not kind:
         raise ValueError(f"got {value!r} ({type(value).__name__}); accepted: {kind.__name__}")
     return value
 
 
 def _tolerant(cls: type[Any], structure: Any) -> Any:
-    """Wrap a structure function so that fields it does not know are ignored, and said so once."""
+    """Wrap a structure function: it ignores fields that it does not know, with one warning per field."""
     known = {attribute.name for attribute in attrs.fields(cls)}
 
     def tolerate(value: Any, kind: Any) -> Any:
@@ -77,15 +76,15 @@ def _tolerant(cls: type[Any], structure: Any) -> Any:
 
 
 def unstructure(value: Any) -> Any:
-    """Return the dict (of the collection: the dict with the list) that JSON can hold."""
+    """Return a result class as a dict for ``strict_json.dumps``."""
     return converter().unstructure(value)
 
 
 def structure(value: Any, cls: type[T]) -> T:
-    """Return the object that ``unstructure`` was given.
+    """Return the object of a class from its dict, as ``json.loads`` returns it.
 
     Raises:
-        ValueError: The value is not one; the message says where and why.
+        ValueError: The dict does not fit the class; the message says where and why.
     """
     try:
         return converter().structure(value, cls)

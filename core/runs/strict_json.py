@@ -13,7 +13,7 @@ INFINITY = "Infinity"
 
 
 def encode_float(value: float) -> float | str | None:
-    """Return what stands for a float in strict JSON; finite values survive bit for bit."""
+    """Return what stands for a float in strict JSON. Finite values keep every bit."""
     if math.isfinite(value):
         return float(value)
     return None if math.isnan(value) else INFINITY if value > 0 else f"-{INFINITY}"
@@ -93,5 +93,10 @@ def _encode(value: Any) -> Any:
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """Write a tree of dicts, lists, strings, numbers, bools and None; on one line unless ``indent`` is given."""
+    """Return strict JSON of a tree of dicts, lists, strings, numbers, bools and None.
+
+    Args:
+        value: The tree. NaN becomes null, infinities become strings.
+        indent: Spaces per level; None writes one line.
+    """
     return json.dumps(_encode(value), allow_nan=False, ensure_ascii=False, indent=indent)

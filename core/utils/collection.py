@@ -12,7 +12,7 @@ from core.config.errors import unknown_name
 from core.utils.fields import protocol_pairs
 from core.utils.metadata import ResultMetadata
 from core.utils.records import ResultRecord, ResultSource
-from core.utils.tables import result_table
+from core.utils.tables import html_table, result_table
 
 
 def _records(value: Iterable[ResultRecord]) -> tuple[ResultRecord, ...]:
@@ -25,7 +25,7 @@ def _records(value: Iterable[ResultRecord]) -> tuple[ResultRecord, ...]:
 
 @frozen
 class ResultCollection:
-    """Records in the order in which they came; immutable, iterable, printed as an aligned table."""
+    """An immutable sequence of records in the order in which they were logged. It prints as an aligned table."""
 
     records: tuple[ResultRecord, ...] = field(default=(), converter=_records)
 
@@ -89,7 +89,7 @@ class ResultCollection:
         ]
 
     def to_dataframe(self) -> Any:
-        """Return a pandas DataFrame with a row per record; ImportError with the remedy where pandas is missing."""
+        """Return a pandas DataFrame with a row per record; ImportError if pandas is not installed."""
         try:
             import pandas as pd
         except ImportError:
@@ -98,6 +98,9 @@ class ResultCollection:
 
     def __str__(self) -> str:
         return result_table(self.records)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.records)
 
 
 def _check_fields(names: Iterable[str]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from html import escape
 from types import NoneType
 
 import attrs
 from attrs import field, frozen
 
 from core.utils.fields import count, count_or_none, instance, integer_or_none, one_of, real
-from core.utils.formatting import format_duration, format_mean_error
+from core.utils.formatting import UNKNOWN, format_duration, format_mean_error
 from core.utils.metadata import ResultMetadata
 
 WEIGHTS = ("ema", "raw")
@@ -50,7 +51,7 @@ class ScalarResult:
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the confidence interval of the mean, by Student's t with ``n - 1`` degrees of freedom.
 
-        Both ends are NaN where the mean, its error or ``n`` is unknown.
+        Both ends are NaN where the mean, its error or ``n`` is unknown, or all observations are equal.
 
         Raises:
             ValueError: ``level`` is not between 0 and 1.
@@ -61,21 +62,38 @@ class ScalarResult:
             return math.nan, math.nan
         from scipy.special import stdtrit
 
-        half_width = float(stdtrit(self.n - 1, (1 + level) / 2)) * self.error
+        half_width = float(stdtrit(self.n - 1, (1 + level) / 2)) * self.shown_error()
         return self.mean - half_width, self.mean + half_width
 
     def map(self, function: Callable[[float], float]) -> MappedResult:
         """Return a function of the mean, such as ``result.map(math.exp)`` for the perplexity of a mean in nats."""
         return MappedResult(self, function)
 
+    def shown_error(self) -> float:
+        """Return the error to print: NaN, unknown, where all of two or more observations are equal.
+
+        Equal observations say nothing about the spread: of 25 right answers out of 25, the error is not 0.
+        """
+        return math.nan if self._all_equal() else self.error
+
     def remark(self) -> str:
-        """Return "(3 of 5,000 not finite)", or "" where all were finite."""
+        """Return "(3 of 5,000 not finite)", "(all 25 observations are equal)", both, or ""."""
         not_finite = self.n_nan + self.n_inf
         of = "" if self.n is None else f" of {self.n + self.n_nan:,}"
-        return f"({not_finite:,}{of} not finite)" if not_finite else ""
+        parts = [f"all {self.n:,} observations are equal"] if self._all_equal() else []
+        parts += [f"{not_finite:,}{of} not finite"] if not_finite else []
+        return f"({'; '.join(parts)})" if parts else ""
+
+    def _all_equal(self) -> bool:
+        return self.error == 0 and self.n is not None and self.n >= 2
 
     def __str__(self) -> str:
-        return " ".join(part for part in (format_mean_error(self.mean, self.error), self.remark()) if part)
+        in_full = f"{self.mean!r} ± {UNKNOWN}"  # equal observations: every digit of the mean counts
+        text = in_full if self._all_equal() else format_mean_error(self.mean, self.error)
+        return " ".join(part for part in (text, self.remark()) if part)
+
+    def _repr_html_(self) -> str:
+        return escape(str(self))
 
 
 @frozen
@@ -144,10 +162,13 @@ class ResultRecord:
         """Return "mean ± error"; of a time, which is in seconds, in the unit that fits."""
         if not self.metadata.name.startswith("time/"):
             return str(self.result)
-        text = format_duration(self.result.mean, self.result.error)
+        text = format_duration(self.result.mean, self.result.shown_error())
         return " ".join(part for part in (text, self.result.remark()) if part)
 
     def __str__(self) -> str:
         n = "n unknown" if self.result.n is None else f"n = {self.result.n:,}"
         about = [n, f"unit {self.metadata.unit}", *(f"{key}={value}" for key, value in self.metadata.sampling())]
         return f"{self.metadata.name}: {self.value()}  ({', '.join(about)})"
+
+    def _repr_html_(self) -> str:
+        return escape(str(self))

@@ -1,8 +1,9 @@
-"""Aligned tables of plain text."""
+"""Tables of results, as aligned text and as HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
 
 from core.utils.fields import Scalar
 from core.utils.records import ResultRecord
@@ -17,29 +18,49 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequenc
     return "\n".join([(row % tuple(header)).rstrip(), rule, *((row % tuple(cells)).rstrip() for cells in rows)])
 
 
+HEADER = ("result", "mean ± error", "n", "unit", "details")
+NOTHING = "(no results)"
+
+
 def result_table(records: Sequence[ResultRecord]) -> str:
     """Return the records as a table: name, mean ± error (aligned at the ±), n, unit, and what sets a record apart.
 
     What the protocols of one family of names ("loss", "loss/low", ...) share stands once, below the table.
     """
     if not records:
-        return "(no results)"
-    values = [record.value() for record in records]
-    before = max(len(value.partition(" ± ")[0]) for value in values)
+        return NOTHING
+    rows, notes = _rows(records)
+    before = max(len(value.partition(" ± ")[0]) for _, value, *_ in rows)
+    padded = [(name, " " * (before - len(value.partition(" ± ")[0])) + value, *more) for name, value, *more in rows]
+    table = aligned(HEADER, padded, right=("n",))
+    return "\n".join([table, "", *notes]) if notes else table
+
+
+def html_table(records: Sequence[ResultRecord]) -> str:
+    """Return the same table as HTML, for a notebook."""
+    if not records:
+        return escape(NOTHING)
+    rows, notes = _rows(records)
+    head = "".join(f"<th>{escape(name)}</th>" for name in HEADER)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
+
+
+def _rows(records: Sequence[ResultRecord]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Return the cells of each record, and a note for each family whose protocols share something."""
     shared = _shared_protocols(records)
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             record.metadata.name,
-            " " * (before - len(value.partition(" ± ")[0])) + value,
+            record.value(),
             "?" if record.result.n is None else f"{record.result.n:,}",
             record.metadata.unit,
             _spell(record.metadata.sampling() + sorted(set(record.metadata.protocol) - shared[_family(record)])),
         )
-        for record, value in zip(records, values, strict=True)
+        for record in records
     ]
-    table = aligned(("result", "mean ± error", "n", "unit", "details"), rows, right=("n",))
-    notes = [f"{family}: {_spell(sorted(pairs))}" for family, pairs in shared.items() if pairs]
-    return "\n".join([table, "", *notes]) if notes else table
+    return rows, [f"{family}: {_spell(sorted(pairs))}" for family, pairs in shared.items() if pairs]
 
 
 def _family(record: ResultRecord) -> str:

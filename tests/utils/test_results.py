@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import attrs
 import pytest
@@ -160,14 +161,9 @@ def test_a_source_takes_little_room_in_a_file_and_none_takes_nothing() -> None:
 
 
 def test_nan_is_null_and_infinities_are_strings_in_json() -> None:
-    assert unstructure(ScalarResult(math.nan, math.inf)) == {
-        "mean": None,
-        "error": "Infinity",
-        "n": None,
-        "n_nan": 0,
-        "n_inf": 0,
-    }
-    assert unstructure(ScalarResult(-math.inf))["mean"] == "-Infinity"
+    text = strict_json.dumps(unstructure(ScalarResult(math.nan, math.inf)))
+    assert text == '{"mean": null, "error": "Infinity", "n": null, "n_nan": 0, "n_inf": 0}'
+    assert '"mean": "-Infinity"' in strict_json.dumps(unstructure(ScalarResult(-math.inf)))
 
 
 @pytest.mark.parametrize(
@@ -202,6 +198,39 @@ def test_results_print_readably() -> None:
     assert str(RECORD) == "loss: 0.1235 ± 0.0012  (n = 360, unit image, n_steps=18)"
     assert str(LOSS) == "loss (per image; n_steps=18, draws=4, split=held_out)"
     assert str(ScalarResult(1.0, 0.5, n=4998, n_nan=2, n_inf=1)) == "1.00 ± 0.50 (3 of 5,000 not finite)"
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (ScalarResult(1.0, 0.0, 25), "1.0 ± unknown (all 25 observations are equal)"),
+        (ScalarResult(0.1, 0.0, 1000), "0.1 ± unknown (all 1,000 observations are equal)"),
+        (ScalarResult(1.0, 0.0, 5, n_nan=2), "1.0 ± unknown (all 5 observations are equal; 2 of 7 not finite)"),
+        (ScalarResult(1.0, 0.0), "1.0 ± 0"),  # whoever says so without an n knows
+        (ScalarResult(1.0, 1e-300, 25), "1.0 ± 1e-300"),
+    ],
+)
+def test_equal_observations_leave_the_error_unknown(result: ScalarResult, text: str) -> None:
+    assert str(result) == text
+
+
+def test_equal_times_have_no_known_error_either() -> None:
+    record = ResultRecord(ResultMetadata("time/x"), ScalarResult(0.002, 0.0, 3))
+    assert record.value() == "2 ms ± unknown (all 3 observations are equal)"
+
+
+def test_a_notebook_shows_results_as_html() -> None:
+    name = "<b>&loss"
+    record = ResultRecord(ResultMetadata(name, unit="<i>", protocol={"split": "a<b"}), ScalarResult(1.0, 0.5, 1234))
+    for shown in (record, record.result, ResultCollection([record]), ResultCollection()):
+        html = shown._repr_html_()
+        assert "<b>" not in html
+        assert "<i>" not in html
+        assert "a<b" not in html
+    html = ResultCollection([record])._repr_html_()
+    root = ElementTree.fromstring(f"<div>{html}</div>")
+    assert [cell.text for cell in root.iter("td")] == [name, "1.00 ± 0.50", "1,234", "<i>", None]
+    assert [note.text for note in root.iter("p")] == [f"{name}: split=a<b"]
 
 
 def test_times_print_in_the_unit_that_fits() -> None:
