@@ -1,4 +1,4 @@
-"""What a run ran on: versions, host, commit, command line."""
+"""A run's environment.json: versions, host, git commit and command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENVIRONMENT = RunFile("environment.json", "pyml.environment/1")
 
 
 def describe_environment(**more: Any) -> dict[str, Any]:
-    """Return environment.json's content; ``more`` adds what only the caller knows, such as the device.
+    """Return the content of environment.json. ``more`` adds fields that only the caller knows, such as the device.
 
     The commit is that of the repository the process was started in: the user's own code, as a rule. Dirty means that a
     tracked file differs from it; files that git does not track, such as the runs themselves, do not count.
@@ -50,7 +50,7 @@ def describe_environment(**more: Any) -> dict[str, Any]:
 
 
 def save_environment(run_path: str | Path, **more: Any) -> None:
-    """Write a run's environment.json; when the run continues, environment-2.json and so on: the first stays true."""
+    """Write a run's environment.json. A run that continues writes environment-2.json, and so on."""
     file, part = ENVIRONMENT, 1
     while (Path(run_path) / file.name).exists():
         part += 1
@@ -64,7 +64,7 @@ def installed_packages() -> dict[str, str]:
     for dist in importlib.metadata.distributions():
         try:
             if dist.name:
-                packages.setdefault(dist.name, dist.version)  # the first on the path is the one that is imported
+                packages.setdefault(dist.name, dist.version)  # Python imports the first one on its path
         except Exception:  # a stranger's damaged metadata, which may raise anything, is not our failure
             continue
     return packages

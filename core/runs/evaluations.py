@@ -1,4 +1,4 @@
-"""Evaluations of a run: each claims an id, keeps what was asked for, and says in results.jsonl that it is complete.
+"""Evaluations of a run. Each claims an id, keeps what was asked for, and ends with a closing line in results.jsonl.
 
 ``evaluations/eval-0001.json`` holds what was asked for. The closing line in results.jsonl has the schema
 ``pyml.evaluation/1`` and makes the evaluation's records the run's results.
@@ -21,7 +21,7 @@ CLAIM = re.compile(r"eval-(\d+)\.json")
 
 
 def start_evaluation(run_path: Path, asked_for: Mapping[str, Any]) -> str:
-    """Claim the next evaluation id of a run and keep what was asked for beside it.
+    """Claim the next evaluation id of a run, save what was asked for, and return the id.
 
     Ids are ordinals, not times or random names, so that two runs with one seed stay byte-equal; the claim is a file
     created exclusively, so that two processes never share one.
@@ -42,7 +42,7 @@ def start_evaluation(run_path: Path, asked_for: Mapping[str, Any]) -> str:
 
 
 def finish_evaluation(run_path: Path, evaluation: str, n_records: int) -> None:
-    """Mark an evaluation complete: from now on its records are the run's results."""
+    """Write the closing line of an evaluation: from now on its records are results of the run."""
     line = {
         "schema": EVALUATION_SCHEMA,
         "evaluation": evaluation,

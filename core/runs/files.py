@@ -1,4 +1,4 @@
-"""Files that a crash cannot tear: replaced whole, or appended to one JSON record at a time; and reading them."""
+"""Write files so that a crash cannot damage them: replaced whole, or one JSON record appended at a time. Read them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` that takes its place when the block ends without an exception.
+    """Open a temporary file that replaces ``path`` when the block ends without an exception.
 
-    The content is on disk (fsync) before it takes the name, and the name before the block's end returns; after an
-    exception, or a crash at any moment, the old file stands unchanged.
+    The content is on disk (fsync) before the file is renamed, and the new name is on disk when the block returns.
+    After an exception, or a crash at any moment, the old file is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
@@ -41,18 +41,18 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Replace the file whole, or leave it as it was."""
+    """Replace the file completely, or leave it unchanged."""
     with replacing(path) as file:
         file.write(content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace the file whole with strict, indented JSON."""
+    """Replace the file completely with strict, indented JSON."""
     write_atomic(path, (strict_json.dumps(value, indent=2) + "\n").encode("utf-8", "backslashreplace"))
 
 
 def sync_directory(path: Path) -> None:
-    """Make a new or renamed entry of the directory survive power loss (a no-op where directories cannot be synced)."""
+    """Write a new or renamed entry of the directory to disk. Does nothing on Windows, which cannot sync directories."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -63,14 +63,14 @@ def sync_directory(path: Path) -> None:
 
 
 def append_json_line(path: Path, value: Any) -> None:
-    """Append one record, on disk when this returns; many processes may append to one file.
+    """Append one record; it is on disk when this returns. Many processes may append to one file.
 
-    The record is one write of JSON + newline to a file opened for appending. If the byte before it is no newline, a
-    writer that crashed left a torn line there, and the record is appended again: every record stands whole on a line
-    of its own, and the file is plain JSON Lines unless a writer crashed.
+    The record and a newline are one write to a file opened for appending. If the byte before is not a newline, a
+    writer crashed in the middle of a line, and the record is appended again. So every record is whole and on a line of
+    its own.
 
     Raises:
-        OSError: The record could not be written whole; readers will skip what was written of it.
+        OSError: The record could not be written completely. Readers skip the part that was written.
     """
     line = strict_json.dumps(value).encode("utf-8", "backslashreplace") + b"\n"
     is_new = not path.exists()
@@ -78,7 +78,7 @@ def append_json_line(path: Path, value: Any) -> None:
     descriptor = os.open(path, flags, 0o666)
     try:
         while not _append(descriptor, line, path):
-            pass  # ends: what stands before the next attempt is this one's newline, or another writer's
+            pass  # the next attempt follows the newline of this one, so that it ends
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -87,11 +87,11 @@ def append_json_line(path: Path, value: Any) -> None:
 
 
 def _append(descriptor: int, line: bytes, path: Path) -> bool:
-    """Write a line at the end of the file and say whether it stands on a line of its own."""
+    """Write a line at the end of the file and return whether it begins a line."""
     written = os.write(descriptor, line)
     if written != len(line):
         raise OSError(f"{path}: only {written} of {len(line)} bytes could be written; is the disk full?")
-    # An appending write leaves the position at its own end, also where other processes have appended since (POSIX).
+    # After an appending write the position is the end of this write, even if others have appended since (POSIX).
     start = os.lseek(descriptor, 0, os.SEEK_CUR) - len(line)
     if start == 0:
         return True
@@ -144,7 +144,7 @@ def _inside(path: str) -> str:
 
 @frozen
 class Fault:
-    """Something of a run that could not be read: which file, why, and in which line where that is known."""
+    """A file or line of a run that could not be read, and why."""
 
     path: Path
     reason: str
@@ -157,7 +157,7 @@ class Fault:
 
 @frozen
 class RunFile:
-    """A JSON file of a run, replaced whole: its name in the run directory and the schema that it names."""
+    """A JSON file of a run that is replaced as a whole: its name in the run directory, and its schema."""
 
     name: str
     schema: str
@@ -170,7 +170,7 @@ class RunFile:
 
     def read(self, run_path: str | Path) -> dict[str, Any] | Fault:
         """Return the file's content, or why it cannot be read."""
-        path = f"{run_path}/{self.name}"  # no Path: it would cost 50 ms in 10,000 runs
+        path = f"{run_path}/{self.name}"  # a Path would cost 50 ms in 10,000 runs
         try:
             content = strict_json.loads(read_file(path).decode())
         except FileNotFoundError:
@@ -187,7 +187,7 @@ class RunFile:
 
 
 def read_json_lines(path: Path) -> tuple[list[dict[str, Any]], list[Fault]]:
-    """Read a file of JSON lines without changing it: blank lines are skipped, unreadable ones skipped and reported.
+    """Read a file of JSON lines. Skip blank lines; skip and report lines that cannot be read. Never change the file.
 
     A file that does not exist has no lines. One that cannot be read is one fault.
     """

@@ -1,4 +1,4 @@
-"""A run's status.json: kept true while the run works, and held against the clock and the machine when it is read."""
+"""A run's status.json: its writer, with a heartbeat; and its reader, which finds runs that were killed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ State = Literal["running", "finished", "failed", "interrupted"]
 
 
 class RunStatus:
-    """Keeps a run's status.json true while the block runs: a heartbeat, and at the end how it ended.
+    """Write a run's status.json while the block runs: a heartbeat every 20 s, and at the end how the block ended.
 
     An exception that leaves the block makes the state "failed" with its reason; Ctrl-C, SIGTERM and RunInterrupted
     make it "interrupted". The heartbeat is a thread's: a long step does not make the run look dead.
@@ -57,7 +57,7 @@ class RunStatus:
         self._thread = threading.Thread(target=self._beat, name="pyml-heartbeat", daemon=True)
 
     def progress(self, step: int, n_steps_total: int | None = None) -> None:
-        """Note how far training is; the next heartbeat writes it. Without a total, the last one stays."""
+        """Record the steps done, and the total if given. The next heartbeat writes them."""
         self._fields["step"] = step
         if n_steps_total is not None:
             self._fields["n_steps_total"] = n_steps_total
@@ -78,14 +78,14 @@ class RunStatus:
         try:
             self._write()
         except OSError:
-            if error is None:  # else what ended the run is the thing to report
+            if error is None:  # the error that ended the run matters more
                 raise
         finally:
             if self._directory is not None:
-                os.close(self._directory)  # gives the lock back
+                os.close(self._directory)  # releases the lock
 
     def _lock_directory(self) -> None:
-        """Keep a second process from training in the same run; the system gives the lock back however this one ends."""
+        """Lock the run against a second training process. The system releases the lock when this process ends."""
         if sys.platform == "win32":
             return
         self._directory = os.open(self._run_path, os.O_RDONLY)
@@ -94,7 +94,7 @@ class RunStatus:
         except BlockingIOError:
             os.close(self._directory)
             raise ConfigError(f"{self._run_path}: another process is training in this run; stop it first.") from None
-        except OSError:  # a file system without locks: the heartbeat has to do
+        except OSError:  # a file system without locks
             return
 
     def _write(self) -> None:
@@ -116,7 +116,7 @@ def how_it_ended(error: BaseException | None) -> tuple[State, str | None]:
         return "interrupted", str(error)
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", "Ctrl-C"
-    if isinstance(error, SystemExit) and error.code in {None, 0}:  # sys.exit() where all is done
+    if isinstance(error, SystemExit) and error.code in {None, 0}:  # sys.exit() at the end of the work
         return "finished", None
     return "failed", f"{type(error).__name__}: {error}"
 
@@ -143,7 +143,7 @@ class RunState:
     finished_at: str | None = None
 
     def progress(self) -> str:
-        """Return "1,200 of 3,300 steps (36%)", or "" where it is not known."""
+        """Return "1,200 of 3,300 steps (36%)", or "" if the steps are unknown."""
         if self.step is None or not self.n_steps_total:
             return ""
         return f"{self.step:,} of {self.n_steps_total:,} steps ({100 * self.step // self.n_steps_total}%)"
@@ -157,13 +157,13 @@ class RunState:
 
 
 def run_status(run_path: str | Path) -> RunState:
-    """Read how a run ended, or that it still runs; a run that was killed says "running" and is found to be dead."""
+    """Return the state of a run. A run whose file says "running" but that was killed is "dead"."""
     content = STATUS.read(run_path)
     return run_state(None if isinstance(content, Fault) else content)
 
 
 def run_state(saved: Mapping[str, Any] | None, now: datetime | None = None) -> RunState:
-    """Interpret the content of status.json (None where there is none).
+    """Return the state that the content of status.json gives; None stands for a missing file.
 
     A run that says "running" is dead without such a process on this host, or without a heartbeat for two minutes.
     """
@@ -191,7 +191,7 @@ def _text(value: object) -> str | None:
 
 
 def why_dead(saved: Mapping[str, Any], now: datetime) -> str | None:
-    """Return why a run that says it runs does not, or None if it may well run."""
+    """Return why a run that says "running" does not run; None if it may run."""
     pid = saved.get("pid")
     if saved.get("host") == socket.gethostname() and isinstance(pid, int) and not _process_exists(pid):
         return f"no process {pid} on this host"

@@ -1,4 +1,4 @@
-"""Numbers as people read them: a mean cut by its error's digits, durations in the unit that fits."""
+"""Format numbers for people: a mean rounded by its error, durations in a suitable unit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def format_value(value: float) -> str:
 
 
 def format_mean_error(mean: float, error: float) -> str:
-    """Format ``mean ± error``, both cut at the error's second significant digit.
+    """Format ``mean ± error``, both rounded to the second significant digit of the error.
 
     An error of NaN prints as unknown. Where cutting makes no sense (an error of exactly 0, or one that is 1e15 times
     smaller than the mean) the mean prints in full.

@@ -13,7 +13,7 @@ KINDS = ("mean", "proportion")
 
 @frozen
 class ResultMetadata:
-    """What a number is about. Frozen and hashable: a dict key.
+    """Describes what a result measures. It is frozen and hashable, so that it can be a dict key.
 
     Two results are comparable when name, unit and protocol are equal.
 
@@ -21,12 +21,12 @@ class ResultMetadata:
         name: What was measured, such as ``"denoising_loss"``; times are named ``"time/..."`` and are in seconds.
         n_steps: Steps of the sampler, where one was used.
         n_samples: Samples generated, where there were any.
-        unit: The unit of replication that the error speaks of: "sample", "image", "batch", "run", ...
+        unit: What one observation stands for, the unit of replication: "sample", "image", "batch", "run", ...
         protocol: Whatever must be equal for two numbers to be comparable; converts from a mapping to a tuple of
             (name, scalar) pairs sorted by name.
         higher_is_better: The good direction, or None where there is none.
         role: "primary"; "part" for a part of a primary measure, such as the loss at one noise level; "reference" for a
-            value to hold a primary measure against, such as a floor. Not part of equality or hash.
+            value to compare a primary measure with, such as a floor. Not part of equality or hash.
         kind: "mean"; "proportion" if every observation lies in 0 to 1, so that intervals are Wilson's. Not part of
             equality or hash.
     """
@@ -43,7 +43,7 @@ class ResultMetadata:
     kind: str = field(default="mean", eq=False, validator=one_of(*KINDS))
 
     def is_comparable_with(self, other: ResultMetadata) -> bool:
-        """Say whether a difference between results of the two would mean anything."""
+        """Return whether the difference of two such results is meaningful: equal name, unit and protocol."""
         return (self.name, self.unit, self.protocol) == (other.name, other.unit, other.protocol)
 
     def __str__(self) -> str:
