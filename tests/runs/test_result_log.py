@@ -8,7 +8,7 @@ from core.runs import result_log
 from core.runs.evaluations import finish_evaluation, start_evaluation
 from core.runs.files import append_json_line
 from core.runs.result_log import read_result_log
-from core.utils.results import ResultMetadata, ResultRecord, ScalarResult, log_record
+from core.utils.results import ResultMetadata, ResultRecord, ResultSource, ScalarResult, log_record
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -92,3 +92,13 @@ def test_a_record_that_is_not_on_disk_is_not_printed_as_a_result(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"NOT SAVED ({type(error).__name__}): loss: 1.00 ± 0.50")
+
+
+def test_the_second_format_with_sources_roles_and_kinds_still_loads() -> None:
+    log = read_result_log(DATA / "results-2")
+    assert log.faults == ()
+    accuracy, floor = log.newest()
+    assert accuracy.metadata.kind == "proportion"
+    assert accuracy.source == ResultSource(1200, "sha256:" + "0123456789abcdef" * 4, "ema", 7)
+    assert (floor.metadata.role, floor.metadata.kind, floor.source) == ("reference", "mean", None)
+    assert floor.result == ScalarResult(float("nan"), float("inf"), 3, n_nan=1, n_inf=2)
