@@ -37,7 +37,7 @@ def log_curve_point(
         TypeError: ``step`` or ``epoch`` is not an integer from 0 up, or a field is no number.
         ValueError: The meter has no measures, or a field has a name that the line already uses.
     """
-    step, epoch = count(step), count_or_none(epoch)
+    step, epoch = count(step, "step"), count_or_none(epoch, "epoch")
     results = meter.results()
     if not results:
         raise ValueError("the meter has no measures to write. Call first: run.meter.update(loss=...)")
@@ -50,7 +50,7 @@ def log_curve_point(
         raise ValueError(f"{clash[0]}: the line of a curve has a field of this name; give another name")
     if epoch is None:
         del line["epoch"]
-    append_json_line(Path(run_path) / METRICS_FILE, line | {name: real(value) for name, value in fields.items()})
+    append_json_line(Path(run_path) / METRICS_FILE, line | {name: real(value, name) for name, value in fields.items()})
     return {name: result.mean for name, result in results.items()}
 
 

@@ -33,31 +33,35 @@ def protocol_pairs(value: object) -> tuple[tuple[str, Scalar], ...]:
     return tuple(sorted(pairs))
 
 
-def count(value: Any) -> int:
-    """Take an integer of any kind, NumPy's too, from 0 up."""
+def _where(name: str) -> str:
+    return f"{name}: " if name else ""
+
+
+def count(value: Any, name: str = "") -> int:
+    """Take an integer of any kind, NumPy's too, from 0 up. ``name`` is that of the field, for the message."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 0:
-        raise TypeError(f"got {value!r} ({type(value).__name__}); accepted: an integer from 0 up")
+        raise TypeError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: an integer from 0 up")
     return operator.index(value)
 
 
-def count_or_none(value: Any) -> int | None:
+def count_or_none(value: Any, name: str = "") -> int | None:
     """Take what ``count`` takes, or None."""
-    return None if value is None else count(value)
+    return None if value is None else count(value, name)
 
 
-def integer_or_none(value: Any) -> int | None:
+def integer_or_none(value: Any, name: str = "") -> int | None:
     """Take an integer of any kind, negative ones too, or None."""
     if value is None:
         return None
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"got {value!r} ({type(value).__name__}); accepted: an integer or None")
+        raise TypeError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: an integer or None")
     return operator.index(value)
 
 
-def real(value: Any) -> float:
+def real(value: Any, name: str = "") -> float:
     """Take anything that converts to a float, but no text, bool or None."""
     if isinstance(value, str | bytes | bool) or value is None:
-        raise TypeError(f"got {value!r} ({type(value).__name__}); accepted: a real number")
+        raise TypeError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: a real number")
     return float(value)
 
 

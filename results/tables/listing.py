@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,7 +82,8 @@ def result_text(fields: Mapping[str, Any] | None) -> str:
     """Return a result as a cell: mean ± error, and how many observations were not finite."""
     if fields is None:
         return NOTHING
-    text = mean_error(fields["mean"], fields["error"])
+    all_equal = fields["error"] == 0 and (fields["n"] or 0) >= 2  # which says nothing about the spread
+    text = mean_error(fields["mean"], math.nan if all_equal else fields["error"])
     not_finite = fields["n_nan"] + fields["n_inf"]
     return f"{text} ({not_finite:,} not finite)" if not_finite else text
 

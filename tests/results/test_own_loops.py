@@ -10,10 +10,12 @@ import pytest
 from made_runs import Invoke
 
 from core.runs import Run
+from results.tables.listing import result_text
 
 LOOP = """
 import random, sys
 from core.runs import Run
+from results.tables.listing import result_text
 
 for lr in (0.1, 0.01):
     for seed in range(5):
@@ -56,6 +58,12 @@ def test_the_list_shows_what_sets_the_runs_apart(invoke: Invoke) -> None:
     assert header.split() == ["run", "optimizer.lr", "seed", "status", "accuracy"]
     assert len(rows) == 10
     assert {row.split()[1] for row in rows} == {"0.1", "0.01"}
+
+
+def test_the_error_of_equal_observations_is_unknown_in_the_list() -> None:
+    fields = {"mean": 1.0, "error": 0.0, "n": 25, "n_nan": 0, "n_inf": 0}
+    assert result_text(fields) == "1 ± unknown"
+    assert result_text({**fields, "n": 1}) == "1.0 ± 0"
 
 
 def test_nested_fields_have_dotted_names(invoke: Invoke) -> None:
