@@ -178,7 +178,7 @@ def test_an_ambiguous_prefix_names_the_runs(invoke: Invoke, experiments: Path) -
     before = tree(experiments)
     code, _, err = invoke("eval", "20")
     assert code == 2
-    assert "is ambiguous: 2 runs begin so" in err
+    assert "is ambiguous: 2 runs begin with it" in err
     assert tree(experiments) == before
 
 

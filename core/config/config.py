@@ -235,7 +235,7 @@ def _experiments_dir() -> Path:
 
 @frozen(kw_only=True)
 class GlobalConfig:
-    """Where runs are kept and on which device they run: settings of a machine, which are no part of a run's config.
+    """Where runs are kept and on which device they run: settings of a machine, not of a run.
 
     Raises:
         ConfigError: One or more values are not accepted; all faults are named at once.

@@ -53,7 +53,7 @@ def dotted(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _fields_of(value: object) -> Mapping[Any, Any] | None:
-    """Return the fields of a config or of a config inside it, one level deep; None for what is no config."""
+    """Return the fields of a config or of a config inside it, one level deep; None if it is not a config."""
     if isinstance(value, Mapping):
         return value
     if isinstance(value, type):

@@ -123,7 +123,7 @@ class SavedConfig:
         return str(self.values.get("model"))
 
     def build(self, cls: type[Config]) -> Config:
-        """Build the config; fields that this version does not know are ignored, and said so once each."""
+        """Build the config. Ignore fields that this version does not know, with a warning."""
         known = {a.name: rule_of(a) for a in attrs.fields(cls)}
         unknown = sorted(set(self.values) - set(known))
         if unknown:
@@ -151,8 +151,8 @@ def read_saved_config(path: Path) -> SavedConfig:
     config = content.get("config")
     if isinstance(config, dict) and "model" not in config:
         raise ConfigError(
-            f"{path}: has no field 'model', so it is no run of pyml-train. To add results to a run of your own loop, "
-            "use core.runs.Run.open(path)."
+            f"{path}: has no field 'model', so it is not a run of pyml-train. To add results to a run of your "
+            "own loop, use core.runs.Run.open(path)."
         )
     if not isinstance(config, dict) or not isinstance(config.get("model"), str):
         raise ConfigError(f"{path}: not a run's config; accepted: JSON of schema {CONFIG.schema!r} naming a model.")
@@ -161,7 +161,7 @@ def read_saved_config(path: Path) -> SavedConfig:
 
 
 def _asked_for(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return a saved run's fields without those that its trainer found in the data."""
+    """Return the fields of a saved run without those whose values were found in the data."""
     saved, found = content.get("config"), content.get("found_in_data")
     if not isinstance(saved, dict):
         raise ConfigError(f"{path}: config: got a {type(saved).__name__}; accepted: a table of fields.")

@@ -61,7 +61,7 @@ def resolve_run(spec: str, experiments_dir: Path) -> Path:
     """Return the run directory that a path, a run id, a unique prefix of one, or ``latest`` names.
 
     Raises:
-        ConfigError: No run, or more than one, answers to the name.
+        ConfigError: No run, or more than one, has this name.
     """
     ids = run_ids(experiments_dir)
     if spec == "latest":
@@ -69,7 +69,7 @@ def resolve_run(spec: str, experiments_dir: Path) -> Path:
             if has_begun(experiments_dir / run_id):
                 return experiments_dir / run_id
         raise ConfigError(f"{experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
-    with contextlib.suppress(OSError):  # a name too long for a path is no path
+    with contextlib.suppress(OSError):  # a name may be too long for a path
         if has_begun(Path(spec)):
             return Path(spec)
     matches = [run_id for run_id in ids if run_id.startswith(spec)] if spec else []
@@ -77,7 +77,9 @@ def resolve_run(spec: str, experiments_dir: Path) -> Path:
         return experiments_dir / (spec if spec in matches else matches[0])
     if matches:
         listed = ", ".join(matches[:5]) + (", ..." if len(matches) > 5 else "")
-        raise ConfigError(f"run {spec!r} is ambiguous: {len(matches)} runs begin so ({listed}). Give more of the id.")
+        raise ConfigError(
+            f"run {spec!r} is ambiguous: {len(matches)} runs begin with it ({listed}). Give more of the id."
+        )
     raise ConfigError(
         f"no run {spec!r} in {experiments_dir} ({len(ids)} runs) and no run directory of that name."
         f"{nearest(spec, ids)} Accepted: a path, a run id, a unique prefix of one, or latest."

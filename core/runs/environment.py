@@ -22,8 +22,8 @@ ENVIRONMENT = RunFile("environment.json", "pyml.environment/1")
 def describe_environment(**more: Any) -> dict[str, Any]:
     """Return the content of environment.json. ``more`` adds fields that only the caller knows, such as the device.
 
-    The commit is that of the repository the process was started in: the user's own code, as a rule. Dirty means that a
-    tracked file differs from it; files that git does not track, such as the runs themselves, do not count.
+    The commit is that of the repository in which the process was started, usually the user's own code. Dirty means that
+    a tracked file differs from the commit. Untracked files, such as the runs themselves, do not count.
     """
     packages = installed_packages()
     commit, is_dirty = read_commit(Path.cwd())

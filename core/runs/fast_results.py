@@ -125,7 +125,7 @@ def _is_usual(fields: dict[str, Any]) -> bool:
 
 
 def _with_floats(fields: dict[str, Any]) -> dict[str, Any]:
-    """Decode NaN and infinities, which are no numbers in strict JSON."""
+    """Decode NaN and infinities, which strict JSON does not write as numbers."""
     decoded = {**fields, "mean": decode_float(fields["mean"]), "error": decode_float(fields["error"])}
     if not set(decoded) == _RESULT_FIELDS or decoded["error"] < 0:
         raise UnusualError

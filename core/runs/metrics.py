@@ -23,8 +23,8 @@ def log_curve_point(
 ) -> dict[str, float]:
     """Append a point to the training curve and return each measure's mean.
 
-    ``spread`` is the standard deviation since the last point. The weights change meanwhile, so it is no error of the
-    mean.
+    ``spread`` is the standard deviation since the last point. The weights change meanwhile, so it is not an
+    error of the mean.
 
     Args:
         run_path: The run directory.
@@ -34,7 +34,7 @@ def log_curve_point(
         **fields: More numbers for the line, such as ``wall_time_s``, the training time so far in seconds.
 
     Raises:
-        TypeError: ``step`` or ``epoch`` is not an integer from 0 up, or a field is no number.
+        TypeError: ``step`` or ``epoch`` is not an integer from 0 up, or a field is not a number.
         ValueError: The meter has no measures, or a field has a name that the line already uses.
     """
     step, epoch = count(step, "step"), count_or_none(epoch, "epoch")
@@ -93,5 +93,5 @@ def read_curve(run_path: str | Path) -> tuple[list[CurvePoint], list[Fault]]:
             epoch = None if row.get("epoch") is None else int(row["epoch"])
             points[int(row["step"])] = CurvePoint(int(row["step"]), epoch, means)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            faults.append(Fault(path, f"a line is no point of a curve ({type(error).__name__}: {error})"))
+            faults.append(Fault(path, f"a line is not a point of a curve ({type(error).__name__}: {error})"))
     return [points[step] for step in sorted(points)], faults

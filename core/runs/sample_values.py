@@ -1,4 +1,4 @@
-"""Values per sample, kept beside the results so that two runs can be compared sample by sample."""
+"""Values per sample, so that two runs can be compared sample by sample: their writer and reader."""
 
 from __future__ import annotations
 

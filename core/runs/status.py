@@ -127,7 +127,7 @@ class RunState:
 
     Attributes:
         state: "running", "finished", "failed", "interrupted"; "dead" for one that says running but is not; "unknown"
-            where there is no status to read.
+            if there is no status that can be read.
         reason: Why it ended so, or why it is taken for dead; None where there is nothing to say.
         step: Training steps done, or None.
         n_steps_total: Training steps to do, or None.

@@ -128,7 +128,7 @@ class MappedResult:
 
 @frozen
 class ResultSource:
-    """What a result was measured on. It is no part of whether two results can be compared.
+    """What a result was measured on. It does not decide whether two results can be compared.
 
     Attributes:
         step: Training step of the checkpoint that was measured.

@@ -130,5 +130,5 @@ def test_evaluation_of_another_loops_run_by_pyml_eval_is_refused_with_the_remedy
 
     with Run({"lr": random.Random(0).random()}, path=tmp_path / "run") as run:
         pass
-    with pytest.raises(ConfigError, match=r"has no field 'model', so it is no run of pyml-train.*Run.open\(path\)"):
+    with pytest.raises(ConfigError, match=r"has no field 'model', so it is not a run of pyml-train.*Run.open\(path\)"):
         saved_config(run.path)

@@ -37,7 +37,7 @@ def test_lines_that_are_no_points_are_skipped_and_reported(make_run: MakeRun, ex
     assert [point.step for point in read_curve(run)] == [10]
     reasons = [str(fault) for fault in run.faults]
     assert len(reasons) == 3
-    for reason in ("not valid JSON", "pyml.metrics/2", "is no point of a curve"):
+    for reason in ("not valid JSON", "pyml.metrics/2", "is not a point of a curve"):
         assert any(reason in one for one in reasons)
 
 

@@ -83,7 +83,7 @@ def test_a_run_is_found_by_path_id_unique_prefix_and_latest(experiments: Path) -
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("202601", r"run '202601' is ambiguous: 2 runs begin so \(20260101T000000000001Z_aaaaaa, "),
+        ("202601", r"run '202601' is ambiguous: 2 runs begin with it \(20260101T000000000001Z_aaaaaa, "),
         ("20260101T000000000001Z_aaaaab", r"no run .* \(3 runs\).* Did you mean '20260101T000000000001Z_aaaaaa'"),
         ("", r"no run ''"),
     ],
