@@ -229,6 +229,17 @@ def test_a_forked_process_does_not_end_its_parents_run(experiments: Path) -> Non
         assert run_status(run.path).state == "running"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no fork")
+def test_sigterm_ends_a_forked_process_as_usual(experiments: Path) -> None:
+    with Run(CONFIG) as run:
+        child = os.fork()
+        if child == 0:
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+        assert run_status(run.path).state == "running"
+
+
 def test_an_evaluation_is_added_later_and_counts_when_complete(experiments: Path) -> None:
     with Run(CONFIG) as run:
         run.log_result("accuracy", [0, 1], unit="image")
