@@ -25,6 +25,26 @@ inline Operand operand_of(double x) noexcept {
     return {d.significand, d.shift, d.negative, x};
 }
 
+/// The double with the same value. For an integer of 64 bits it is the nearest double, and `exact` becomes false if that
+/// may be another number.
+template <class T>
+double double_of(T x, bool& exact) noexcept {
+    if constexpr (std::is_integral_v<T>) {
+        if constexpr (sizeof(T) == 8) {
+            constexpr T kMost = T{1} << 53;
+            exact &= x <= kMost;
+            if constexpr (std::is_signed_v<T>) exact &= x >= -kMost;
+        }
+        return static_cast<double>(x);
+    } else if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
+        return widen(x);
+    } else if constexpr (std::is_same_v<T, Bool>) {
+        return static_cast<double>(plain(x));
+    } else {
+        return widen(plain(x));
+    }
+}
+
 /// Reads an element of type double, float, Float16, BFloat16, Bool or an integer of 8 to 64 bits.
 template <class T>
 Operand operand_of(T x) noexcept {
@@ -32,7 +52,8 @@ Operand operand_of(T x) noexcept {
         const auto bits = static_cast<std::uint64_t>(static_cast<std::int64_t>(x));  // of a uint64, the same bits
         bool negative = false;
         if constexpr (std::is_signed_v<T>) negative = x < 0;
-        return {negative ? 0 - bits : bits, static_cast<unsigned>(-kSmallestExponent), negative, static_cast<double>(x)};
+        constexpr auto kOne = static_cast<unsigned>(-kSmallestExponent);
+        return {negative ? 0 - bits : bits, kOne, negative, static_cast<double>(x)};
     } else if constexpr (std::is_same_v<T, float>) {
         return operand_of(widen(x));
     } else {

@@ -40,6 +40,22 @@ public:
         products_.add(multiply(product, weight), shift, negative);
     }
 
+    /// Adds a sum of products, given in units of 2^-1074, the least significant byte first.
+    void add_sum_of_products(const std::array<std::uint8_t, ValueSum::kBytes>& sum) noexcept {
+        constexpr std::size_t kShift = -ValueSum::kUnit, kWhole = kShift / 8, kBits = kShift % 8;
+        static_assert(kBits != 0 && ValueSum::kBytes + kWhole < SquareSum::kBytes);
+        const bool negative = (sum.back() & 0x80) != 0;
+        std::array<std::uint8_t, SquareSum::kBytes> shifted{};
+        for (std::size_t i = kWhole; i < shifted.size(); ++i) {
+            const auto byte = [&](std::size_t j) -> unsigned {
+                return j < sum.size() ? sum[j] : negative ? 0xffU : 0U;
+            };
+            const unsigned lower = i == kWhole ? 0U : byte(i - kWhole - 1);
+            shifted[i] = static_cast<std::uint8_t>((byte(i - kWhole) << kBits | lower >> (8 - kBits)) & 0xffU);
+        }
+        products_.merge(SquareSum::from_bytes(shifted));
+    }
+
     /// Adds what other holds; associative and commutative, and Pair{} is the identity.
     void merge(const Pair& other) noexcept {
         a_.merge(other.a_);

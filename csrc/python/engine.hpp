@@ -82,7 +82,7 @@ public:
 private:
     struct Entry {
         py::str name;                            ///< interned
-        std::shared_ptr<QueuedMeasure> measure;  ///< shared with a running merge, in case another thread clears the engine
+        std::shared_ptr<QueuedMeasure> measure;  ///< shared with a running merge, should a thread clear the engine
     };
     struct Named {
         py::str name;
@@ -102,8 +102,8 @@ private:
     QueuedMeasure* find(PyObject* name, std::size_t position) const noexcept;
     QueuedMeasure& find_or_make(const py::str& name);
     Measure sum_apart(const py::handle& value, std::uint64_t weight) const;
-    static Pair pair_apart(const py::tuple& pair, const py::dict& values, const std::vector<Named>& sums,
-                           std::uint64_t weight);
+    Pair pair_apart(const py::tuple& pair, const py::dict& values, const std::vector<Named>& sums,
+                    std::uint64_t weight) const;
     void check_capacity(const py::str& name, const Measure& sum) const;
     void merge_all(const Sums& sums);
 
@@ -151,7 +151,7 @@ inline Measure Engine::sum_apart(const py::handle& object, std::uint64_t weight)
 /// Returns the state of a pair after one update, whose values have been summed already.
 /// `pair` is (position, name, other name, state or None).
 inline Pair Engine::pair_apart(const py::tuple& pair, const py::dict& values, const std::vector<Named>& sums,
-                               std::uint64_t weight) {
+                               std::uint64_t weight) const {
     if (!pair[3].is_none()) return pair_from_fields(pair[3]);
     const auto read = [&](const py::handle& name) {
         PlainValue value;
@@ -173,7 +173,7 @@ inline Pair Engine::pair_apart(const py::tuple& pair, const py::dict& values, co
     }
     const Measure &sum_a = sum_of(pair[1]), &sum_b = sum_of(pair[2]);
     const py::gil_scoped_release without_gil;  // the arrays live as long as `values`
-    add_pair_array(state, a, b, sum_a, sum_b);
+    add_pair_array(state, a, b, sum_a, sum_b, level_);
     return state;
 }
 
@@ -243,7 +243,9 @@ inline py::tuple Engine::fields(const py::str& name) const {
 inline py::dict Engine::all_fields() const {
     py::dict fields;
     // A copy of the entries: making Python objects may run the garbage collector, and with it code that adds measures.
-    for (const Entry& entry : std::vector<Entry>(entries_)) fields[entry.name] = to_fields(entry.measure->settled().state());
+    for (const Entry& entry : std::vector<Entry>(entries_)) {
+        fields[entry.name] = to_fields(entry.measure->settled().state());
+    }
     return fields;
 }
 

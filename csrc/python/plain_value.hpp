@@ -35,14 +35,26 @@ void read_operands_of(const void* data, std::size_t begin, std::size_t size, Ope
     for (std::size_t i = 0; i < size; ++i) operands[i] = operand_of(elements[i]);
 }
 
+/// Converts the elements data[begin..begin + size) of one dtype to doubles. Returns whether all of them are exact.
+using ReadDoubles = bool (*)(const void* data, std::size_t begin, std::size_t size, double* doubles);
+
+template <class T>
+bool read_doubles_of(const void* data, std::size_t begin, std::size_t size, double* doubles) {
+    const T* elements = static_cast<const T*>(data) + begin;
+    bool exact = true;
+    for (std::size_t i = 0; i < size; ++i) doubles[i] = double_of(elements[i], exact);
+    return exact;
+}
+
 /// What can be done with the elements of a dtype; null pointers if a meter does not accept it.
 struct Elements {
     AddArray add_array = nullptr;
     ReadOperands read_operands = nullptr;
+    ReadDoubles read_doubles = nullptr;
 };
 
 template <class T>
-constexpr Elements elements_of{add_array_of<T>, read_operands_of<T>};
+constexpr Elements elements_of{add_array_of<T>, read_operands_of<T>, read_doubles_of<T>};
 
 /// Whether a two-byte void dtype may be read as bfloat16. core.meter.exact.BFLOAT16 is such a dtype, because NumPy has
 /// no bfloat16; in an array that comes straight from a caller a void dtype means something else.
@@ -84,6 +96,7 @@ struct PlainValue {
     PyObject** items;    ///< of a list; null also of an empty one
     bool is_tensor;      ///< reading it may have run Python code
     ReadOperands read_operands;
+    ReadDoubles read_doubles;
     const void* data;
     std::size_t size;
 };
@@ -101,6 +114,7 @@ inline bool read_array(PyObject* object, PlainValue& value, Voids voids) {
     const Elements elements = elements_of_dtype(dtype, voids);
     value.add_array = elements.add_array;
     value.read_operands = elements.read_operands;
+    value.read_doubles = elements.read_doubles;
     value.data = array.data();
     value.size = static_cast<std::size_t>(array.size());
     return value.add_array != nullptr;

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "../pair.hpp"
+#include "../product_block.hpp"
 #include "data.hpp"
 #include "test.hpp"
 
@@ -36,6 +37,37 @@ TEST("opposite products cancel, also those of the largest integers") {
     CHECK(products_of(pair) != products_of(Pair()));
     pair.add(operand_of(std::uint64_t{UINT64_MAX}), operand_of(0x1p63), UINT64_MAX);
     CHECK(products_of(pair) == products_of(Pair()));
+}
+
+TEST("a sum of products in blocks is the sum one by one, at every level that has blocks") {
+    Random random(7);
+    for (const double decades : {1.0, 100.0}) {
+        for (const Level level : {Level::avx2, Level::avx512}) {
+            if (level > best_level()) continue;
+            Pair blocks, single;
+            Measure sums;
+            for (int round = 0; round < 20; ++round) {
+                std::array<double, 700> a, b;
+                for (double& x : a) x = chance(random, 20) ? 0.0 : log_uniform(random, decades);
+                for (double& x : b) x = log_uniform(random, decades);
+                CHECK(add_products(sums, a.data(), b.data(), a.size(), level));
+                for (std::size_t i = 0; i < a.size(); ++i) single.add_product(operand_of(a[i]), operand_of(b[i]), 1);
+            }
+            blocks.add_sum_of_products(sums.state().s1);
+            CHECK(products_of(blocks) == products_of(single));
+        }
+    }
+}
+
+TEST("a block whose products might under- or overflow is left to the scalar code") {
+    if (best_level() < Level::avx2) return;
+    for (const double bad : {1e-130, 1e130, 5e-324, std::numeric_limits<double>::infinity(), std::nan("")}) {
+        const std::array<double, 2> values{1.0, bad}, ones{1.0, 1.0};
+        Measure sums;
+        CHECK(!add_products(sums, values.data(), ones.data(), 2, Level::avx2));
+        CHECK(!add_products(sums, ones.data(), values.data(), 2, Level::avx2));
+        CHECK(sums.state().k == UInt128{});
+    }
 }
 
 TEST("an operand of every type is the value") {

@@ -119,6 +119,23 @@ def test_arrays_of_every_dtype_give_the_same_state_as_their_numbers(seed) -> Non
             assert Fraction(int(state["ab"], 16), 2**2148) == expected
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_long_arrays_of_any_range_are_exact_at_every_level(seed) -> None:
+    """Arrays with blocks of moderate range, which take the vector path, and others with extremes, which do not."""
+    rng = np.random.default_rng(seed)
+    a = rng.standard_normal(5000) * 10.0 ** rng.integers(-30, 30, 5000)
+    b = rng.standard_normal(5000) * np.where(rng.random(5000) < 0.0005 * seed, 1e-300, 1.0)
+    lengths = rng.integers(0, 10**6, 5000)
+    meters = [kind(pairs=[("a", "b"), ("a", "length")]) for kind in KINDS]
+    for meter in meters:
+        meter.update(a=a, b=b, length=lengths)
+    assert all(meter == meters[0] for meter in meters)
+    state = meters[-1].state_dict()["pairs"]
+    for each, other in zip(state, (b, lengths), strict=True):
+        expected = sum(Fraction(x) * Fraction(y) for x, y in zip(a.tolist(), other.tolist(), strict=True))
+        assert Fraction(int(each["ab"], 16), 2**2148) == expected
+
+
 @ENGINES
 @settings(deadline=None, max_examples=50)
 @given(data=st.data(), rows=st.lists(st.tuples(ANY, ANY), max_size=40))
