@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -29,12 +30,8 @@ class PairUpdate(NamedTuple):
     state: Pair | None  #: the state to merge, or None: the engine can compute it from the plain values
 
 
-class Update(NamedTuple):
-    """An update in plain form."""
-
-    values: dict[str, Plain]
-    n: int
-    pairs: list[PairUpdate]
+#: An update in plain form: the values by name, ``n``, and what to add to the pairs. A plain tuple, because it is fast.
+Update: TypeAlias = tuple[dict[str, Plain], int, list[PairUpdate]]
 
 
 class Intake:
@@ -53,8 +50,8 @@ class Intake:
         self, declared: Iterable[str] = (), *, pairs: Iterable[tuple[str, str]] = (), refuses_nan: bool = False
     ) -> None:
         self.declared = frozenset(declared)
-        self.pairs = tuple(sorted(pairs))
-        self._in_pairs = {name for pair in self.pairs for name in pair}
+        self.pairs = tuple(sorted(pairs)) if pairs else ()
+        self._in_pairs = frozenset(chain.from_iterable(self.pairs))
         self.refuses_nan = refuses_nan
         self.transfers = Transfers()
 
@@ -79,7 +76,10 @@ class Intake:
         for name in named:
             self.check_name(name)
         w = weight(n, named)
-        taken = {name: standard(name, value, keeps_order=name in self._in_pairs) for name, value in named.items()}
+        if self.pairs:
+            taken = {name: standard(name, value, keeps_order=name in self._in_pairs) for name, value in named.items()}
+        else:
+            taken = {name: standard(name, value) for name, value in named.items()}
         if w != 1:
             for name, value in taken.items():
                 _check_is_scalar(name, value, w)
@@ -89,7 +89,7 @@ class Intake:
         if any(isinstance(value, OnDevice) for value in taken.values()):
             self.transfers.start(taken, w, fold)
             return None
-        return Update({name: _plain(value, w) for name, value in taken.items()}, w, pairs)
+        return {name: _plain(value, w) for name, value in taken.items()}, w, pairs
 
     def _pairs(self, named: dict[str, object], taken: dict[str, Standard], w: int) -> list[PairUpdate]:
         """Return what an update adds to the pairs.

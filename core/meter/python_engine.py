@@ -47,12 +47,13 @@ class PythonEngine:
         taken = self._intake.take(measures, n, values, self.update)
         if taken is None:
             return
-        added = {name: _measure(value, taken.n) for name, value in taken.values.items()}
+        plain, n_samples, pairs = taken
+        added = {name: _measure(value, n_samples) for name, value in plain.items()}
         if self._intake.refuses_nan:
             for name, measure in added.items():
                 if measure.nan:
                     raise nan_refused(name, measure.nan)
-        self._add(added, {pair.position: _pair(pair, taken.values, taken.n) for pair in taken.pairs})
+        self._add(added, {pair.position: _pair(pair, plain, n_samples) for pair in pairs})
 
     def float_update(self) -> Callable[..., None]:
         """Return :meth:`update` with a short path for floats of known measures.

@@ -20,10 +20,7 @@ class Readings:
 
     __slots__ = ()
 
-    @property
-    def nan_policy(self) -> str:
-        """What happens at a NaN: "propagate", "omit" or "raise"."""
-        raise NotImplementedError
+    _nan_policy: str
 
     def _read(self, name: str) -> Measure:
         raise NotImplementedError
@@ -36,7 +33,7 @@ class Readings:
 
     @property
     def _omits_nan(self) -> bool:
-        return self.nan_policy == "omit"
+        return self._nan_policy == "omit"
 
     def names(self) -> list[str]:
         """Return the names: declared measures first, then the others in the order of their first update."""

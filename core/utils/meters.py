@@ -100,7 +100,7 @@ class Meter(Readings):
         if len(set(names)) < len(names):
             raise ValueError(f"names: got a name twice in {', '.join(map(repr, names))}")
         self._nan_policy = nan_policy
-        checked = checked_pairs(pairs, names)
+        checked = checked_pairs(pairs, names) if pairs else ()
         self._intake = Intake(names, pairs=checked, refuses_nan=nan_policy == "raise")
         self._engine, update = engines.create(engines.choose(engine), self._intake)
         Meter.__dict__["update"].__set__(self, update)  # the slot, also where a subclass has its own update
