@@ -54,3 +54,11 @@ def pyml_eval() -> NoReturn:
     from core.cli import eval_main
 
     eval_main()
+
+
+def pyml_sample() -> NoReturn:
+    """Run ``pyml-sample``."""
+    _check("pyml-sample")
+    from core.cli import sample_main
+
+    sample_main()

@@ -146,3 +146,10 @@ def eval_main() -> NoReturn:
     from core.commands.eval import evaluate
 
     run(evaluate, name="pyml-eval")
+
+
+def sample_main() -> NoReturn:
+    """Run ``pyml-sample``."""
+    from core.commands.sample import sample
+
+    run(sample, name="pyml-sample")

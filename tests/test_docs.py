@@ -54,7 +54,7 @@ def options_of_commands() -> dict[str, set[str]]:
 
 
 COMMANDS = options_of_commands()
-SCRIPTS = {"pyml-train": "pyml train", "pyml-eval": "pyml eval", "python -m core": "pyml"}
+SCRIPTS = {"pyml-train": "pyml train", "pyml-eval": "pyml eval", "pyml-sample": "pyml sample", "python -m core": "pyml"}
 
 
 def full_name(line: str) -> str:
@@ -82,7 +82,7 @@ def documented_lines(page: Path) -> Iterator[str]:
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     for line in [*lines, *spans]:
         for part in re.split(r"&&|\|\s|;", line):
-            if re.match(r"(\S*/)?(pyml-train|pyml-eval|pyml|python3? -m core)(?=\s|$)", part.strip()):
+            if re.match(r"(\S*/)?(pyml-train|pyml-eval|pyml-sample|pyml|python3? -m core)(?=\s|$)", part.strip()):
                 yield re.sub(r"^\S*/(?=pyml-|python)", "", part.strip()).replace("python3 -m", "python -m")
 
 

@@ -21,7 +21,7 @@ def start(script: str, *arguments: str, cwd: Path) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
 
 
-@pytest.mark.parametrize("script", ["pyml", "pyml-train", "pyml-eval"])
+@pytest.mark.parametrize("script", ["pyml", "pyml-train", "pyml-eval", "pyml-sample"])
 def test_every_script_tells_the_version(script: str, tmp_path: Path) -> None:
     done = start(script, "--version", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"pyml-core, version {core.__version__}\n")
@@ -33,7 +33,7 @@ def test_the_script_pyml_has_all_commands(tmp_path: Path) -> None:
     assert {"train", "eval", "compare", "table"} <= set(done.stdout.split())
 
 
-@pytest.mark.parametrize("script", ["pyml", "pyml-train", "pyml-eval"])
+@pytest.mark.parametrize("script", ["pyml", "pyml-train", "pyml-eval", "pyml-sample"])
 @pytest.mark.parametrize("file", ["core/__init__.py", "core/engine.py", "core.py", "results.py", "results/__init__.py"])
 def test_a_package_of_the_users_that_hides_ours_is_named_in_one_line(script: str, file: str, tmp_path: Path) -> None:
     (tmp_path / file).parent.mkdir(exist_ok=True)

@@ -1,0 +1,93 @@
+"""``pyml-sample``: sample images from a run's model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core import __version__, plugins
+from core.config.options import debug_option, experiments_dir_option
+from core.utils.output import say
+
+
+def _share(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, int]:
+    """Return the share, from 0, and the number of shares, from a text such as 2/4."""
+    first, slash, second = value.partition("/")
+    if not (slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise click.BadParameter(f"got {value!r}; accepted: I/N with I from 1 to N, such as 2/4.")
+    return int(first) - 1, int(second)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run", metavar="RUN")
+@click.option("--n", "n_samples", metavar="K", type=click.IntRange(1), help="Number of samples.  [default: the run's]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="File ending in .npz, or a directory for PNG files.",
+)
+@click.option("--n-steps", metavar="K", type=click.IntRange(2), help="Number of sampler steps.  [default: the run's]")
+@click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the samples.  [default: the run's]")
+@click.option(
+    "--weights",
+    type=click.Choice(["ema", "raw"]),
+    default="ema",
+    show_default=True,
+    help="Weights to sample with: their moving average (ema) or the last ones (raw).",
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=_share,
+    default="1/1",
+    help="Make only share I of N, as one of N processes.  [default: 1/1]",
+)
+@click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
+@experiments_dir_option
+@debug_option
+@click.version_option(__version__, prog_name=plugins.OURS)
+def sample(
+    run: str,
+    n_samples: int | None,
+    output: Path | None,
+    n_steps: int | None,
+    seed: int | None,
+    weights: str,
+    shard: tuple[int, int],
+    device: str | None,
+    experiments_dir: str | None,
+) -> None:
+    """Sample images from a run's model, and write them to a file or a directory.
+
+    RUN is a path, a run id, the beginning of one run's id, or latest. Samples are kept in the run's directory, so that
+    a command that was stopped goes on where it was and pyml-eval takes the same samples.
+    """
+    import attrs
+
+    from core.config.config import GlobalConfig
+    from core.config.load import Layer, build_config
+    from core.runs.directory import resolve_run
+
+    asked_for = {"device": device, "experiments_dir": experiments_dir}
+    given = {name: value for name, value in asked_for.items() if value is not None}
+    everywhere = build_config(GlobalConfig, Layer("command line", given, is_text=True))
+    run_path = resolve_run(run, everywhere.experiments_dir)
+    changes: dict[str, Any] = {"n_samples": n_samples, "n_steps": n_steps, "seed": seed}
+    config = attrs.evolve(
+        plugins.saved_config(run_path), **{name: value for name, value in changes.items() if value is not None}
+    )
+
+    from core.commands.progress import reporting
+    from core.diffusion.make_samples import make_samples
+    from core.utils.signals import StopSignals
+
+    with StopSignals(deferred=False), reporting() as progress:
+        made, path = make_samples(config, run_path, output, weights, everywhere.device, shard, progress)
+    if made < config.n_samples:
+        say(f"{made:,} of {config.n_samples:,} samples are made; the others belong to other shares. Kept in {path}")
+    else:
+        say(f"{made:,} samples. Written to {output}" if output else f"{made:,} samples. Kept in {path}")

@@ -1,0 +1,53 @@
+"""Make a run's samples and write them where the user wants them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.config.config import ModelConfig
+from core.config.errors import ConfigError
+from core.diffusion.devices import choose_device
+from core.diffusion.sample_files import check_output, write_samples
+from core.diffusion.sample_store import SampleStore
+from core.diffusion.sampling import sample_labels
+from core.diffusion.trained import denoiser_of, is_denoiser
+from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
+from core.utils.progress import Progress, silent
+
+
+def make_samples(
+    config: ModelConfig,
+    run_path: Path,
+    output: Path | None = None,
+    weights: str = EMA_WEIGHTS,
+    device: str = "auto",
+    shard: tuple[int, int] = (0, 1),
+    progress: Progress = silent,
+) -> tuple[int, Path]:
+    """Make ``config.n_samples`` samples of a run; return how many exist, and where they are kept.
+
+    Args:
+        config: The run's config as saved; its seed, n_steps, n_samples and sampler may differ.
+        run_path: The run directory.
+        output: File ending in .npz, or directory for PNG files; None only keeps the samples in the run's directory.
+        weights: "ema" or "raw".
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        shard: Which share of the samples to make, from 0, and the number of shares.
+        progress: Called after every batch.
+
+    Raises:
+        ConfigError: The run has no model to sample from, or the samples cannot be written there. Nothing was made.
+        CheckpointError: The run's checkpoint is missing, damaged or of another model.
+    """
+    if not is_denoiser(config):
+        raise ConfigError(f"model {config.model!r} is not trained, so that there is nothing to sample from.")
+    where, checkpoint = choose_device(device), load_checkpoint(run_path, config)
+    denoiser = denoiser_of(checkpoint, config, where, weights)
+    if output is not None:
+        check_output(output, denoiser.data_shape)
+    store = SampleStore(run_path, config, checkpoint.digest, weights, where)
+    made = store.make(denoiser, config.n_samples, progress, *shard)
+    if output is not None and made == config.n_samples:
+        labels = sample_labels(range(made), denoiser.n_classes)
+        write_samples(store.samples(denoiser, made), labels, store.setting, output)
+    return made, store.path
