@@ -264,11 +264,21 @@ class Foreign:
         return ResultCollection([ResultRecord(ResultMetadata("foreign", n_steps=self.n_steps), ScalarResult(1.0))])
 
 
+def register_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register ``Foreign`` as the evaluator "foreign"."""
+    load, find, ours = plugins.load, plugins.find, plugins.find(plugins.EVALUATORS, "denoising")
+    monkeypatch.setattr(plugins, "load", lambda group, name: Foreign if name == "foreign" else load(group, name))
+    monkeypatch.setattr(
+        plugins,
+        "find",
+        lambda group, name: ours._replace(name="foreign") if name == "foreign" else find(group, name),
+    )
+
+
 def test_a_foreign_evaluator_needs_no_base_class(
     run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = plugins.load
-    monkeypatch.setattr(plugins, "load", lambda group, name: Foreign if name == "foreign" else load(group, name))
+    register_foreign(monkeypatch)
     results = Evaluator(trained_config, run_path, evaluators=["foreign"], n_steps=[2, 3]).evaluate()
     assert [record.metadata.n_steps for record in results.filter(name="foreign")] == [2, 3]
     digest = f"sha256:{hashlib.sha256(checkpoint_path(run_path).read_bytes()).hexdigest()}"
@@ -283,8 +293,7 @@ def test_a_foreign_evaluator_needs_no_base_class(
 def test_a_foreign_evaluator_whose_checkpoint_was_replaced_meanwhile_is_refused(
     run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = plugins.load
-    monkeypatch.setattr(plugins, "load", lambda group, name: Foreign if name == "foreign" else load(group, name))
+    register_foreign(monkeypatch)
 
     def evaluate(_self: Foreign) -> ResultCollection:
         checkpoint_path(run_path).write_bytes(b"a later one")
