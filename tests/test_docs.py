@@ -130,7 +130,19 @@ def experiments(tmp_path: Path) -> Path:
     return directory
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread for torch: several that share a busy core wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @by_page
+@pytest.mark.usefixtures("one_thread")
 def test_python_blocks_run(page: Path, experiments: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(experiments.parent)
     document = Document.parse(str(page), PythonCodeBlockParser(), SkipParser())
