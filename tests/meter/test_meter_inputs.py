@@ -6,6 +6,7 @@ import decimal
 import enum
 import fractions
 import math
+import warnings
 from types import MappingProxyType
 
 import numpy as np
@@ -194,6 +195,13 @@ def sparse():
     return torch.tensor([1.0, 0.0]).to_sparse()
 
 
+def unicode_array(text: str) -> "array.array[str]":
+    """Return an array of type code "u", of which Python 3.13 warns that 3.16 will not have it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return array.array("u", text)
+
+
 REFUSED = {
     "complex": (1j, r"complex.*abs"),
     "complex array": (np.ones(2, complex), r"complex128.*\(2,\).*abs"),
@@ -223,7 +231,7 @@ REFUSED = {
     "dict": ({"a": 1.0}, "dict.*measure of its own"),
     "set": ({1.0}, r"set.*list\(x\)"),
     "generator": ((x for x in [1.0]), r"generator.*list\(x\)"),
-    "unicode array.array": (array.array("u", "ab"), "array"),
+    "unicode array.array": (unicode_array("ab"), "array"),
     "nested list": ([1.0, [2.0]], r"\[1\].*list.*numbers"),
     "list of arrays": ([np.ones(2)], r"\[0\].*ndarray.*numbers"),
     "list with None": ([1.0, None], r"\[1\].*None"),
