@@ -14,6 +14,7 @@ from core.runs.directory import RUN_ID, resolve_run
 from core.utils.results import ResultMetadata, ResultRecord
 from results import export
 from results.conditions import parse_condition
+from results.environments import SPLIT_FIELDS, environment_values
 from results.run import Run, config_fields
 from results.run_files import Fault, without_garbage_collection
 from results.text.labels import differing_names, measure_labels
@@ -80,8 +81,9 @@ class ResultsDatabase:
     def where(self, *conditions: str) -> ResultsDatabase:
         """Return the runs that meet all conditions, each a text such as ``"learning_rate<1e-3"``.
 
-        A condition speaks of ``id``, ``status``, a field of the config, ``model version``, ``dataset version``, or a
-        measure's mean (by name or label).
+        A condition speaks of ``id``, ``status``, a field of the config, ``model version``, ``dataset version``, a
+        measure's mean (by name or label), or a field of the environment such as ``device`` ("unknown" where a run does
+        not say).
 
         Raises:
             ConfigError: A condition cannot be parsed, or names what no run has (the nearest field is named).
@@ -100,7 +102,9 @@ class ResultsDatabase:
         return chosen
 
     def values_of(self, name: str) -> list[tuple[Run, Any]]:
-        """Return each run's ``id``, ``status``, config field or measure's mean of this name; MISSING where it has none.
+        """Return each run's ``id``, ``status``, config field, measure's mean or field of the environment of this name.
+
+        The value is MISSING for a run that has none, "unknown" for an environment that does not say.
 
         Raises:
             ConfigError: No run has it (the nearest name is given), or several measures share the name.
@@ -112,15 +116,17 @@ class ResultsDatabase:
             labels = measure_labels(self.metadata())
             named = [metadata for metadata, label in labels.items() if name == label]
             named = named or [metadata for metadata in labels if metadata.name == name]
+            if not named and name in SPLIT_FIELDS:
+                return [(run, environment_values(run, [name])[name]) for run in self]
             if not named:
-                raise unknown_name("field or measure", name, {*fields, *labels.values()})
+                raise unknown_name("field or measure", name, {*fields, *labels.values(), *SPLIT_FIELDS})
             if len(named) > 1:
                 which = ", ".join(repr(labels[metadata]) for metadata in named)
                 raise ConfigError(f"{name!r} is ambiguous: it names {which}. Give one of these.")
             return [(run, run.current_measures.get(named[0], {}).get("mean", MISSING)) for run in self]
 
     def _knows(self, name: str) -> bool:
-        if name in self._config_fields or name in {"id", "status", *VERSIONS}:
+        if name in self._config_fields or name in {"id", "status", *VERSIONS, *SPLIT_FIELDS}:
             return True
         return any(name in {metadata.name, label} for metadata, label in measure_labels(self.metadata()).items())
 

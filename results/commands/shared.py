@@ -33,7 +33,7 @@ def where_option(command: Function) -> Function:
         metavar="CONDITION",
         multiple=True,
         help="Only runs that meet this, such as model=unet or 'learning_rate<1e-3' (=, !=, <, <=, >, >= on a config "
-        "field, id, status or a measure); may be repeated.",
+        "field, id, status, a measure or a field of the environment such as device); may be repeated.",
     )(command)
 
 
