@@ -8,7 +8,8 @@ from typing import Any
 from core.utils.tables import aligned
 from results.run import Run
 from results.staleness import stale_text
-from results.text.labels import differing_names, printable, spell
+from results.text.labels import differing_names, measure_labels, printable, spell
+from results.text.proportions import interval_text, is_proportion
 
 MISSING = "(not there)"
 SAME = "(no difference)"
@@ -24,7 +25,7 @@ def describe_run(run: Run, *, every_record: bool = False, packages: bool = False
     if packages:
         sections.append(_section("Packages", run.packages))
     sections.append(_every_record(run) if every_record else f"Results\n{_indented(str(run.results))}")
-    sections.append(stale_text(run))
+    sections += [_proportions(run), stale_text(run)]
     return "\n\n".join(section for section in sections if section)
 
 
@@ -66,6 +67,17 @@ def _every_record(run: Run) -> str:
         for entry in run.log().entries
     ]
     return f"Every record, older and incomplete evaluations included\n{_indented(_table(header, rows))}"
+
+
+def _proportions(run: Run) -> str:
+    """Return Wilson's interval of each proportion, "" where the run has none."""
+    labels = measure_labels(run.measures)
+    intervals = {
+        labels[metadata]: interval_text(fields["mean"], fields["n"])
+        for metadata, fields in run.measures.items()
+        if is_proportion(metadata, fields)
+    }
+    return _section("95% intervals of the proportions (Wilson)", intervals) if intervals else ""
 
 
 def _difference_table(one: Mapping[str, Any], other: Mapping[str, Any], a: Run, b: Run) -> str:

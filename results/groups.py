@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from core.utils.results import ResultMetadata
 from results.environments import environment_values
@@ -20,6 +20,7 @@ from results.over_runs import OverRuns, summarise_results
 from results.run import Run
 from results.run_files import without_garbage_collection
 from results.text.labels import differing, printable, spell
+from results.text.proportions import is_proportion
 
 SEED = "seed"
 
@@ -105,7 +106,10 @@ class Group:
         """Return a measure's mean over the replicates with its error over runs and the typical error within a run."""
         runs = self.replicates_with(metadata)
         found = [run.current_measures[metadata] for run in runs.values()]
-        return summarise_results(found, len(self.replicates) - len(runs), level)
+        over = summarise_results(found, len(self.replicates) - len(runs), level)
+        if len(found) == 1 and is_proportion(metadata, found[0]):
+            return evolve(over, proportion=(found[0]["mean"], found[0]["n"]))
+        return over
 
 
 def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]:

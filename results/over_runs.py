@@ -22,12 +22,14 @@ class OverRuns:
         within_error: The typical standard error within one run (root of the mean square); NaN if a run's is unknown.
         n_not_finite: Runs among the n whose own result is NaN or infinite; they make the mean so, too.
         n_lacking: Replicates without this result; they are not among the n.
+        proportion: Of a single run whose result is a proportion: that proportion and its number of observations.
     """
 
     summary: Summary
     within_error: float
     n_not_finite: int
     n_lacking: int
+    proportion: tuple[float, int] | None = None
 
 
 def summarise_results(found: Sequence[Mapping[str, Any]], n_lacking: int = 0, level: float = 0.95) -> OverRuns:

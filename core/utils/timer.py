@@ -133,7 +133,7 @@ class Timer:
 
     def __str__(self) -> str:
         result = self.result()
-        text = f"{format_duration(result.mean, result.error)}  (n = {result.n})" if result.n else "not used yet"
+        text = f"{format_duration(result.mean, result.shown_error())}  (n = {result.n})" if result.n else "not used yet"
         return f"{self.name}: {text}" if self.name else text
 
     def _time_generator(self, function: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from results.plots.figure import MOST_LINES
 from results.report.html import Cell, Html, element, picture, table
 from results.run import Run
 from results.run_files import Fault
-from results.tables.table import Table, runs_text, short_error
+from results.tables.table import Table, runs_text
 from results.text.labels import count, differing_names, printable, spell
 
 MOST_ROWS = 200
@@ -40,7 +40,7 @@ def groups_table(made: Table) -> list[Html]:
     for row in made.rows[:MOST_ROWS]:
         cells = [Cell(text) for text in (*row.fields, runs_text(row.group))]
         for cell in row.cells:
-            within = f"within run {short_error(cell.over.within_error)}" if cell.over else ""
+            within = f"within run {made.within_text(cell)}" if cell.over else ""
             text = made.cell_text(row.group, cell).replace(" ± ", "\u00a0±\u00a0")
             cells.append(Cell(text, cell.is_best, small=within.replace(" ", "\u00a0")))
         rows.append(cells)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from results.run import Run
 from results.run_files import without_garbage_collection
 from results.staleness import MARK
 from results.text.labels import differing_names, printable, spell
-from results.text.numbers import aligned_at_error, mean_error
+from results.text.numbers import aligned_at_error, known_error, mean_error
 
 NOTHING = "-"
 MOST_DIFFERING = 4  # fields shown of runs without a model
@@ -82,8 +81,10 @@ def result_text(fields: Mapping[str, Any] | None) -> str:
     """Return a result as a cell: mean ± error, and how many observations were not finite."""
     if fields is None:
         return NOTHING
-    all_equal = fields["error"] == 0 and (fields["n"] or 0) >= 2  # which says nothing about the spread
-    text = mean_error(fields["mean"], math.nan if all_equal else fields["error"])
+    error = known_error(fields["error"], fields["n"])
+    text = mean_error(fields["mean"], error)
+    if error != fields["error"] and fields["error"] == 0:
+        text += f" (all {fields['n']:,} equal)"
     not_finite = fields["n_nan"] + fields["n_inf"]
     return f"{text} ({not_finite:,} not finite)" if not_finite else text
 

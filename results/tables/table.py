@@ -16,6 +16,7 @@ from results.over_runs import OverRuns, over_runs_text
 from results.statistics.intervals import summarise
 from results.text.labels import differing_names, printable, spell
 from results.text.numbers import decimals_of
+from results.text.proportions import interval_text
 
 MISSING = "missing"
 
@@ -70,7 +71,7 @@ class Table:
         for cell in row.cells:
             texts.append(self.cell_text(row.group, cell))
             if self.within:
-                texts.append("" if cell.over is None else short_error(cell.over.within_error))
+                texts.append(self.within_text(cell))
         return texts
 
     def best_columns(self, row: Row) -> set[int]:
@@ -88,6 +89,14 @@ class Table:
             text += f" (n={over.summary.n})"
         return text + (f" ({over.n_not_finite} of {over.summary.n} runs not finite)" if over.n_not_finite else "")
 
+    def within_text(self, cell: Cell) -> str:
+        """Return the typical error within a run; of a single run's proportion its Wilson interval; "" for no run."""
+        if cell.over is None:
+            return ""
+        if cell.over.proportion is not None:
+            return interval_text(*cell.over.proportion, self.level)
+        return short_error(cell.over.within_error)
+
     def notes(self, mark: str) -> str:
         """Say what the numbers mean, and what the mark of the best does."""
         level = f"{100 * self.level:g}%"
@@ -95,6 +104,8 @@ class Table:
         notes = [f"Mean ± {over_runs}; runs that differ only in seed are one row."]
         if self.within:
             notes.append("Within run: the typical standard error within one run, over its own samples.")
+        if self.within and any(cell.over and cell.over.proportion for row in self.rows for cell in row.cells):
+            notes.append(f"Within one run's proportion: Wilson's {level} interval.")
         if any(cell.is_best for row in self.rows for cell in row.cells):
             notes.append(
                 f"{mark}: the best. Its difference to every other row is resolved at {level} (two-sided t tests; "

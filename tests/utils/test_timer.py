@@ -24,6 +24,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+def test_equal_times_print_with_an_unknown_error(clock: list[float]) -> None:
+    timer = Timer("epoch")
+    for _ in range(3):
+        with timer:
+            clock[0] += 2.0
+    assert str(timer) == "epoch: 2 s ± unknown  (n = 3)"
+
+
 def test_uses_are_observations_of_a_mean_with_an_error(clock: list[float]) -> None:
     timer = Timer("epoch")
     for seconds in (1.0, 2.0, 3.0):

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import attrs
 import pytest
 from made_runs import ACCURACY, LOSS, Invoke, MakeRun, log, set_status
 
@@ -77,6 +78,39 @@ def test_every_state_of_a_run_is_told(make_run: MakeRun, invoke: Invoke) -> None
 def test_an_observation_that_was_not_finite_is_told(make_run: MakeRun, invoke: Invoke) -> None:
     make_run({LOSS: ScalarResult(math.nan, math.nan, n=357, n_nan=2, n_inf=1)})
     assert "nan ± unknown (3 not finite)" in invoke("runs")[1]
+
+
+RIGHT = attrs.evolve(ACCURACY, kind="proportion")
+
+
+def test_equal_observations_never_print_as_certainty(make_run: MakeRun, invoke: Invoke) -> None:
+    make_run({RIGHT: ScalarResult(1.0, 0.0, n=25)})
+    assert "1 ± unknown (all 25 equal)" in invoke("runs")[1]
+    for arguments in ([], ["--all"]):
+        assert "1.0 ± unknown (all 25 observations are equal)" in invoke("runs", "show", "latest", *arguments)[1]
+
+
+@pytest.mark.parametrize(
+    ("mean", "n", "interval"),  # by hand: 25 of 25 has the lower end n / (n + z²) = 25 / 28.8415 = 0.86681
+    [(1.0, 25, "0.87 to 1.00"), (0.0, 25, "0.00 to 0.13"), (15 / 148, 148, "0.062 to 0.160")],  # Newcombe 1998, table I
+)
+def test_show_prints_wilsons_interval_of_a_proportion(
+    make_run: MakeRun, invoke: Invoke, mean: float, n: int, interval: str
+) -> None:
+    make_run({RIGHT: ScalarResult(mean, 0.0, n), LOSS: 0.5})
+    section = invoke("runs", "show", "latest")[1].partition("95% intervals of the proportions (Wilson)\n")[2]
+    assert [line.split("  ") for line in section.splitlines()] == [["", "accuracy", interval]]
+
+
+@pytest.mark.parametrize("result", [ScalarResult(1.5, 0.1, 25), ScalarResult(1.0), ScalarResult(math.nan, n=25)])
+def test_without_a_proportion_in_0_to_1_there_is_no_wilson_interval(
+    make_run: MakeRun, invoke: Invoke, result: ScalarResult
+) -> None:
+    make_run({RIGHT: result})
+    code, out, _ = invoke("runs", "show", "latest")
+    assert code == 0
+    assert "accuracy" in out
+    assert "Wilson" not in out
 
 
 def test_a_half_written_run_is_listed_and_reported(make_run: MakeRun, invoke: Invoke, experiments: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -67,6 +68,17 @@ def test_what_groups_differ_in_is_in_columns_of_its_own(make_run: MakeRun, exper
 def test_one_seed_is_an_unknown_error_and_its_own_error_cuts_the_digits(make_run: MakeRun, experiments: Path) -> None:
     make_run({LOSS: ScalarResult(0.123456789, 0.0123, 100)})
     assert cells(table(experiments)) == [["mlp", "1", "0.123 ± unknown", "0.012"]]
+
+
+def test_the_interval_of_a_single_run_of_a_proportion_is_wilsons(make_run: MakeRun, experiments: Path) -> None:
+    right = attrs.evolve(ACCURACY, kind="proportion")
+    make_run({right: ScalarResult(1.0, 0.0, 25)}, model="mlp")
+    for seed in range(2):
+        make_run({right: ScalarResult(0.5 + seed / 10, 0.1, 25)}, model="unet", seed=seed)
+    made = table(experiments, right, level=0.9)
+    assert [row[-1] for row in cells(made)] == ["0.902 to 1.000", "0.10"]  # 25 / (25 + 1.6449²) = 0.9023
+    assert "Within one run's proportion: Wilson's 90% interval." in made.notes("*")
+    assert "Wilson" not in table(experiments, right, within=False).notes("*")
 
 
 def test_runs_that_do_not_vary_have_an_unknown_error_and_few_digits(make_run: MakeRun, experiments: Path) -> None:

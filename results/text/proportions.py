@@ -1,0 +1,29 @@
+"""Wilson's interval of a proportion that one run measured, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.utils.results import ResultMetadata
+from results.text.numbers import decimals_of
+
+
+def is_proportion(metadata: ResultMetadata, fields: Mapping[str, Any]) -> bool:
+    """Return whether a result has Wilson's interval: declared a proportion, in 0..1, of a known number of observations.
+
+    Args:
+        metadata: What the result is about.
+        fields: The fields of its ScalarResult.
+    """
+    return metadata.kind == "proportion" and bool(fields["n"]) and 0 <= fields["mean"] <= 1
+
+
+def interval_text(mean: float, n: int, level: float = 0.95) -> str:
+    """Return Wilson's interval of a proportion, such as "0.87 to 1.00" for 25 of 25."""
+    from results.statistics.proportions import wilson_interval  # NumPy and SciPy: paid by those who print one
+
+    found = wilson_interval(mean * n, n, level)
+    low, high = float(found.ci_low), float(found.ci_high)
+    decimals = decimals_of(high - low)
+    return f"{low:.6g} to {high:.6g}" if decimals is None else f"{low:.{decimals}f} to {high:.{decimals}f}"
