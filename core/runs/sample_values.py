@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +20,19 @@ from core.runs.strict_json import dumps
 from core.utils.metadata import ResultMetadata
 
 VALUES = "values"
+# what NumPy and zipfile raise for damaged files; RuntimeError: encrypted, or of an unknown compression
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
 
 
 def save_values(
@@ -116,7 +131,7 @@ def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDAr
             if ResultMetadata(**fields) != metadata:
                 return None
             ids, values = file["sample_id"], file["value"]
-    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         return Fault(path, f"cannot be read ({type(error).__name__}: {error}); its samples are not paired")
     if ids.ndim != 1 or ids.shape != values.shape or ids.dtype.kind not in "iu" or values.dtype.kind != "f":
         kinds = f"sample_id {ids.dtype} {ids.shape}, value {values.dtype} {values.shape}"
@@ -137,7 +152,7 @@ def read_clusters(run_path: str | Path, evaluation: str, metadata: ResultMetadat
                 if ResultMetadata(**json.loads(str(file["metadata"]))) != metadata or "cluster_id" not in file:
                     continue
                 ids, clusters = file["sample_id"], file["cluster_id"]
-        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
+        except UNREADABLE:
             continue  # read_values reports such a file
         if ids.ndim == 1 and ids.shape == clusters.shape and ids.dtype.kind in "iu" and clusters.dtype.kind in "iu":
             return dict(zip(ids.tolist(), clusters.tolist(), strict=True))
