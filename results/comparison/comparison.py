@@ -204,6 +204,7 @@ def compare_groups(
     refused += [line for side, group in sides(groups) for line in _stale_lines(side, group, patterns)]
     if not made:
         raise ConfigError(*refused or ["nothing to compare: the groups have no measure in common."])
+    _check_known(primary, made, refused)
     return _with_family(made, patterns, primary), refused
 
 
@@ -235,7 +236,6 @@ def _compared(a: Group, b: Group, pair: MatchedMeasure, method: str, level: floa
 def _with_family(made: Sequence[Comparison], patterns: Sequence[str], primary: Sequence[str]) -> list[Comparison]:
     """Choose the comparisons that get an answer, and set their intervals to hold together."""
     if primary:
-        _check_known(primary, made)
         chosen = [is_wanted(one.label, one.metadata.name, primary) for one in made]
     else:
         chosen = [bool(patterns) or one.role == PRIMARY for one in made]
@@ -250,11 +250,13 @@ def _with_family(made: Sequence[Comparison], patterns: Sequence[str], primary: S
     return sorted(found, key=lambda one: not one.in_family)
 
 
-def _check_known(primary: Sequence[str], made: Sequence[Comparison]) -> None:
+def _check_known(primary: Sequence[str], made: Sequence[Comparison], refused: Sequence[str]) -> None:
     names = {name for one in made for name in (one.label, one.metadata.name)}
     for pattern in primary:
-        if not any(is_wanted(one.label, one.metadata.name, [pattern]) for one in made):
-            raise unknown_name("measure", pattern, names)
+        if any(is_wanted(one.label, one.metadata.name, [pattern]) for one in made):
+            continue
+        reasons = [reason for reason in refused if is_wanted(name := reason.split(": ")[0], name, [pattern])]
+        raise ConfigError(*reasons) if reasons else unknown_name("measure", pattern, names)
 
 
 def sides(groups: Sequence[Group]) -> list[tuple[str, Group]]:

@@ -110,7 +110,8 @@ def is_wanted(label: str, name: str, patterns: Sequence[str]) -> bool:
 def _match(
     of_a: list[ResultMetadata], of_b: list[ResultMetadata], labels: dict[ResultMetadata, str]
 ) -> list[MatchedMeasure]:
-    equal = [MatchedMeasure(m, m, labels[m]) for m in of_a if m in of_b]
+    in_b = {m: m for m in of_b}  # equal metadata may differ in role
+    equal = [MatchedMeasure(m, in_b[m], labels[m]) for m in of_a if m in in_b]
     if equal:
         return equal
     pairs = [(one, other) for one in of_a for other in of_b if one.is_comparable_with(other)]

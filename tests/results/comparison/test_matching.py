@@ -1,0 +1,69 @@
+"""Which measures may be compared: not those of different n_samples, nor those of opposite directions."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_runs import Invoke
+from written_runs import measure, record, write_run
+
+WORDS = ("compare", "model=mlp", "model=unet")
+LOSSES = {"mlp": (0.30, 0.34, 0.32, 0.37), "unet": (0.20, 0.22, 0.22, 0.24)}
+
+
+def write_models(experiments: Path, of_mlp: dict[str, Any], of_unet: dict[str, Any]) -> None:
+    for i, (model, about) in enumerate((("mlp", of_mlp), ("unet", of_unet))):
+        for seed, loss in enumerate(LOSSES[model]):
+            write_run(experiments, 10 * i + seed, [record(loss, about)], model=model, seed=seed)
+
+
+def test_different_n_samples_are_refused_and_ignore_compares_them(experiments: Path, invoke: Invoke) -> None:
+    write_models(experiments, measure("fid", n_samples=1_000), measure("fid", n_samples=5_000))
+    code, out, err = invoke(*WORDS)
+    assert (code, out) == (2, "")
+    assert "fid: not compared: n_samples 1000 against 5000, and the expected value may depend on it." in err
+    assert "--n-samples, or compare them anyway with --ignore n_samples." in err
+    code, out, err = invoke(*WORDS, "--ignore", "n_samples")
+    assert (code, err) == (0, "")
+    assert "B is better" in out
+    assert "n_samples 1000 against 5000" in out
+
+
+def test_a_refused_measure_leaves_the_others_and_is_named(experiments: Path, invoke: Invoke) -> None:
+    for i, model in enumerate(LOSSES):
+        for seed, loss in enumerate(LOSSES[model]):
+            lines = [record(loss), record(loss, measure("fid", n_samples=1_000 * (i + 1)))]
+            write_run(experiments, 10 * i + seed, lines, model=model, seed=seed)
+    code, out, _ = invoke(*WORDS)
+    assert code == 0
+    assert [line for line in out.splitlines() if line.startswith("loss ") and "B is better" in line]
+    assert "fid: not compared: n_samples 1000 against 2000" in out
+
+
+def test_only_what_may_differ_can_be_ignored(experiments: Path, invoke: Invoke) -> None:
+    write_models(experiments, measure(), measure())
+    code, out, err = invoke(*WORDS, "--ignore", "unit")
+    assert (code, out) == (2, "")
+    assert "'unit' is not 'n_samples'" in err
+
+
+def test_opposite_directions_name_no_winner(experiments: Path, invoke: Invoke) -> None:
+    write_models(experiments, measure(higher_is_better=True), measure(higher_is_better=False))
+    for arguments in ((), ("--ignore", "n_samples"), ("--metric", "loss")):
+        code, out, err = invoke(*WORDS, *arguments)
+        assert (code, out) == (2, "")
+        assert "loss: not compared: higher_is_better is true in A and false in B." in err
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize(
+    ("direction", "answer"), [(True, "A is better"), (False, "B is better"), (None, "A is higher")]
+)
+def test_a_direction_that_one_group_names_holds_for_both(
+    experiments: Path, invoke: Invoke, direction: bool | None, answer: str, *, swapped: bool
+) -> None:
+    named, silent = measure(higher_is_better=direction), measure(higher_is_better=None)
+    write_models(experiments, *((silent, named) if swapped else (named, silent)))
+    code, out, err = invoke(*WORDS)
+    assert (code, err) == (0, "")
+    assert answer in out
