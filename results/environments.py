@@ -36,11 +36,22 @@ def environment_values(run: Run, fields: Sequence[str]) -> dict[str, str]:
     return {name: found.get(name, UNKNOWN) for name in fields}
 
 
-def mixed_environments(runs: Iterable[Run]) -> dict[str, dict[str, int]]:
-    """Return the fields in which the runs' environments differ: for each its values, with the number of runs."""
-    values = [environment_values(run, FIELDS) for run in runs]
-    counts = {name: Counter(one[name] for one in values) for name in FIELDS}
+def mixed_environments(runs: Iterable[Run], split_by: Sequence[str] = ()) -> dict[str, dict[str, int]]:
+    """Return the fields in which the runs' environments differ: for each its values, with the number of runs.
+
+    Args:
+        runs: The runs.
+        split_by: Fields by which the runs are separated into groups already; these are left out.
+    """
+    fields = [name for name in FIELDS if name not in split_by]
+    values = [environment_values(run, fields) for run in runs]
+    counts = {name: Counter(one[name] for one in values) for name in fields}
     return {name: dict(counted) for name, counted in counts.items() if len(counted) > 1}
+
+
+def mixed_line(mixed: Mapping[str, Mapping[str, int]]) -> str:
+    """Return one line that says what is mixed and what can be done about it."""
+    return f"Mixed: {mixed_text(mixed)}. Separate them with --split-by FIELD; refuse them with --strict."
 
 
 def mixed_text(mixed: Mapping[str, Mapping[str, int]]) -> str:

@@ -32,6 +32,8 @@ STYLES = ["text", "markdown", "latex", "csv", "json"]
     help="What stands behind ±: half of the t interval over runs, or the standard error over runs.",
 )
 @shared.level_option
+@shared.split_by_option
+@shared.strict_option
 @click.option("--within/--no-within", default=True, help="Show the typical error within one run, too.  [default: yes]")
 @click.option("--format", "style", type=click.Choice(STYLES), help="Default: by the file's suffix, else text.")
 @click.option("--output", "-o", metavar="FILE", help="Write a file (.txt, .md, .tex, .csv, .json), with what made it.")
@@ -43,6 +45,8 @@ def table(
     reverse: bool,
     error: str,
     level: float,
+    split_by: tuple[str, ...],
+    strict: bool,
     within: bool,
     style: str | None,
     output: str | None,
@@ -54,6 +58,7 @@ def table(
     """
     path = Path(output) if output else None
     style = _style(style, path)
+    from results.environments import mixed_environments, mixed_line
     from results.groups import group_runs
     from results.measures import choose_measures
     from results.run_files import without_garbage_collection
@@ -63,17 +68,22 @@ def table(
 
     with without_garbage_collection():
         database = shared.open_database(experiments_dir, where).read()
-        groups = group_runs(database)
+        groups = group_runs(database, split_by)
         if not groups:
             shared.report_faults(database.faults)
             raise ConfigError("no run's config can be read, so nothing can be grouped.")
+        mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
+        shared.refuse_mixed(mixed, strict)
         measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
         n_measures = len(measures) if metrics else len(choose_measures(database.metadata()))
         groups = sort_groups(groups, sort, measures) if sort else groups
-        made = make_table(groups[::-1] if reverse else groups, measures, error=error, level=level, within=within)
+        groups = groups[::-1] if reverse else groups
+        made = make_table(groups, measures, error=error, level=level, within=within, split_by=split_by)
         _write(made, FORMATS[style], path)
         if stale := stale_note([run for group in groups for run in group.stale_runs(measures)]):
             click.echo(stale, err=True)
+        if mixed:
+            click.echo(mixed_line(mixed), err=True)
         if more := shared.count_of_more(len(measures), n_measures):
             click.echo(more, err=True)
         shared.report_faults(database.faults)

@@ -12,7 +12,7 @@ from results.comparison.answer_lines import answer_legend, answer_lines
 from results.comparison.comparison import CANNOT_TELL, Comparison
 from results.comparison.finding_lines import finding_lines
 from results.comparison.significance import RUNS
-from results.environments import mixed_text
+from results.environments import mixed_line
 from results.groups import Group, UnknownSeed
 from results.over_runs import over_runs_text
 from results.text.labels import spell
@@ -49,7 +49,7 @@ def comparisons_text(
         parts.append("\n".join(explanations(of_b, delta)))
     parts.append("\n".join(refused))
     if mixed:
-        parts.append(f"Mixed: {mixed_text(mixed)}. Separate them with --split-by FIELD; refuse them with --strict.")
+        parts.append(mixed_line(mixed))
     parts.append(legend(comparisons))
     return "\n\n".join(part for part in parts if part)
 

@@ -121,9 +121,19 @@ def make_table(
     error: str = "ci",
     level: float = 0.95,
     within: bool = True,
+    split_by: Sequence[str] = (),
 ) -> Table:
-    """Summarise groups over runs, one row each."""
-    things = [described(group.runs[0]) for group in groups]
+    """Summarise groups over runs, one row each.
+
+    Args:
+        groups: The rows.
+        measures: The columns of results, with their labels.
+        error: "ci" for half of the t interval after ±, "se" for the standard error.
+        level: Coverage of the interval.
+        within: Whether to show the typical error within one run.
+        split_by: Fields of the environment by which the runs were grouped, too; they become columns where they differ.
+    """
+    things = [described(group.runs[0], split_by) for group in groups]
     fields = differing_names(things) or ["model"]
     cells = []
     for metadata in measures:

@@ -1,5 +1,6 @@
 """Runs of one group that ran on different commits, versions or devices: named, refused or separated, as asked."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -112,3 +113,17 @@ def test_a_field_of_the_config_comes_before_the_environments(experiments: Path) 
     for number, device in enumerate(("cuda", "cpu")):
         write_run(experiments, number, [record(0.3)], environment=CPU, device=device)
     assert len(ResultsDatabase(experiments).where("device=cpu")) == 1
+
+
+@pytest.mark.usefixtures("mixed")
+def test_a_table_names_refuses_or_separates_what_is_mixed(invoke: Invoke) -> None:
+    code, out, err = invoke("table", "--format", "csv")
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert "Mixed: device cpu (2 runs), NVIDIA H100 (4 runs). Separate them with --split-by FIELD" in err
+    code, out, err = invoke("table", "--strict")
+    assert (code, out) == (2, "")
+    assert "--strict: the runs are mixed: device cpu (2 runs), NVIDIA H100 (4 runs)." in err
+    code, out, err = invoke("table", "--split-by", "device", "--strict", "--format", "csv")
+    assert (code, err) == (0, "")
+    rows = [(row["model"], row["device"], row["n_runs"]) for row in csv.DictReader(out.splitlines())]
+    assert rows == [("mlp", "cpu", "2"), ("mlp", "NVIDIA H100", "1"), ("unet", "NVIDIA H100", "3")]
