@@ -1,8 +1,9 @@
-"""Simulate the statistics of results/: coverage, error rates and power, as docs/many_runs.md states them.
+"""Simulate the coverage, error rates and power of the statistics in results/. docs/many_runs.md quotes the numbers.
 
     python benchmarks/coverage.py [--experiments 20000]
 
-Every line is a simulation with a fixed seed: equal numbers on every machine with these versions of NumPy and SciPy.
+Each line of the output is a simulation with a fixed seed. With the same versions of NumPy and SciPy, the numbers are
+the same on every machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Hold the distances' errors against repetition: how often they cover, and how large they are beside the spread.
+"""Check the standard errors of the distances by repeated sampling: their coverage and their size.
+
+Prints how often a distance lies within two standard errors of the truth, the mean standard error relative to the
+observed spread, and the level and power of the test of memorisation.
 
 python benchmarks/distances.py [--repeats 1000]
 """

@@ -1,5 +1,5 @@
-/// What no meter can beat, as Python sees it: a method that does nothing, and a read of an array that only adds up.
-/// Built by floor.py for the machine at hand.
+/// Lower bounds for the time of a meter called from Python: a method that does nothing, and a plain sum of an array.
+/// floor.py compiles this file for the processor that runs the benchmark.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -17,17 +17,17 @@ constexpr std::size_t kWidth = 32;
 constexpr std::size_t kWidth = 16;
 #endif
 
-/// One register. A wider type would be kept in memory, and each addition would store and load it: on AVX2, 64-byte
-/// vectors took 0.57 ns a float64 where these take 0.06.
+/// A vector that fits into one register. GCC keeps wider vectors in memory, so that each addition loads and stores
+/// them: on AVX2, 64-byte vectors took 0.57 ns per float64, and 32-byte vectors take 0.06 ns.
 template <class T>
 using Register __attribute__((vector_size(kWidth))) = T;
 
-/// As a register may be loaded from anywhere.
+/// The same vector type for loads from addresses without alignment.
 template <class T>
 using Unaligned __attribute__((vector_size(kWidth), aligned(alignof(T)), may_alias)) = T;
 
-/// A plain sum in kAccumulators registers, from kStreams places of the array in turn: a core fetches several streams
-/// from memory side by side. Each stream prefetches kAhead bytes ahead, if that is not 0.
+/// Sums an array in kAccumulators registers. It reads kStreams parts of the array in turn, because a core can fetch
+/// several streams from memory in parallel. Each stream prefetches kAhead bytes ahead, unless kAhead is 0.
 template <class T, std::size_t kAccumulators, std::size_t kStreams, std::size_t kAhead>
 double read(const T* data, std::size_t size) {
     constexpr std::size_t kLanes = kWidth / sizeof(T), kStep = kAccumulators * kLanes;
@@ -54,8 +54,8 @@ double read(const T* data, std::size_t size) {
     return result;
 }
 
-/// read_...(array): the sum of a contiguous array of float64 or float32. Which of them is the fastest depends on the
-/// processor and on where the array lies.
+/// The Python functions read_...(array), which sum a contiguous array of float64 or float32. Which of them is the
+/// fastest depends on the processor and on the cache level that holds the array.
 template <std::size_t... kHow>
 PyObject* read_array(PyObject*, PyObject* array) {
     Py_buffer view;

@@ -1,4 +1,4 @@
-"""The floor of the benchmarks, built from floor.cpp for the processor at hand."""
+"""The floor of the benchmarks: the shortest possible times. It is compiled from floor.cpp for this processor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIBRARY = SOURCE.parents[1] / "build" / "benchmarks" / f"floor_native{sysconfig.
 
 
 def build() -> ModuleType:
-    """Compile floor.cpp if it is newer than the library, and import it: a class ``Floor`` and several ``read_...``."""
+    """Import the class ``Floor`` and the functions ``read_...``; compile floor.cpp first if it has changed."""
     if not LIBRARY.exists() or LIBRARY.stat().st_mtime < SOURCE.stat().st_mtime:
         LIBRARY.parent.mkdir(parents=True, exist_ok=True)
         compiler = os.environ.get("CXX", "g++")
@@ -33,7 +33,7 @@ def build() -> ModuleType:
 
 
 def fastest_read(array: Any) -> Candidate:
-    """Return the fastest of several plain sums of an array: what no work on all of its values can beat."""
+    """Return the fastest of several plain sums of an array, a lower bound for any work that reads all of its values."""
     native = build()
     names = [name for name in dir(native) if name.startswith("read_")]
     reads = [Candidate(name, "read(x)", {"read": getattr(native, name), "x": array}) for name in names]

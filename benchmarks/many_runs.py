@@ -1,12 +1,13 @@
-"""Many runs: what listing, grouping, tabulating and comparing cost, beside plain reading and MLflow's search.
+"""Time listing, grouping, tabulating and comparing of many runs, next to plain reading and the search of MLflow.
 
     python benchmarks/many_runs.py                                # 10,000 runs with 10 results each
-    python benchmarks/many_runs.py --directory runs --keep        # keep the folder, and use it again
-    python benchmarks/many_runs.py --mlflow-python .mlflow/bin/python   # beside MLflow, in an environment of its own
+    python benchmarks/many_runs.py --directory runs --keep        # keep the directory and use it again
+    python benchmarks/many_runs.py --mlflow-python .mlflow/bin/python   # compare with MLflow in its own environment
 
-Every command is a whole process, from the prompt to the last byte of its output; the commands are interleaved and
-medians are shown. No cache of ours exists. The folder is as ``pyml-train`` and ``pyml-eval`` leave it, with seeds 0 to
-4 of 2,000 configs; only the checkpoints and curves are left out, which these commands never open.
+Each measurement is a complete process, from its start to the last byte of its output. The commands are interleaved, and
+the table shows medians. The library keeps no cache of runs. The directory has the files that ``pyml-train`` and
+``pyml-eval`` write, for seeds 0 to 4 of 2,000 configs. Checkpoints and curves are left out, because these commands
+never open them.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def measures() -> list[ResultMetadata]:
 
 
 def make_runs(directory: Path, n_runs: int) -> None:
-    """Write the runs with core's own shapes, without an fsync for each."""
+    """Write the runs in the format of core, but without an fsync for each file."""
     rng = random.Random(0)
     about = measures()
     described = describe_environment(device="cpu", started_at="2026-01-01T00:00:00+00:00")
@@ -132,7 +133,7 @@ print(frame.to_string(max_cols=8, max_rows=20), len(frame))
 
 
 def run_once(command: list[str]) -> tuple[float, float]:
-    """Run a process to its end; return its wall time in s and its largest resident set in MB."""
+    """Run a process to its end; return its wall time in s and its peak resident set size in MB."""
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, cwd=ROOT)
@@ -147,7 +148,7 @@ def run_once(command: list[str]) -> tuple[float, float]:
 
 
 def measure(commands: dict[str, list[str]], repeats: int) -> dict[str, dict[str, float]]:
-    """Run the commands in turn, ``repeats`` times over; return medians."""
+    """Run all commands in turn, ``repeats`` times, and return the medians."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(repeats):
         for name, command in commands.items():
@@ -175,7 +176,7 @@ def commands_for(directory: Path) -> dict[str, list[str]]:
 
 
 def main() -> None:
-    """Make the runs, measure, print a table and write JSON."""
+    """Create the runs, time the commands, print a table and write JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
@@ -195,7 +196,7 @@ def main() -> None:
 
 
 def compare_sizes(directory: Path, options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
-    """Measure a quarter of the runs and all of them: the cost should be four times as much, less the start."""
+    """Time a quarter of the runs and all of them: without the start-up time, the ratio should be four."""
     found = {}
     for n_runs in (options.runs // 4, options.runs):
         runs = directory / str(n_runs)
@@ -217,7 +218,7 @@ def compare_sizes(directory: Path, options: argparse.Namespace) -> dict[str, dic
 
 
 def mlflow_search(python: str, runs: Path, directory: Path) -> list[str]:
-    """Fill MLflow's SQLite store with the same runs where that has not been done, and return the searching command."""
+    """Return the command that searches MLflow's SQLite store; fill the store with the same runs if necessary."""
     store = f"sqlite:///{directory}/mlflow-{runs.name}.db"
     if not (directory / f"mlflow-{runs.name}.db").exists():
         started = time.perf_counter()

@@ -1,9 +1,9 @@
-"""The meter beside its floor and its peers, interleaved in one run.
+"""Time the meter, its floor (the shortest possible time) and other libraries, interleaved in one run.
 
 Usage: python benchmarks/meter.py [--rounds N] [--only TITLE] [--quick] [--docs] [--out DIRECTORY]
 
-Prints a table and writes meter.json and meter.png. Exits with status 1 if anything was faster than its floor: then
-the floor is wrong, and so are the ratios to it. docs/benchmarks.md explains what is timed and shows a run.
+Prints a table and writes meter.json and meter.png. Exits with status 1 if anything was faster than its floor, because
+then the floor and all ratios to it are wrong. docs/benchmarks.md explains what is timed and shows the results of a run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from timing import Candidate, interleaved
 from core import _meter
 from core.utils.meters import Meter
 
-LEVELS = tuple(_meter.simd_levels())  # of this processor, the best first
+LEVELS = tuple(_meter.simd_levels())  # the levels of this processor, best first
 ENGINES = (LEVELS[0], "python")
 
 
@@ -46,27 +46,27 @@ def ours(statement: str, engines: tuple[str, ...], **names: object) -> Iterator[
 
 
 def call(title: str, statement: str, bound: Bound, **names: object) -> Work:
-    """A call with floats, beside an empty method with the same keywords."""
+    """Return the work of a call with floats; the floor is an empty method with the same keywords."""
     empty = Candidate(report.FLOOR, statement, {"meter": floor.build().Floor(), **names})
     theirs = peers.one_float(0.3) if len(names) == 1 else ()
     return Work(title, 1, (empty, *ours(statement, ENGINES, **names), *theirs), {name_of(LEVELS[0]): bound})
 
 
 def array(title: str, x: peers.Array, bounds: dict[str, Bound]) -> Work:
-    """An update with an array, beside the fastest plain read of it."""
+    """Return the work of an update with an array; the floor is the fastest plain sum of the array."""
     read = dataclasses.replace(floor.fastest_read(x), name=report.FLOOR)
-    engines = (*LEVELS, "python") if x.size <= 1 << 20 else LEVELS  # millions take the Python engine seconds
+    engines = (*LEVELS, "python") if x.size <= 1 << 20 else LEVELS  # the Python engine takes seconds for more
     candidates = (read, *ours("meter.update(loss=x)", engines, x=x), *peers.array(x))
     return Work(title, x.size, candidates, {name_of(level): bound for level, bound in bounds.items()})
 
 
 def per_value(size: int, nanoseconds: float) -> dict[str, Bound]:
-    """Return the bound on the time of an array of ``size`` values by AVX2."""
+    """Return the bound for an array of ``size`` values at the AVX2 level, given in nanoseconds per value."""
     return {"avx2": Bound(size * nanoseconds * 1e-9, of_floor=False)}
 
 
 def scalar(title: str, x: object, by_hand: str) -> Work:
-    """A call with one scalar of NumPy or PyTorch, beside a conversion by hand."""
+    """Return the work of a call with one NumPy or PyTorch scalar, next to a conversion by hand."""
     candidates = [
         *ours("meter.update(loss=x)", ENGINES, x=x),
         Candidate("by hand", by_hand, {"meter": Meter(), "x": x}),
@@ -83,7 +83,7 @@ def item_s(tensor: torch.Tensor) -> float:
 
 
 def items(title: str, x: list[object], bound_s: float) -> Work:
-    """A call with a list of numbers; ``bound_s`` is for one of them."""
+    """Return the work of a call with a list of numbers; ``bound_s`` is the bound per number, in seconds."""
     candidates = tuple(ours("meter.update(loss=x)", ENGINES, x=x))
     for candidate in candidates:
         candidate.names["meter"].update(loss=1.0)
@@ -112,7 +112,7 @@ def merge(count: int) -> Work:
 
 
 def works(millions: int) -> Iterator[Work]:
-    """Yield what is timed, one after the other: the arrays are large."""
+    """Yield each work to be timed; one at a time, because the arrays are large."""
     random = np.random.default_rng(0)
     yield call("update(loss=x), one float", "meter.update(loss=x)", Bound(2.0), x=0.3)
     four = dict(zip("abcd", (0.3, 1.7, 0.25, 12.0), strict=True))

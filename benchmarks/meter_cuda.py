@@ -1,8 +1,8 @@
-"""What a meter costs a training loop on a GPU: how long the host stays in a call while the device is busy.
+"""Time how long a meter call blocks the host of a training loop while the GPU is busy.
 
-Each round queues a few milliseconds of matrix products, then meters a tensor that they made. A call that needs the
-values at once (``.item()``, and with it most meters) makes the host wait for the products; ``Meter.update`` does not.
-The meter's results are compared with those of the same values on the CPU, bit for bit.
+Each round queues a few milliseconds of matrix products and then updates a meter with a tensor that they compute. A call
+that needs the values immediately, such as ``.item()`` in most meters, makes the host wait for the products;
+``Meter.update`` does not. The results are compared bit for bit with those of the same values on the CPU.
 
 Usage: python benchmarks/meter_cuda.py [ROUNDS]        needs a CUDA device
 """
@@ -30,7 +30,7 @@ def products(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def host_seconds(call: Callable[[torch.Tensor], object], size: int, rounds: int) -> float:
-    """Return the median time of ``call`` of a tensor that is not computed yet."""
+    """Return the median time of ``call`` with a tensor that is not computed yet."""
     matrix = torch.randn(2048, 2048, device="cuda")
     times = []
     for _ in range(rounds + 3):
@@ -43,7 +43,7 @@ def host_seconds(call: Callable[[torch.Tensor], object], size: int, rounds: int)
 
 
 def agrees_with_cpu(size: int) -> bool:
-    """Say whether the device's values give the state that the same values give on the CPU."""
+    """Return whether values on the device and the same values on the CPU give the same state."""
     on_device, on_cpu = Meter(), Meter()
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         values = torch.randn(size, device="cuda").to(dtype)

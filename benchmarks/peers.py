@@ -1,4 +1,4 @@
-"""What people use today, each doing its own approximate version of the same work."""
+"""Other libraries that are in use today. Each does the same work in its own, approximate way."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = NDArray[np.floating[Any]]
 
 
 class AverageMeter:
-    """The class that training scripts copy from one another."""
+    """The running average that many training scripts copy from each other."""
 
     def __init__(self) -> None:
         self.sum = 0.0
@@ -34,11 +34,14 @@ class AverageMeter:
 
 @dataclass(frozen=True)
 class Peer:
-    """How one library does the work. Statements see ``meter``, ``x``, ``total`` and ``new``; None: it does not."""
+    """The statements by which one library does the work; None where it cannot do it.
+
+    Statements can use the names ``meter``, ``x``, ``total`` and ``new``.
+    """
 
     name: str
     library: str
-    new: Callable[[Any], Any]  # from the imported library
+    new: Callable[[Any], Any]  # makes a meter, given the imported library
     add: str | None = None
     add_array: str | None = None
     read: str | None = None
@@ -86,7 +89,7 @@ PEERS = (
         lambda m: m.MeanMetric,
         add="meter.update(x)",
         add_array="meter.update(x)",
-        read="meter._computed = None; meter.compute()",  # it would answer a second time from its cache
+        read="meter._computed = None; meter.compute()",  # otherwise the second call returns a cached result
         merge="total.merge_state(meter)",
         as_input=as_tensor,
     ),
@@ -102,7 +105,7 @@ PEERS = (
 
 @cache
 def installed() -> dict[str, Callable[[], Any]]:
-    """Return how to make a meter of each peer that is installed; say which are not."""
+    """Return a function that makes a meter for each installed library; print the names of those not installed."""
     if importlib.util.find_spec("torch") is not None:
         importlib.import_module("torch").set_num_threads(1)
     makers = {}
@@ -117,26 +120,26 @@ def installed() -> dict[str, Callable[[], Any]]:
 
 
 def one_float(x: float) -> Iterator[Candidate]:
-    """Peers of ``update(loss=x)``."""
+    """Return the other libraries' candidates for ``update(loss=x)``."""
     for peer, new in _those_with("add"):
         yield Candidate(peer.name, str(peer.add), {"meter": new(), "x": x})
 
 
 def array(x: Array) -> Iterator[Candidate]:
-    """Peers of ``update(loss=array)``."""
+    """Return the other libraries' candidates for ``update(loss=array)``."""
     for peer, new in _those_with("add_array"):
         meter = new() if peer.add is not None or "meter" in str(peer.add_array) else None
         yield Candidate(peer.name, str(peer.add_array), {"meter": meter, "x": peer.as_input(x)})
 
 
 def read_out() -> Iterator[Candidate]:
-    """Peers of ``mean()`` and ``error()`` together."""
+    """Return the other libraries' candidates for ``mean()`` and ``error()`` together."""
     for peer, new in _those_with("read"):
         yield Candidate(peer.name, str(peer.read), {"meter": _filled(peer, new, 0)})
 
 
 def merge(count: int) -> Iterator[Candidate]:
-    """Peers of merging ``count`` meters into a new one."""
+    """Return the other libraries' candidates for merging ``count`` meters into a new one."""
     for peer, new in _those_with("merge"):
         meters = [_filled(peer, new, i) for i in range(count)]
         yield Candidate(peer.name, f"total = new()\nfor meter in meters: {peer.merge}", {"new": new, "meters": meters})

@@ -12,31 +12,34 @@ from pathlib import Path
 from timing import Candidate, Times
 
 FLOOR = "floor"
-NOISE = 0.03  # a median of ratios may be off by so much
+NOISE = 0.03  # relative error that a median of ratios can have
 PACKAGES = ("numpy", "torch", "torchmetrics", "torcheval", "river", "boost-histogram", "xsum")
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What a candidate may take: seconds a call, or a multiple of the floor, which then comes first."""
+    """The longest time allowed for a candidate, in seconds per call or as a multiple of the floor.
+
+    For a multiple of the floor, the floor must be the first candidate.
+    """
 
     limit: float
     stretch: float | None = None
     of_floor: bool = True
 
     def taken(self, name: str, times: Times) -> float:
-        """Return what a candidate took, in the bound's terms."""
+        """Return the time that a candidate took, in the unit of the bound."""
         return times.of_first[name] if self.of_floor else times.seconds[name]
 
     def verdict(self, name: str, times: Times) -> str:
-        """Say whether a candidate stays within the bound."""
+        """Return whether a candidate met the bound, as text."""
         taken = self.taken(name, times)
         if self.stretch is not None and taken <= self.stretch:
             return "meets the stretch"
         return "meets" if taken <= self.limit else "MISSES"
 
     def text(self, amount: float | None) -> str:
-        """Write an amount in the bound's terms."""
+        """Format an amount in the unit of the bound."""
         if amount is None:
             return ""
         return f"{amount:.3g}× the floor" if self.of_floor else duration(amount)
@@ -44,7 +47,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Work:
-    """Something to time, done by several candidates to ``size`` values."""
+    """Work on ``size`` values that is timed for several candidates."""
 
     title: str
     size: int
@@ -54,7 +57,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Result:
-    """What the candidates took."""
+    """The times of the candidates."""
 
     title: str
     size: int
@@ -70,7 +73,7 @@ def duration(seconds: float) -> str:
 
 
 def table(result: Result) -> str:
-    """Return the result as a Markdown table, the way docs/benchmarks.md shows it."""
+    """Return the result as a Markdown table for docs/benchmarks.md."""
     lines = [f"\n### {result.title}\n", "| | a call | a value | of the floor |", "|---|---|---|---|"]
     for name, seconds in result.times.seconds.items():
         each = f"{seconds / result.size * 1e9:.3f} ns" if result.size > 1 else ""
@@ -80,12 +83,12 @@ def table(result: Result) -> str:
 
 
 def verdicts(results: Sequence[Result]) -> str:
-    """Return a Markdown table of the bounds: what was asked for, what was taken."""
+    """Return a Markdown table of the bounds and the measured times."""
     lines = ["\n### Bounds\n", "| work | by | at most | stretch | taken | verdict |", "|---|---|---|---|---|---|"]
     for result in results:
         for name, bound in result.bounds.items():
             if name not in result.times.seconds:
-                continue  # a level that this processor lacks
+                continue  # this processor does not have the level
             taken = bound.text(bound.taken(name, result.times))
             verdict = bound.verdict(name, result.times)
             cells = (result.title, name, bound.text(bound.limit), bound.text(bound.stretch), taken, verdict)
@@ -94,7 +97,7 @@ def verdicts(results: Sequence[Result]) -> str:
 
 
 def false_floors(results: Sequence[Result]) -> list[str]:
-    """Say which candidates were faster than their floor, by more than noise."""
+    """Return a message for each candidate that was faster than its floor by more than the noise."""
     return [
         f"{result.title}: {name} took {ratio:.2f} times the floor"
         for result in results
@@ -105,7 +108,7 @@ def false_floors(results: Sequence[Result]) -> list[str]:
 
 
 def machine() -> dict[str, str]:
-    """Return what the numbers depend on."""
+    """Return the processor and the package versions, on which the numbers depend."""
     processor = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -121,7 +124,7 @@ def machine() -> dict[str, str]:
 
 
 def write_docs(tables: str) -> None:
-    """Put a run's tables at the end of docs/benchmarks.md, for the last run's."""
+    """Replace the tables at the end of docs/benchmarks.md by those of this run."""
     path = Path(__file__).parents[1] / "docs" / "benchmarks.md"
     explanation, heading, _ = path.read_text().partition("## A run\n")
     on = ", ".join(f"{name} {version}" for name, version in machine().items())
@@ -147,7 +150,7 @@ def as_json(results: Sequence[Result]) -> str:
 
 
 def plot(results: Sequence[Result], path: Path) -> None:
-    """Draw one panel per work: a bar per candidate, logarithmic, ours in colour."""
+    """Draw one panel per work, with a bar per candidate on a logarithmic axis; ours are coloured."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""How long the command line takes to start, beside what its libraries alone take: whole processes, interleaved.
+"""Time the start of the command line, next to the import of its libraries alone: whole processes, interleaved.
 
 Usage: python benchmarks/startup.py [ROUNDS]
 """
@@ -27,7 +27,7 @@ def seconds(command: list[str]) -> float:
 
 def main(rounds: int) -> None:
     for command in COMMANDS.values():
-        seconds(command)  # warms the file cache and the bytecode
+        seconds(command)  # fills the file cache and compiles the bytecode
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(rounds):
         for name, command in COMMANDS.items():

@@ -1,7 +1,7 @@
-"""Medians of interleaved runs: every candidate is timed in every round, so that a slow minute of the machine hits all.
+"""Medians of interleaved timings: each round times every candidate, so that a slow period of the machine affects all.
 
-What is timed is the processor time of one thread. Other processes on the machine do not count; nor would a library's
-other threads, so libraries run on one thread: NumPy's by the setting below, torch by peers.py.
+The timer measures the processor time of one thread. It excludes other processes, but also other threads of a library.
+Libraries must therefore run on one thread: NumPy by the setting below, and torch by a setting in peers.py.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is imported: import this module first
 
-SAMPLE_S = 0.005  # a candidate's turn in a round, or one call if that takes longer
-WORK_S = 3.0  # all turns of all candidates: more rounds than asked for if they take less
+SAMPLE_S = 0.005  # time per candidate and round; at least one call
+WORK_S = 3.0  # shortest total time; more rounds are added until it is reached
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A statement to time, as timeit takes it, with the names in it."""
+    """A statement to time with timeit, and the names that it uses."""
 
     name: str
     statement: str
@@ -31,14 +31,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Times:
-    """By candidate: the median seconds a call, and the median of its ratios to the first candidate, round by round."""
+    """For each candidate: the median seconds per call, and the median ratio to the first candidate of a round."""
 
     seconds: dict[str, float]
     of_first: dict[str, float]
 
 
 def interleaved(candidates: Sequence[Candidate], rounds: int, at_least_s: float = WORK_S) -> Times:
-    """Time the candidates in so many rounds, or in more if there is time; the cost of an empty loop is taken off."""
+    """Time the candidates for at least ``rounds`` rounds and ``at_least_s`` seconds, less the time of an empty loop."""
     with_loop = [Candidate("loop", "pass", {}), *candidates]
     timers = [timeit.Timer(c.statement, timer=time.thread_time, globals=c.names) for c in with_loop]
     numbers = [calls_in(timer, SAMPLE_S) for timer in timers]
@@ -55,7 +55,7 @@ def interleaved(candidates: Sequence[Candidate], rounds: int, at_least_s: float 
 
 
 def calls_in(timer: timeit.Timer, seconds: float) -> int:
-    """Return how many calls fill the time, at least 1; warms up on the way."""
+    """Return the number of calls that take this time, at least 1. The calls made here also warm up the caches."""
     number = 1
     while (elapsed := timer.timeit(number)) < seconds / 4:
         number *= 4

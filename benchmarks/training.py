@@ -1,10 +1,10 @@
-"""Training time per image beside the bare loop of the same network: batches, forward, backward, optimiser, EMA.
+"""Time training per image, next to a bare loop of the same network: batches, forward, backward, optimiser, EMA.
 
     python benchmarks/training.py [--model mlp] [--epochs 15]
 
-Both train the same model on the same data, an epoch of one and an epoch of the other in turn, so that whatever else the
-machine does meets both alike. The bare loop is what one would write by hand: no meter, no curve, no clipping, no
-status, no stop request. Checkpoints are left out of both.
+Both train the same model on the same data. Their epochs alternate, so that other load on the machine affects both
+equally. The bare loop is what one would write by hand: no meter, no training curve, no gradient clipping, no status
+file, no stop requests. Neither writes checkpoints.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-/// The definition of the extension module core._meter; what it defines is in python/.
+/// The definition of the extension module core._meter. The implementation is in python/.
 #define PY_SSIZE_T_CLEAN
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -33,7 +33,8 @@ PYBIND11_MODULE(_meter, module) {
     module.attr("S1_BITS") = -pyml::ValueSum::kUnit;
     module.attr("S2_BITS") = -pyml::SquareSum::kUnit;
     module.def("simd_levels", &simd_levels, "Return the SIMD levels that this processor has, the best one first.");
-    const py::metaclass plain_type(reinterpret_cast<PyObject*>(&PyType_Type));  // so that the stub can name it
+    // The metaclass is `type`, because the type stub cannot name the metaclass of pybind11.
+    const py::metaclass plain_type(reinterpret_cast<PyObject*>(&PyType_Type));
     py::class_<Engine> engine(module, "Engine", py::is_final(), plain_type, "Exact sums of named measures.");
     engine.def(py::init<py::object, const std::string&>(), py::arg("intake"), py::arg("simd"))
         .def_property_readonly("name", [](const Engine&) { return "c++"; })

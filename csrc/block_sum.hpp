@@ -1,9 +1,9 @@
-/// Exact sums of one block of an array, by the vector instructions of each level.
+/// Exact sums of one block of an array, computed with the vector instructions of each SIMD level.
 ///
-/// A kernel takes a block whose values lie in one *window* of exponents: |x| <= 2^top, and no bit of x below the
-/// window's lowest. There the values split by adding and subtracting constants, without error, and the sums and
-/// products of the pieces cannot round. Whether the block did lie in the window is known at its end; if not, nothing
-/// has been stored.
+/// A kernel accepts a block if all values lie in one *window* of exponents: |x| <= 2^top, and no value has a bit below
+/// the window's lowest bit. Such values can be split into pieces without error, and the sums and products of the pieces
+/// are exact. The kernel knows only at the end of a block whether all values were in the window. If they were not, the
+/// caller discards the sums.
 /// Sources: Rump, Ogita & Oishi 2008, "Accurate floating-point summation part I" (ExtractVector); Demmel & Nguyen
 /// 2015, "Parallel reproducible summation" (bins).
 #pragma once
@@ -20,22 +20,22 @@
 
 namespace pyml {
 
-/// sum * 2^exponent
+/// An exact partial sum: sum * 2^exponent.
 struct Partial {
     std::int64_t sum = 0;
     int exponent = 0;
 };
 
-/// What a kernel makes of a block; unused partials are zero.
+/// The result of a kernel for one block. Unused partial sums are zero.
 struct BlockSums {
-    static constexpr int kMaxBlocks = 4;  ///< that can be merged: a block's sums are at most 2^60
+    static constexpr int kMaxBlocks = 4;  ///< most blocks merged into one: each sum is at most 2^60
 
     std::array<Partial, 2> values;   ///< add up to Σ x
     std::array<Partial, 6> squares;  ///< add up to Σ x²
     double min;
     double max;
 
-    /// Adds the sums of another block in the same window.
+    /// Adds the sums of another block. Precondition: both blocks were summed with the same window.
     void merge(const BlockSums& other) noexcept {
         for (std::size_t i = 0; i < values.size(); ++i) values[i].sum += other.values[i].sum;
         for (std::size_t i = 0; i < squares.size(); ++i) squares[i].sum += other.squares[i].sum;
@@ -44,23 +44,24 @@ struct BlockSums {
     }
 };
 
-/// The kernels of one level for arrays of T: double or float.
+/// The kernels of one SIMD level for arrays of T, which is double or float.
 template <class T>
 struct Kernels {
-    std::size_t lanes;       ///< the size of a block is a multiple of it
-    std::size_t block_size;  ///< and at most this: then no sum overflows
-    int min_top, max_top;    ///< the windows that sum_block can do
-    int reach;               ///< values in 2^(top-reach)..2^top, of either sign, and zeros lie in the window
+    std::size_t lanes;       ///< the size of a block must be a multiple of this
+    std::size_t block_size;  ///< the largest size of a block for which no sum overflows
+    int min_top, max_top;    ///< the range of `top` that sum_block accepts
+    int reach;               ///< zeros and values with 2^(top-reach) <= |x| <= 2^top are always in the window
 
-    /// Sums data[0..size) if it lies in the window below 2^top. Otherwise returns false, and sums is void.
+    /// Sums data[0..size). Returns false if a value lies outside the window of `top`; `sums` is then meaningless.
     bool (*sum_block)(const T* data, std::size_t size, int top, BlockSums& sums) noexcept;
 
-    /// The largest |x| of data[0..size), NaN left out; 0 if there is none.
+    /// Returns the largest |x| of data[0..size), ignoring NaN, or 0 if there are no other values.
     double (*largest_magnitude)(const T* data, std::size_t size) noexcept;
 };
 
-/// Asks for the cache line some way ahead of data, where the array may have ended already: a hint, not an access.
-/// The distance was measured; it decides the speed from memory.
+/// Prefetches the cache line at a fixed distance after data. The address may lie beyond the end of the array, which is
+/// allowed because a prefetch is only a hint. The distance is the fastest one in measurements; it determines the speed
+/// for arrays that are not in the cache.
 inline void prefetch_beyond(const void* data) noexcept {
     constexpr std::uintptr_t kDistance = 6144;
     __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(data) + kDistance));
@@ -68,9 +69,10 @@ inline void prefetch_beyond(const void* data) noexcept {
 
 }  // namespace pyml
 
-// Each level is compiled for its own instructions, whatever the build machine has, and in its own namespace, so that
-// the linker cannot take one level's function for another's. A function's target attribute would miss the lambdas
-// inside; the pragma reaches all but constructors that nobody wrote (GCC 12).
+// Each level is compiled for its own instruction set, independently of the build machine. Each level has its own
+// namespace, so that the linker cannot replace a function of one level by that of another. A target attribute on each
+// function would not apply to lambdas inside it. The pragma does; it misses only implicitly defined constructors (GCC
+// 12), so the classes of the kernels define theirs.
 #if PYML_X86_KERNELS
 
 #define PYML_PRAGMA(text) _Pragma(#text)
@@ -94,7 +96,7 @@ PYML_POP_TARGET
 
 namespace pyml {
 
-/// The kernels of a level above scalar. Precondition: the processor has it.
+/// Returns the kernels of a level above scalar. Precondition: the processor supports the level.
 template <class T>
 const Kernels<T>& kernels(Level level) noexcept {
     static_assert(std::is_same_v<T, double> || std::is_same_v<T, float>);

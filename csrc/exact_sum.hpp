@@ -1,9 +1,11 @@
-/// Exact sums of doubles and of their squares: fixed-point integers wide enough for every finite double.
+/// Exact sums of doubles and of their squares, kept as fixed-point integers that are wide enough for every finite
+/// double.
 ///
-/// A sum is a row of int64 digits of base 2^32 whose carries are settled late, so that one addition touches two
-/// digits (a square: four). Nothing is ever rounded, so order never matters.
-/// Source: Neal 2015, "Fast exact summation using small and large superaccumulators", arXiv:1505.05571; the idea of
-/// one long fixed-point register is Kulisch's.
+/// A sum is an array of digits in base 2^32. Each digit is stored in an int64, and carries are propagated only when a
+/// digit could overflow. Adding a value therefore changes two digits only, and adding a square four. Nothing is
+/// rounded, so the result does not depend on the order of the additions.
+/// Sources: Neal 2015, "Fast exact summation using small and large superaccumulators", arXiv:1505.05571; the long
+/// fixed-point accumulator was proposed by Kulisch.
 #pragma once
 
 #include <array>
@@ -18,8 +20,8 @@ namespace pyml {
 template <int kFractionBits, std::size_t kSize>
 class ExactSum {
 public:
-    static constexpr int kUnit = -kFractionBits;        ///< the value is an integer multiple of 2^kUnit
-    static constexpr std::size_t kBytes = 4 * kSize;    ///< of to_bytes()
+    static constexpr int kUnit = -kFractionBits;        ///< the sum is an integer multiple of 2^kUnit
+    static constexpr std::size_t kBytes = 4 * kSize;    ///< size of the result of to_bytes()
 
     /// Adds ±significand * 2^(shift + kUnit). Precondition: significand < 2^53.
     void add(std::uint64_t significand, unsigned shift, bool negative) noexcept {
@@ -44,7 +46,7 @@ public:
         add_to(digit[3], static_cast<std::int64_t>(square.high >> (32 - shift)));
     }
 
-    /// Adds ±value * 2^(shift + kUnit) for an integer that ends at least a digit below the row's end.
+    /// Adds ±value * 2^(shift + kUnit). Precondition: shift / 32 + kLimbs < kSize, so that the last carry has a digit.
     template <std::size_t kLimbs>
     void add(const Limbs<kLimbs>& value, unsigned shift, bool negative) noexcept {
         begin_addition();
@@ -58,8 +60,9 @@ public:
         }
     }
 
-    /// Adds other's value; associative and commutative, and ExactSum{} is the identity. Carries wait where there is
-    /// room: a settled digit of other counts for less than one addition.
+    /// Adds other's value. Merging is associative and commutative, and ExactSum{} is its identity. Carries are
+    /// propagated only if the digits could overflow. A normalised digit of other is below 2^32, which is less than the
+    /// largest single addition, so it counts as one addition.
     void merge(const ExactSum& other) noexcept {
         const bool is_full = pending_ + other.pending_ >= kMaxPending;
         if (is_full) settle_carries();
@@ -68,7 +71,7 @@ public:
         pending_ += other.pending_ + 1;
     }
 
-    /// The value in units of 2^kUnit as a two's-complement integer of kBytes bytes, least significant first.
+    /// Returns the sum in units of 2^kUnit, as a little-endian two's-complement integer of kBytes bytes.
     [[nodiscard]] std::array<std::uint8_t, kBytes> to_bytes() const noexcept {
         std::array<std::uint8_t, kBytes> bytes;
         std::int64_t carry = 0;
@@ -92,8 +95,8 @@ public:
 private:
     static constexpr std::uint64_t kDigitMask = 0xffffffff;
 
-    /// The largest addition puts 52 bits on a digit (53 bits shifted by 31, less the lower 32), and a settled digit
-    /// is below 2^32: 2^11 - 1 additions stay inside an int64.
+    /// The largest addition adds 52 bits to a digit (53 bits shifted by 31, less the lower 32 bits), and a normalised
+    /// digit is below 2^32. So 2^11 - 1 additions cannot overflow an int64.
     static constexpr std::uint32_t kMaxPending = (1U << 11) - 1;
 
     /// Applies a sign without a branch.
@@ -108,8 +111,8 @@ private:
     static void add_to(std::int64_t& digit, std::int64_t value) noexcept {
         digit += value;
 #ifdef __GNUC__
-        // Else GCC adds to two digits in one vector operation, whose load waits for the stores of the last addition
-        // when that met other digits: 8 ns an addition instead of 5.
+        // Without this barrier GCC updates two digits by one vector instruction. Its load must wait for the separate
+        // stores of the previous addition if the two overlap only in part: 8 ns per addition instead of 5.
         asm("" : "+m"(digit));
 #endif
     }
@@ -119,10 +122,11 @@ private:
         ++pending_;
     }
 
-    /// The floor of digit / 2^32. (C++17 leaves the shift of a negative number to the compiler; all do what C++20 says.)
+    /// Returns floor(digit / 2^32). In C++17 the right shift of a negative number is implementation-defined; all
+    /// supported compilers use the arithmetic shift that C++20 requires.
     static std::int64_t carry_of(std::int64_t digit) noexcept { return digit >> 32; }
 
-    /// Brings every digit but the last into [0, 2^32); the last keeps the sign.
+    /// Propagates the carries: every digit but the last is then in [0, 2^32). The last digit keeps the sign.
     void settle_carries() noexcept {
         std::int64_t carry = 0;
         for (std::size_t i = 0; i + 1 < kSize; ++i) {
@@ -135,13 +139,15 @@ private:
     }
 
     std::array<std::int64_t, kSize> digits_{};
-    std::uint32_t pending_ = 0;  // additions since the last settling
+    std::uint32_t pending_ = 0;  // additions since carries were last propagated
 };
 
-/// Σ w·x. Finite doubles are below 2^2098 units; with Σ w below 2^128 the sum stays below 2^2226: 70 digits hold it.
+/// The sum Σ w·x. A finite double is below 2^2098 units. With Σ w below 2^128 the sum is below 2^2226, which fits into
+/// 70 digits.
 using ValueSum = ExactSum<1074, 70>;
 
-/// Σ w·x². Squares are below 2^4196 units; with Σ w below 2^128 the sum stays below 2^4324: 136 digits hold it.
+/// The sum Σ w·x². A square is below 2^4196 units. With Σ w below 2^128 the sum is below 2^4324, which fits into 136
+/// digits.
 using SquareSum = ExactSum<2148, 136>;
 
 }  // namespace pyml

@@ -1,8 +1,9 @@
-/// The bits of floating-point numbers. Integer work throughout, so that no flush-to-zero mode, rounding mode or
-/// compiler flag can change what is read here.
+/// Access to the bits of floating-point numbers. The code uses integer operations wherever a flush-to-zero mode, a
+/// rounding mode or a compiler flag could change the result of floating-point arithmetic.
 #pragma once
 
-// -ffast-math and its parts let a compiler cancel (x + c) - c, or assume that there is no NaN: sums would be wrong.
+// -ffast-math and the options it contains let the compiler simplify (x + c) - c to x, or assume that NaN never occurs.
+// The sums would then be wrong.
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
     defined(__NO_SIGNED_ZEROS__) || defined(__NO_TRAPPING_MATH__) || (__FINITE_MATH_ONLY__ + 0 != 0)
 #error "the meter is not exact under -ffast-math or a part of it: compile with -fno-fast-math as the last flag"
@@ -14,7 +15,7 @@
 namespace pyml {
 
 constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
-constexpr int kSmallestExponent = -1074;  ///< every finite double is a multiple of 2^-1074
+constexpr int kSmallestExponent = -1074;  ///< every finite double is an integer multiple of 2^-1074
 
 template <class To, class From>
 To bit_cast(const From& from) noexcept {
@@ -26,7 +27,7 @@ To bit_cast(const From& from) noexcept {
 
 inline std::uint64_t bits_of(double x) noexcept { return bit_cast<std::uint64_t>(x); }
 
-/// A finite double as (-1)^negative * significand * 2^(shift - 1074).
+/// A finite double, decoded: its value is (-1)^negative * significand * 2^(shift - 1074).
 struct Decoded {
     std::uint64_t significand;  ///< below 2^53
     unsigned shift;             ///< 0 to 2045
@@ -39,7 +40,7 @@ inline unsigned exponent_field(double x) noexcept { return static_cast<unsigned>
 inline bool is_finite(double x) noexcept { return exponent_field(x) != kNonFinite; }
 inline bool is_nan(double x) noexcept { return (bits_of(x) & ~kSignBit) > std::uint64_t{kNonFinite} << 52; }
 
-/// Precondition: x is finite.
+/// Decodes a double. Precondition: x is finite.
 inline Decoded decode(double x) noexcept {
     const unsigned field = exponent_field(x);
     const unsigned normal = field != 0;  // subnormals lack the implicit bit and share the exponent of field 1
@@ -47,24 +48,25 @@ inline Decoded decode(double x) noexcept {
     return {fraction | (std::uint64_t{normal} << 52), field - normal, (bits_of(x) & kSignBit) != 0};
 }
 
-/// 2^exponent. Precondition: it is a normal double, -1022 <= exponent <= 1023.
+/// Returns 2^exponent. Precondition: -1022 <= exponent <= 1023, so that the result is a normal double.
 inline double power_of_two(int exponent) noexcept {
     return bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
 }
 
-/// An integer that orders as the doubles do (-0 just below +0), for every double but NaN. No branch: signs are random.
+/// Returns an integer whose order is that of the doubles, for every double except NaN; -0 comes just below +0.
+/// The code has no branch, because the sign of the data is unpredictable.
 inline std::int64_t order_key(double x) noexcept {
     const std::uint64_t all_if_negative = 0 - (bits_of(x) >> 63);
     return bit_cast<std::int64_t>(bits_of(x) ^ (all_if_negative >> 1));
 }
 
-/// The double whose order_key() is given; a zero comes back as +0.
+/// The inverse of order_key(), except that -0 becomes +0.
 inline double from_order_key(std::int64_t key) noexcept {
     if (key == -1) return 0.0;
     return bit_cast<double>(key < 0 ? key ^ INT64_MAX : key);
 }
 
-/// Elements of arrays that C++17 has no type for; layouts are those of NumPy and PyTorch.
+/// Element types that C++17 does not have. Their memory layout is that of NumPy and PyTorch.
 struct Float16 {
     std::uint16_t bits;  ///< IEEE 754 binary16
 };
@@ -72,11 +74,11 @@ struct BFloat16 {
     std::uint16_t bits;  ///< the upper half of a binary32
 };
 struct Bool {
-    std::uint8_t byte;  ///< any byte but 0 is true
+    std::uint8_t byte;  ///< 0 is false, every other value is true
 };
 
-/// A float's exact value as a double. A subnormal is rebuilt from its integer: under denormals-are-zero, or on a
-/// processor that flushes, the plain conversion would read it as 0.
+/// Returns the exact value of a float as a double. A subnormal is computed from its integer fraction, because under
+/// denormals-are-zero the processor's own conversion would return 0.
 inline double widen(float x) noexcept {
     const auto bits = bit_cast<std::uint32_t>(x);
     if ((bits & 0x7f800000) != 0) return static_cast<double>(x);
@@ -86,18 +88,18 @@ inline double widen(float x) noexcept {
 
 inline std::uint8_t plain(Bool x) noexcept { return x.byte != 0; }
 
-/// The float with the same value: every bfloat16 is one.
+/// Returns the float with the same value. The conversion is exact.
 inline float plain(BFloat16 x) noexcept { return bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16); }
 
-/// The float with the same value: every binary16 is one, and none is a subnormal float. Masks, no branch: so a loop of
-/// it becomes vector code.
+/// Returns the float with the same value. The conversion is exact, and the result is never a subnormal float.
+/// Masks replace branches, so that the compiler can vectorise loops over this function.
 inline float plain(Float16 x) noexcept {
     const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000) << 16;
     const std::uint32_t rest = x.bits & 0x7fff;
-    const std::uint32_t rebias = (127U - 15U) << (rest >= 0x7c00);  // twice: the exponent field of infinity and NaN
+    const std::uint32_t rebias = (127U - 15U) << (rest >= 0x7c00);  // doubled, so that infinity and NaN are kept
     const std::uint32_t normal = (rest << 13) + (rebias << 23);
     const float tiny = static_cast<float>(static_cast<std::int32_t>(rest)) * 0x1p-24F;
-    const std::uint32_t is_tiny = 0U - (rest < 0x400);  // subnormal as a binary16, or zero
+    const std::uint32_t is_tiny = 0U - (rest < 0x400);  // the binary16 is subnormal or zero
     return bit_cast<float>(sign | (bit_cast<std::uint32_t>(tiny) & is_tiny) | (normal & ~is_tiny));
 }
 

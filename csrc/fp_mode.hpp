@@ -1,4 +1,4 @@
-/// The floating-point mode that the kernels count on.
+/// The floating-point mode that the kernels require.
 #pragma once
 
 #include "simd.hpp"
@@ -8,12 +8,12 @@
 
 namespace pyml {
 
-/// While it lives, arithmetic rounds to nearest, keeps subnormals and traps nothing; then the caller's mode is back,
-/// sticky flags included. Some libraries switch flush-to-zero and denormals-are-zero on for the whole process, and
-/// either makes an error-free split lose bits.
+/// Sets the default floating-point mode for its lifetime: round to nearest, keep subnormals, no traps. The destructor
+/// restores the caller's mode, including the sticky flags. This is necessary because some libraries switch on
+/// flush-to-zero and denormals-are-zero for the whole process, and either of them makes an error-free split lose bits.
 class DefaultFloatingPointMode {
 public:
-    static constexpr unsigned kDefault = 0x1f80;  ///< MXCSR as a process starts: all exceptions masked, no flag raised
+    static constexpr unsigned kDefault = 0x1f80;  ///< MXCSR at process start: all exceptions masked, no flags set
 
     DefaultFloatingPointMode() noexcept : callers_(_mm_getcsr()) { _mm_setcsr(kDefault); }
     ~DefaultFloatingPointMode() { _mm_setcsr(callers_); }
@@ -24,13 +24,14 @@ private:
     unsigned callers_;
 };
 
-/// Clears the sticky flags. What is computed from memory that is read after this raises them anew.
+/// Clears the sticky flags. The memory clobber keeps the compiler from moving later loads, and so the arithmetic on
+/// them, before this point.
 inline void clear_flags() noexcept {
     const unsigned csr = DefaultFloatingPointMode::kDefault;
     asm volatile("ldmxcsr %0" : : "m"(csr) : "memory");
 }
 
-/// Whether nothing was inexact or invalid since clear_flags().
+/// Returns whether every operation since clear_flags() was exact and valid.
 inline bool all_exact() noexcept {
     constexpr unsigned kInvalid = 0x01, kInexact = 0x20;
     unsigned csr = 0;

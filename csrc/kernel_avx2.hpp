@@ -1,9 +1,9 @@
 // The AVX2 kernel, included by block_sum.hpp.
 //
-// As by AVX-512, the processor says whether anything was rounded: nothing here is inexact unless the block has bits
-// below the window, or a sum needs more than the 53 bits of a double. The split rounds to integers by the one
-// instruction that leaves no trace in the flags. No check is left in the loop, and its 16 instructions for 4 values
-// divide evenly among the multipliers and the adders.
+// As in the AVX-512 kernel, the processor's inexact flag shows whether anything was rounded. An operation is inexact
+// only if a value has bits below the window or if a sum needs more than the 53 bits of a double. The split rounds to
+// integers with VROUNDPD, which can suppress the flag. The loop therefore contains no checks. It has 16 arithmetic
+// instructions for 4 values, as many for the multipliers as for the adders.
 
 namespace pyml::avx2 {
 
@@ -11,8 +11,8 @@ using Doubles = __m256d;
 
 constexpr std::size_t kLanes = 4;
 
-/// Where |x| <= 2^(top-1), which the driver aims at, 256 products take at most 52 bits. The largest values of a window
-/// may need more: then the flag tells.
+/// The caller chooses windows with |x| <= 2^(top-1) where it can; then the sum of 256 products has at most 52 bits.
+/// For larger values the sum may need more than 53 bits, which sets the inexact flag.
 constexpr std::size_t kBlockSize = 256 * kLanes;
 
 inline Doubles load(const double* data) noexcept { return _mm256_loadu_pd(data); }
@@ -20,11 +20,11 @@ inline __m256 load(const float* data) noexcept { return _mm256_loadu_ps(data); }
 inline Doubles load_half(const float* data) noexcept { return _mm256_cvtps_pd(_mm_loadu_ps(data)); }
 inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) noexcept { return _mm256_fmadd_pd(a, b, c); }
 
-/// The nearest integers, without a trace in the flags.
+/// Rounds to the nearest integers without setting the inexact flag.
 inline Doubles nearest(Doubles x) noexcept { return _mm256_round_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
-/// The lanes' sum times 2^shift, an integer, counts units of 2^exponent. Where it is none, the inexact flag is raised;
-/// where it does not fit, the invalid flag.
+/// Returns the sum of the lanes times 2^shift, as an integer in units of 2^exponent. Sets the inexact flag if a lane is
+/// not an integer, and the invalid flag if it does not fit.
 inline Partial total(Doubles lanes, int shift, int exponent) noexcept {
     const Doubles counts = lanes * power_of_two(shift);
     std::uint64_t sum = 0;
@@ -32,7 +32,7 @@ inline Partial total(Doubles lanes, int shift, int exponent) noexcept {
     return {static_cast<std::int64_t>(sum), exponent};
 }
 
-/// The extremes of a block of T. NaN changes neither, and raises the invalid flag.
+/// The minimum and maximum of a block of T. NaN changes neither, but sets the invalid flag.
 template <class T>
 struct Extremes {
     using Vector = decltype(load(static_cast<const T*>(nullptr)));
@@ -59,15 +59,15 @@ struct Extremes {
     }
 };
 
-/// Whether a block lay in the window and nothing was rounded since clear_flags(). The sums are computed before the
-/// flags are looked at: they are written to memory, and volatile statements keep their order.
+/// Returns whether the block lies in the window and nothing was rounded since clear_flags(). The volatile statement
+/// makes the compiler write the sums to memory before the flags are read.
 inline bool fits(int top, BlockSums& sums) noexcept {
     asm volatile("" : "+m"(sums));
     return all_exact() && -power_of_two(top) <= sums.min && sums.max <= power_of_two(top);
 }
 
-/// x = (a + (b + c) / 2^23) * 2^(top-23): integers a and b of at most 24 bits with their signs, and c a fraction of 26
-/// bits: a window of 72 bits.
+/// Splits x = (a + (b + c) / 2^23) * 2^(top-23) into signed integers a and b of at most 24 bits and a fraction c of 26
+/// bits. The window has 72 bits.
 inline bool sum_block(const double* data, std::size_t size, int top, BlockSums& sums) noexcept {
     const int unit = top - 23;
     const Doubles in_units = _mm256_set1_pd(power_of_two(-unit)), b_units = _mm256_set1_pd(0x1p23);
@@ -102,13 +102,14 @@ inline bool sum_block(const double* data, std::size_t size, int top, BlockSums& 
     return fits(top, sums);
 }
 
-/// The sums of floats: the square of one is a double, x² = (high + low) * 2^(2 top - 46), an integer and a fraction.
+/// The sums of floats. The square of a float is exact as a double: x² = (high + low) * 2^(2 top - 46), where high is an
+/// integer and low a fraction.
 struct FloatSums {
     Doubles x, high, low;
 
     FloatSums() noexcept : x{}, high{}, low{} {}
 
-    /// By multiply_add, as the adders are the busier ones.
+    /// Adds a vector. multiply_add with a factor of 1 replaces some additions, because the adders limit the speed.
     void add(Doubles value, Doubles in_units) noexcept {
         const Doubles one = _mm256_set1_pd(1.0);
         const Doubles square = value * value * in_units;
@@ -124,7 +125,7 @@ constexpr std::size_t kFloatBlockSize = 4096;
 inline bool sum_block(const float* data, std::size_t size, int top, BlockSums& sums) noexcept {
     const int unit = 2 * top - 46;
     const Doubles in_units = _mm256_set1_pd(power_of_two(-unit));
-    FloatSums even, odd;  // one set of sums would have to wait for itself
+    FloatSums even, odd;  // with one set, each addition would wait for the previous one
     Extremes<float> extremes;
     clear_flags();
     for (std::size_t i = 0; i < size; i += 2 * kLanes) {
@@ -144,7 +145,7 @@ inline Doubles magnitude(Doubles x) noexcept { return _mm256_andnot_pd(_mm256_se
 inline double largest(Doubles x) noexcept { return std::max(std::max(x[0], x[1]), std::max(x[2], x[3])); }
 
 inline double largest_magnitude(const double* data, std::size_t size) noexcept {
-    Doubles most{};  // NaN does not change it
+    Doubles most{};  // NaN does not change the maximum
     for (std::size_t i = 0; i < size; i += kLanes) most = _mm256_max_pd(magnitude(load(data + i)), most);
     return largest(most);
 }
@@ -155,7 +156,7 @@ inline double largest_magnitude(const float* data, std::size_t size) noexcept {
     return largest(most);
 }
 
-/// Windows in which every constant is a normal double.
+/// The range of `top` is chosen so that every constant is a normal double.
 constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -1000, 1020, 20, sum_block, largest_magnitude};
 constexpr Kernels<float> kFloatKernels{2 * kLanes, kFloatBlockSize, -149, 129, 23, sum_block, largest_magnitude};
 

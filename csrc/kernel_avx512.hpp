@@ -1,13 +1,14 @@
 // The AVX-512 kernel, included by block_sum.hpp for processors with 52-bit integer multiply-add (IFMA).
 //
-// Two things make it short. The bits of x + constant are an integer already, and the multiply-add reads just their
-// lowest 52. And the processor itself says whether anything was rounded: the split's first addition suppresses its
-// exceptions, so that a raised inexact flag at the end of a block means bits below the window, and the invalid flag
-// NaN or infinity. No check is left in the loop.
+// Two properties keep the loop short. First, adding a suitable constant to x puts the rounded value into the lowest 52
+// bits of the result, which are the bits that the integer multiply-add reads. Second, the processor's flags show
+// whether anything was rounded. The first addition of the split suppresses them, so that at the end of a block the
+// inexact flag means that a value has bits below the window, and the invalid flag means NaN or infinity. The loop needs
+// no checks.
 
 #pragma GCC diagnostic push
 #if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wuninitialized"  // GCC bug 105593: false alarms inside GCC 12's own avx512fintrin.h
+#pragma GCC diagnostic ignored "-Wuninitialized"  // GCC bug 105593: false warnings in GCC 12's own avx512fintrin.h
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
@@ -17,24 +18,25 @@ using Doubles = __m512d;
 using Integers = __m512i;
 
 constexpr std::size_t kLanes = 8;
-constexpr std::size_t kBlockSize = 128 * kLanes;  // 1,024 products of 52 bits add up to less than 2^62
+constexpr std::size_t kBlockSize = 128 * kLanes;  // the sum of 1,024 products of 52 bits is below 2^62
 
 inline Integers bits(Doubles x) noexcept { return _mm512_castpd_si512(x); }
 
-/// x + y without a trace in the flags.
+/// Returns x + y without setting floating-point flags.
 inline Doubles add_silently(Doubles x, Doubles y) noexcept {
     return _mm512_add_round_pd(x, y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-/// x * y + z without a trace in the flags.
+/// Returns x * y + z without setting floating-point flags.
 inline Doubles multiply_add_silently(Doubles x, Doubles y, Doubles z) noexcept {
     return _mm512_fmadd_round_pd(x, y, z, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-/// x + rounder(e) rounds x to a multiple of 2^e, if |x| < 2^(e+51); the lowest 52 bits are 2^51 + the multiple.
+/// Returns the constant that rounds to multiples of 2^exponent. If |x| < 2^(e+51), then x + rounder(e) is rounded to a
+/// multiple m * 2^e, and the lowest 52 bits of the result are the integer 2^51 + m.
 inline double rounder(int exponent) noexcept { return 1.5 * power_of_two(exponent + 52); }
 
-/// The lanes' sum modulo 2^64.
+/// Returns the sum of the lanes modulo 2^64.
 inline std::uint64_t lane_total(Integers lanes) noexcept {
     lanes = _mm512_add_epi64(lanes, _mm512_shuffle_i64x2(lanes, lanes, _MM_SHUFFLE(1, 0, 3, 2)));  // halves
     lanes = _mm512_add_epi64(lanes, _mm512_shuffle_i64x2(lanes, lanes, _MM_SHUFFLE(2, 3, 0, 1)));  // quarters
@@ -46,12 +48,12 @@ inline Partial partial(std::uint64_t sum, int exponent) noexcept { return {stati
 
 constexpr std::uint64_t kLow52 = (std::uint64_t{1} << 52) - 1;
 
-/// low + 2^52 * high
+/// The integer low + 2^52 * high.
 struct Wide {
     std::uint64_t low, high;
 };
 
-/// Σ p·q, the full 104 bits of each product of the lowest 52 bits.
+/// The sum Σ p·q. Each product of the lowest 52 bits is added with all of its 104 bits.
 struct ProductSum {
     Integers low, high;  // high in units of 2^52
 
@@ -68,7 +70,7 @@ inline bool inside(int top, const BlockSums& sums) noexcept {
     return -power_of_two(top) <= sums.min && sums.max <= power_of_two(top);
 }
 
-/// A block's extremes. NaN changes neither, and raises the invalid flag.
+/// The minimum and maximum of a block. NaN changes neither, but sets the invalid flag.
 struct Extremes {
     Doubles min, max;
 
@@ -84,7 +86,7 @@ struct Extremes {
     }
 };
 
-/// The same of floats.
+/// The minimum and maximum of a block of floats.
 struct FloatExtremes {
     __m512 min, max;
 
@@ -100,13 +102,14 @@ struct FloatExtremes {
     }
 };
 
-/// Volatile statements keep their order: all that leads to this result is computed before the flags are looked at.
+/// Makes the compiler compute `result` before the flags are read: volatile statements keep their order.
 template <class Vector>
 inline void settle(Vector& result) noexcept {
     asm volatile("" : "+v"(result));
 }
 
-/// x = high * 2^(top-50) + low * 2^(top-101), signed integers of at most 50 bits: a window of 101 bits.
+/// Splits x = high * 2^(top-50) + low * 2^(top-101) into two signed integers of at most 50 bits. The window has 101
+/// bits.
 inline bool sum_block(const double* data, std::size_t size, int top, BlockSums& sums) noexcept {
     const int high_unit = top - 50, low_unit = high_unit - 51;
     const Doubles to_high = _mm512_set1_pd(rounder(high_unit));
@@ -135,14 +138,16 @@ inline bool sum_block(const double* data, std::size_t size, int top, BlockSums& 
     extremes.store(sums);
     if (!fits || !inside(top, sums)) return false;
 
-    // With h = 2^51 + high and l = 2^51 + low:  Σ high² = Σ h² - 2^52 Σ high - n 2^102,  Σ low² likewise,  and
-    // 2 Σ high·low = 2 Σ h·l - 2^52 (Σ high + Σ low) - n 2^103. Modulo 2^64: what overflows on the way returns.
+    // The products were computed from h = 2^51 + high and l = 2^51 + low. The offsets are removed here:
+    //   Σ high² = Σ h² - 2^52 Σ high - n 2^102, and Σ low² likewise;
+    //   2 Σ high·low = 2 Σ h·l - 2^52 (Σ high + Σ low) - n 2^103.
+    // The arithmetic is modulo 2^64, so that intermediate overflows cancel.
     const std::uint64_t n = size;
     const std::uint64_t high = lane_total(high_bits) - n * bits_of(rounder(high_unit));
     const std::uint64_t low = lane_total(low_bits) - n * bits_of(rounder(low_unit));
     sums.values = {partial(high, high_unit), partial(low, low_unit)};
     const Wide hh = high_high.total(), hl = high_low.total(), ll = low_low.total();
-    const auto store = [](Partial* to, Wide sum, int unit) {  // the lower 52 bits, and the rest with its sign
+    const auto store = [](Partial* to, Wide sum, int unit) {  // the lower 52 bits, and the signed rest
         to[0] = partial(sum.low & kLow52, unit);
         to[1] = partial(sum.high + (sum.low >> 52), unit + 52);
     };
@@ -152,8 +157,8 @@ inline bool sum_block(const double* data, std::size_t size, int top, BlockSums& 
     return true;
 }
 
-/// The square of a float is a double: x² = high + low, pieces of at most 46 bits. low, like x itself, is summed up as
-/// a double; where that would round, or leave a fraction of a unit at the end, the inexact flag tells.
+/// The square of a float is exact as a double and is split into x² = high + low, of at most 46 bits each. low and x are
+/// summed as doubles. If such a sum is rounded, or is not a whole number of units at the end, the inexact flag is set.
 inline bool sum_block(const float* data, std::size_t size, int top, BlockSums& sums) noexcept {
     const int x_unit = top - 46, high_unit = 2 * top - 46, low_unit = high_unit - 46;
     const Doubles to_high = _mm512_set1_pd(rounder(high_unit));
@@ -174,7 +179,7 @@ inline bool sum_block(const float* data, std::size_t size, int top, BlockSums& s
     }
     Integers x_units = _mm512_cvtpd_epi64(x_sum * power_of_two(-x_unit));
     Integers low_units = _mm512_cvtpd_epi64(low_sum * power_of_two(-low_unit));
-    settle(x_units);  // invalid if a value was NaN or infinite
+    settle(x_units);  // the conversion sets the invalid flag if a value was NaN or infinite
     settle(low_units);
     const bool fits = all_exact();
     extremes.store(sums);
@@ -203,7 +208,8 @@ inline double largest_magnitude(const float* data, std::size_t size) noexcept {
     return _mm512_reduce_max_pd(_mm512_cvtps_pd(largest));
 }
 
-/// Windows in which every constant is a normal double; the lowest reaches down to the smallest double.
+/// The range of `top` is chosen so that every constant is a normal double. The lowest window includes the smallest
+/// subnormal double.
 constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -973, 1020, 49, sum_block, largest_magnitude};
 constexpr Kernels<float> kFloatKernels{2 * kLanes, kBlockSize, -149, 129, 23, sum_block, largest_magnitude};
 

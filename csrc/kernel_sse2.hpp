@@ -1,4 +1,4 @@
-// The kernel of baseline x86-64, included by block_sum.hpp.
+// The kernel for baseline x86-64 (SSE2), included by block_sum.hpp.
 
 namespace pyml::baseline {
 
@@ -10,34 +10,36 @@ inline Floats load(const float* data) noexcept { return _mm_loadu_ps(data); }
 inline Doubles load_half(const float* data) noexcept {
     return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(data))));
 }
-inline Doubles smaller(Doubles x, Doubles y) noexcept { return _mm_min_pd(x, y); }  // if x is NaN: y
+inline Doubles smaller(Doubles x, Doubles y) noexcept { return _mm_min_pd(x, y); }  // returns y if x is NaN
 inline Doubles larger(Doubles x, Doubles y) noexcept { return _mm_max_pd(x, y); }
 inline Floats smaller(Floats x, Floats y) noexcept { return _mm_min_ps(x, y); }
 inline Floats larger(Floats x, Floats y) noexcept { return _mm_max_ps(x, y); }
 
-/// Never rounds here.
+/// Returns a * b + c. SSE2 has no fused multiply-add; in this kernel the product is always exact.
 inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) noexcept { return a * b + c; }
 
 typedef std::uint64_t Integers __attribute__((vector_size(sizeof(Doubles))));
 
 constexpr std::size_t kLanes = sizeof(Doubles) / sizeof(double);
 
-/// A lane adds up this many products of 23-bit pieces, 2^46 each, within the 53 bits of a double.
+/// A lane adds up to 128 products of 23-bit pieces. Each product is at most 2^46, so the sum is at most 2^53.
 constexpr std::size_t kBlockSize = 128 * kLanes;
 
-/// Sums of floats are all integers, with room for more. From memory, longer blocks are a quarter faster.
+/// Floats are summed as integers, which leaves room for larger blocks. They are a quarter faster for arrays that are
+/// not in the cache.
 constexpr std::size_t kFloatBlockSize = 4096;
 
 inline Integers bits(Doubles x) noexcept { return reinterpret_cast<Integers>(x); }
 
-/// 1.5 * 2^(exponent + 52), put together from bits: as a product it would occupy a register throughout the loop, and
-/// the spill takes a third of the speed.
+/// Returns 1.5 * 2^(exponent + 52), composed from its bits. Computed as a product, its factor would occupy a register
+/// throughout the loop, and the resulting spill makes the loop a third slower.
 inline double rounder(int exponent) noexcept {
     return bit_cast<double>(static_cast<std::uint64_t>(exponent + 52 + 1023) << 52 | std::uint64_t{1} << 51);
 }
 
-/// Rounds x to multiples of 2^unit, where |x| <= 2^(unit+51): x + rounder_ lies between two powers of two that leave
-/// no bit below 2^unit. Its bits, read as an integer, count the multiples, and a sum of integers cannot round.
+/// Rounds values to multiples of 2^unit and sums them. Precondition: |x| <= 2^(unit+51). The sum x + rounder_ then lies
+/// between two powers of two where doubles are multiples of 2^unit. Its bits, read as an integer, count these
+/// multiples. The integers are added, so the sum is exact.
 struct RoundingSum {
     int unit;
     Doubles rounder_;
@@ -53,7 +55,7 @@ struct RoundingSum {
         return rounded - rounder_;
     }
 
-    /// The sum of what size roundings returned.
+    /// Returns the sum of the rounded values. `size` is the number of values that were rounded.
     [[nodiscard]] Partial total(std::size_t size) const noexcept {
         std::uint64_t sum = 0 - size * bits_of(rounder(unit));  // modulo 2^64, as bits_ is
         for (std::size_t i = 0; i < kLanes; ++i) sum += bits_[i];
@@ -61,8 +63,8 @@ struct RoundingSum {
     }
 };
 
-/// The lanes' sum in units of 2^exponent, counted 2^doublings times. Precondition: every lane is an integer of at
-/// most 53 bits in these units.
+/// Returns the sum of the lanes times 2^doublings. Precondition: every lane is an integer of at most 53 bits in units
+/// of 2^exponent.
 inline Partial total(Doubles lanes, int exponent, int doublings = 0) noexcept {
     Partial partial{0, exponent + doublings};
     const Doubles counts = lanes * power_of_two(-exponent);
@@ -70,7 +72,7 @@ inline Partial total(Doubles lanes, int exponent, int doublings = 0) noexcept {
     return partial;
 }
 
-/// The extremes of a block of T.
+/// The minimum and maximum of a block of T.
 template <class T>
 struct Extremes {
     using Vector = decltype(load(static_cast<const T*>(nullptr)));
@@ -84,8 +86,8 @@ struct Extremes {
         max = larger(x, max);
     }
 
-    /// Stores them, and says whether all of the block lay in the window. An infinity or NaN leaves NaN over; a zero of
-    /// either sign is nothing.
+    /// Stores the extremes and returns whether all values of the block lie in the window. `left_over` holds the bits of
+    /// what the split did not use: NaN after an infinity or NaN, and zero of either sign if the split was exact.
     bool finish(Integers left_over, int top, BlockSums& sums) const noexcept {
         std::uint64_t any = 0;
         for (std::size_t i = 0; i < kLanes; ++i) any |= left_over[i] & ~kSignBit;
@@ -100,8 +102,8 @@ struct Extremes {
     }
 };
 
-/// x = a + b + c, signed pieces of at most 23 bits: a window of 71 bits. Rounding x to a and to a + b side by side is
-/// faster than one after the other.
+/// Splits x = a + b + c into signed pieces of at most 23 bits. The window has 71 bits. Rounding x to a and to a + b in
+/// parallel is faster than rounding first to a and then the rest to b.
 inline bool sum_block(const double* data, std::size_t size, int top, BlockSums& sums) noexcept {
     const int a_unit = top - 23, b_unit = top - 47, c_unit = top - 71;
     const Doubles to_a = rounder(a_unit) - Doubles{};
@@ -133,8 +135,8 @@ inline bool sum_block(const double* data, std::size_t size, int top, BlockSums& 
     return true;
 }
 
-/// The square of a float is a double: x² = high + low, pieces of 46 bits. If x² is a multiple of 4^e, then x is one
-/// of 2^e: what is left over of x² tells for both, and x is rounded only to be counted.
+/// The square of a float is exact as a double and is split into x² = high + low, of 46 bits each. If x² is a multiple
+/// of 4^e, then x is a multiple of 2^e. So the exact split of x² shows that the sum of x is exact too.
 inline bool sum_block(const float* data, std::size_t size, int top, BlockSums& sums) noexcept {
     RoundingSum x_sum{top - 46}, high_sum{2 * top - 46}, low_sum{2 * top - 92};
     Integers left_over{};
@@ -164,7 +166,7 @@ double largest_magnitude(const T* data, std::size_t size) noexcept {
     return sums.max > -sums.min ? sums.max : -sums.min;
 }
 
-/// Windows in which all constants, and all products of pieces, are normal doubles.
+/// The range of `top` is chosen so that all constants and all products of pieces are normal doubles.
 constexpr Kernels<double> kDoubleKernels{kLanes, kBlockSize, -440, 500, 19, sum_block, largest_magnitude<double>};
 constexpr Kernels<float> kFloatKernels{2 * kLanes, kFloatBlockSize, -149, 129, 23, sum_block, largest_magnitude<float>};
 

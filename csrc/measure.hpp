@@ -1,7 +1,7 @@
-/// What a meter holds of one measure: exact sums, counts and extremes, in constant memory.
+/// The state of one measure: exact sums, counts and extremes. It takes constant memory.
 ///
-/// An observation is a value x that is the mean of w samples. Nothing here is rounded; read-outs are computed from
-/// the state, as integers, by the one Python function that both engines share.
+/// An observation is a value x that is the mean of w samples. Nothing is rounded here. Means, errors and other results
+/// are computed from the integers of the state in Python, by code that both engines share.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ namespace pyml {
 
 class Measure {
 public:
-    /// Adds one observation of one sample. NaN and infinities are counted apart.
+    /// Adds one observation of one sample. NaN and infinities are counted separately and are not part of the sums.
     void add(double x) noexcept {
         if (!is_finite(x)) return add_non_finite(x, 1);
         count(1, order_key(x));
@@ -35,7 +35,7 @@ public:
         add_product(d.significand, d.shift, d.negative, weight);
     }
 
-    /// Adds one observation of any element type. An integer beyond 2^53 is added exactly; for min and max it counts as
+    /// Adds one observation of any element type. An integer beyond 2^53 is added to the sums exactly; min and max use
     /// the nearest double.
     void add(const Operand& x, std::uint64_t weight) noexcept {
         if (!x.is_finite()) return add_non_finite(x.nearest, weight);
@@ -43,12 +43,12 @@ public:
         add_product(x.significand, x.shift, x.negative, weight);
     }
 
-    /// Adds one observation per element, in native byte order. T: double, float, Float16, BFloat16, Bool or an
-    /// integer of 8 to 64 bits. Precondition: the processor has the level.
+    /// Adds each element as one observation. T is double, float, Float16, BFloat16, Bool or an integer of 8 to 64 bits,
+    /// in native byte order. Precondition: the processor supports the level.
     template <class T>
     void add_array(const T* data, std::size_t size, Level level) noexcept;
 
-    /// Adds what other holds; associative and commutative, and Measure{} is the identity.
+    /// Adds the observations of other. Merging is associative and commutative, and Measure{} is its identity.
     void merge(const Measure& other) noexcept {
         values_.merge(other.values_);
         squares_.merge(other.squares_);
@@ -68,14 +68,14 @@ public:
     }
     [[nodiscard]] UInt128 n_nan() const noexcept { return n_nan_; }
 
-    /// Everything, in a form that does not depend on the order in which it came.
+    /// The complete state. It does not depend on the order of the updates.
     struct State {
-        std::array<std::uint8_t, ValueSum::kBytes> s1{};    ///< Σ w·x, two's complement, in units of 2^-1074
-        std::array<std::uint8_t, SquareSum::kBytes> s2{};   ///< Σ w·x², in units of 2^-2148
-        UInt128 k;                                          ///< observations, infinities included, NaN excluded
-        UInt128 n;                                          ///< their samples, Σ w
-        UInt128 nan, posinf, neginf;                        ///< observations that were not finite
-        double min = 0, max = 0;                            ///< over all but NaN; meaningless if k is 0
+        std::array<std::uint8_t, ValueSum::kBytes> s1{};    ///< Σ w·x in units of 2^-1074, two's complement
+        std::array<std::uint8_t, SquareSum::kBytes> s2{};   ///< Σ w·x² in units of 2^-2148, likewise
+        UInt128 k;                                          ///< number of observations, with infinities, without NaN
+        UInt128 n;                                          ///< number of samples in these observations, Σ w
+        UInt128 nan, posinf, neginf;                        ///< numbers of observations that were not finite
+        double min = 0, max = 0;                            ///< extremes without NaN; meaningless if k is 0
     };
 
     [[nodiscard]] State state() const noexcept {
@@ -83,7 +83,8 @@ public:
                 from_order_key(min_key_), from_order_key(max_key_)};
     }
 
-    /// Preconditions: a state that some sequence of updates could have made; min and max are not NaN unless k is 0.
+    /// The inverse of state(). Preconditions: some sequence of updates can produce the state; min and max are not NaN
+    /// unless k is 0.
     [[nodiscard]] static Measure from_state(const State& state) noexcept {
         Measure measure;
         measure.values_ = ValueSum::from_bytes(state.s1);
@@ -110,7 +111,7 @@ private:
         if (key > max_key_) max_key_ = key;
     }
 
-    /// Adds what a kernel has made of size values.
+    /// Adds the sums that a kernel computed from `size` values.
     void add_block(const BlockSums& sums, std::size_t size) noexcept {
         n_observations_.add(size);
         include(order_key(sums.min));
@@ -139,7 +140,7 @@ private:
         (x > 0 ? n_posinf_ : n_neginf_).add(1);
     }
 
-    /// Adds weight * x and weight * x^2 for x = ±magnitude * 2^(shift - 1074).
+    /// Adds weight * x to Σ w·x, and weight * x² to Σ w·x², for x = ±magnitude * 2^(shift - 1074).
     void add_product(std::uint64_t magnitude, unsigned shift, bool negative, std::uint64_t weight) noexcept {
         values_.add(limbs(multiply(magnitude, weight)), shift, negative);
         squares_.add(multiply(multiply(magnitude, magnitude), weight), 2 * shift, false);
@@ -151,9 +152,9 @@ private:
     ValueSum values_;
     SquareSum squares_;
     UInt128 n_observations_;
-    UInt128 n_more_samples_;  // Σ (w - 1): nothing to do for most observations
+    UInt128 n_more_samples_;  // Σ (w - 1): most observations have weight 1 and need no update of it
     UInt128 n_nan_, n_posinf_, n_neginf_;
-    std::int64_t min_key_ = INT64_MAX;  // order_key() of the extremes; of nothing, the keys of NaN
+    std::int64_t min_key_ = INT64_MAX;  // order_key() of the extremes; without observations, keys that only NaN has
     std::int64_t max_key_ = INT64_MIN;
 };
 

@@ -1,4 +1,4 @@
-/// Measure::add_array: arrays of any element type, by blocks where the processor has vector instructions for it.
+/// Measure::add_array, which adds arrays of any element type, in blocks where vector kernels are available.
 #pragma once
 
 #include <algorithm>
@@ -14,12 +14,12 @@ namespace pyml {
 
 #if PYML_X86_KERNELS
 
-/// Adds an array of double or float to a measure: blocks that lie in the current window by the level's kernel, the
-/// others value by value.
+/// Adds an array of double or float to a measure. The level's kernel sums the blocks that lie in the current window of
+/// exponents (see block_sum.hpp); other values are added one by one.
 template <class T>
 class BlockAdder {
 public:
-    static constexpr std::size_t kSmallest = 16;  ///< of arrays; below it, value by value is as fast
+    static constexpr std::size_t kSmallest = 16;  ///< for smaller arrays, adding one by one is as fast
 
     BlockAdder(Measure& measure, const Kernels<T>& kernels) noexcept : measure_(measure), kernels_(kernels) {}
 
@@ -37,12 +37,12 @@ public:
     }
 
 private:
-    static constexpr std::size_t kUnitSize = 128;  ///< a multiple of every level's lanes
-    static constexpr int kMargin = 1;              ///< room at a window's top for somewhat larger values to come
+    static constexpr std::size_t kUnitSize = 128;  ///< a multiple of `lanes` of every level
+    static constexpr int kMargin = 1;              ///< room at the top of a window for larger values
 
-    /// A few outliers or NaN spoil a few units. Where more than a quarter of a block lies outside its units' windows, the
-    /// values are too scattered for blocks: the rest goes one by one, and so does the next block, unless its first unit
-    /// is better.
+    /// Adds a block unit by unit, so that an outlier or NaN slows down its unit only. If more than a quarter of the
+    /// block lies outside the windows, the values are too scattered for kernels. The rest of the block is then added
+    /// one by one, and so is the next block, unless at most a quarter of its first unit lies outside.
     void add_in_units(const T* data, std::size_t size) noexcept {
         const std::size_t put_up_with = (scattered_ ? std::min(size, kUnitSize) : size) / 4;
         std::size_t n_outside = 0;
@@ -58,12 +58,12 @@ private:
         scattered_ = n_outside > put_up_with;
     }
 
-    /// Adds a unit: what lies inside the window by the kernel, the others one by one. Returns how many those are.
+    /// Adds a unit: values inside the window by the kernel, all others one by one. Returns the number of the others.
     std::size_t add_around_outliers(const T* data, std::size_t size) noexcept {
         std::array<T, kUnitSize> inside, outside;
         std::size_t n_inside = 0, n_outside = 0;
         const double least = power_of_two(top_ - kernels_.reach), most = power_of_two(top_);
-        for (std::size_t i = 0; i < size; ++i) {  // no branch: which values are outliers is random
+        for (std::size_t i = 0; i < size; ++i) {  // no branch, because outliers are unpredictable
             const double magnitude = std::fabs(static_cast<double>(data[i]));
             const bool is_inside = (magnitude >= least && magnitude <= most) || magnitude == 0;
             inside[n_inside] = data[i];
@@ -78,12 +78,12 @@ private:
         return n_outside;
     }
 
-    /// Adds a block in its own window if that is higher than the current one.
+    /// Adds a block with a window of its own if it has values above the current window.
     bool add_outgrown(const T* data, std::size_t size) noexcept {
         return top_above(data, size) > top_ && add_in_own_window(data, size);
     }
 
-    /// Moves the window to where these values lie in it, if there is such a place.
+    /// Moves the window so that it contains these values, and adds them. Returns false if no window contains them.
     bool add_in_own_window(const T* data, std::size_t size) noexcept {
         deposit();
         const int old_top = std::exchange(top_, top_above(data, size));
@@ -92,7 +92,7 @@ private:
         return false;
     }
 
-    /// The top of a window around these values, as near as the kernel can.
+    /// Returns the top of a window for these values, limited to the range that the kernel accepts.
     int top_above(const T* data, std::size_t size) const noexcept {
         const double largest = kernels_.largest_magnitude(data, size);
         const int above = static_cast<int>(exponent_field(largest)) - 1022;  // largest < 2^above
@@ -125,17 +125,17 @@ private:
 
     Measure& measure_;
     const Kernels<T>& kernels_;
-    int top_ = 0;                 ///< of the current window
-    bool scattered_ = false;      ///< whether the last block was given up
-    BlockSums sums_{};            ///< of blocks in it, not in the measure yet
-    int n_blocks_ = 0;            ///< their number
-    std::size_t n_values_ = 0;    ///< and size
+    int top_ = 0;                 ///< top of the current window
+    bool scattered_ = false;      ///< whether the last block had too many values outside its windows
+    BlockSums sums_{};            ///< sums of blocks that are not in the measure yet
+    int n_blocks_ = 0;            ///< number of these blocks
+    std::size_t n_values_ = 0;    ///< number of their values
 };
 
 #endif
 
-/// Sums of integers that any number of 64-bit elements cannot overflow. Negative numbers are summed up modulo 2^64
-/// and put right by their count.
+/// Adds integers. The 128-bit sums cannot overflow, however many 64-bit elements there are. A negative x is added as
+/// x + 2^64; the number of negative values corrects this at the end.
 template <class Integer>
 void Measure::add_integers(const Integer* data, std::size_t size) noexcept {
     using Wide = std::conditional_t<std::is_signed_v<Integer>, std::int64_t, std::uint64_t>;
@@ -177,7 +177,7 @@ void Measure::add_array(const T* data, std::size_t size, Level level) noexcept {
         }
 #endif
         for (std::size_t i = 0; i < size; ++i) add(widen(data[i]));
-    } else {  // small types: through a buffer of a type that is summed up above
+    } else {  // small types are converted in a buffer to a type handled above
         using Buffer = std::conditional_t<std::is_same_v<T, Bool>, std::uint8_t, float>;
         std::array<Buffer, 1024> buffer;
         while (size != 0) {

@@ -1,4 +1,4 @@
-/// One value of an array of any element type, decoded to integers so that a product of two is exact.
+/// One array element of any type, decoded into integers, so that the product of two elements can be computed exactly.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@
 
 namespace pyml {
 
-/// A value as (-1)^negative * significand * 2^(shift - 1074). An infinity or NaN has no significand, only `nearest`.
+/// A decoded value: (-1)^negative * significand * 2^(shift - 1074). For an infinity or NaN only `nearest` is set.
 struct Operand {
     std::uint64_t significand = 0;
     unsigned shift = 0;  ///< at most 2045
     bool negative = false;
-    double nearest = 0;  ///< the value itself, or the double nearest to an integer beyond 2^53
+    double nearest = 0;  ///< the value as a double; rounded to nearest for an integer beyond 2^53
 
     [[nodiscard]] bool is_finite() const noexcept { return pyml::is_finite(nearest); }
     [[nodiscard]] bool is_nan() const noexcept { return pyml::is_nan(nearest); }
@@ -25,8 +25,8 @@ inline Operand operand_of(double x) noexcept {
     return {d.significand, d.shift, d.negative, x};
 }
 
-/// The double with the same value. For an integer of 64 bits it is the nearest double, and `exact` becomes false if that
-/// may be another number.
+/// Converts x to the nearest double. Sets `exact` to false if x is an integer beyond ±2^53, for which the conversion
+/// may round.
 template <class T>
 double double_of(T x, bool& exact) noexcept {
     if constexpr (std::is_integral_v<T>) {
@@ -45,11 +45,11 @@ double double_of(T x, bool& exact) noexcept {
     }
 }
 
-/// Reads an element of type double, float, Float16, BFloat16, Bool or an integer of 8 to 64 bits.
+/// Decodes an element of type double, float, Float16, BFloat16, Bool or an integer of 8 to 64 bits.
 template <class T>
 Operand operand_of(T x) noexcept {
     if constexpr (std::is_integral_v<T>) {
-        const auto bits = static_cast<std::uint64_t>(static_cast<std::int64_t>(x));  // of a uint64, the same bits
+        const auto bits = static_cast<std::uint64_t>(static_cast<std::int64_t>(x));  // a uint64 keeps its bits
         bool negative = false;
         if constexpr (std::is_signed_v<T>) negative = x < 0;
         constexpr auto kOne = static_cast<unsigned>(-kSmallestExponent);

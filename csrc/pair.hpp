@@ -1,6 +1,6 @@
-/// What a meter holds of a pair of measures: both measures over the complete observations, and the sum of products.
+/// The state of a pair of measures: both measures over the complete observations, and the sum of the products.
 ///
-/// An observation of a pair is two values that belong together. It is complete if neither of them is NaN.
+/// An observation of a pair consists of two values. It is complete if neither value is NaN.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ namespace pyml {
 
 class Pair {
 public:
-    /// Adds one observation that is the mean of weight samples. Precondition: weight >= 1.
+    /// Adds one observation; both values are means of `weight` samples. Precondition: weight >= 1.
     void add(const Operand& a, const Operand& b, std::uint64_t weight) noexcept {
         if (a.is_nan() || b.is_nan()) return n_incomplete_.add(1);
         a_.add(a, weight);
@@ -24,7 +24,7 @@ public:
         add_product(a, b, weight);
     }
 
-    /// Adds the measures of observations that are all complete. The caller adds their products by add_product().
+    /// Adds the measures of observations that are all complete. The caller must add their products separately.
     void add_complete(const Measure& a, const Measure& b) noexcept {
         a_.merge(a);
         b_.merge(b);
@@ -40,7 +40,8 @@ public:
         products_.add(multiply(product, weight), shift, negative);
     }
 
-    /// Adds a sum of products, given in units of 2^-1074, the least significant byte first.
+    /// Adds a sum of products, given as a little-endian integer in units of 2^-1074. Products are stored in units of
+    /// 2^-2148, so the integer is shifted left by 1074 bits.
     void add_sum_of_products(const std::array<std::uint8_t, ValueSum::kBytes>& sum) noexcept {
         constexpr std::size_t kShift = -ValueSum::kUnit, kWhole = kShift / 8, kBits = kShift % 8;
         static_assert(kBits != 0 && ValueSum::kBytes + kWhole < SquareSum::kBytes);
@@ -56,7 +57,7 @@ public:
         products_.merge(SquareSum::from_bytes(shifted));
     }
 
-    /// Adds what other holds; associative and commutative, and Pair{} is the identity.
+    /// Adds the observations of other. Merging is associative and commutative, and Pair{} is its identity.
     void merge(const Pair& other) noexcept {
         a_.merge(other.a_);
         b_.merge(other.b_);
@@ -65,7 +66,7 @@ public:
         n_infinite_.add(other.n_infinite_);
     }
 
-    /// Everything, in a form that does not depend on the order in which it came.
+    /// The complete state. It does not depend on the order of the updates.
     struct State {
         Measure::State a, b;                                  ///< over complete observations
         std::array<std::uint8_t, SquareSum::kBytes> ab{};     ///< Σ w·a·b where both are finite, in units of 2^-2148
@@ -77,7 +78,7 @@ public:
         return {a_.state(), b_.state(), products_.to_bytes(), n_incomplete_, n_infinite_};
     }
 
-    /// Precondition: a state that some sequence of updates could have made.
+    /// The inverse of state(). Precondition: some sequence of updates can produce the state.
     [[nodiscard]] static Pair from_state(const State& state) noexcept {
         Pair pair;
         pair.a_ = Measure::from_state(state.a);
@@ -90,7 +91,7 @@ public:
 
 private:
     Measure a_, b_;
-    SquareSum products_;  // |Σ w·a·b| is at most the larger of Σ w·a² and Σ w·b², so that it fits as they do
+    SquareSum products_;  // fits, because |Σ w·a·b| is at most the larger of Σ w·a² and Σ w·b²
     UInt128 n_incomplete_, n_infinite_;
 };
 

@@ -1,8 +1,8 @@
-/// Exact products of two blocks of doubles by vector instructions.
+/// Exact products of two blocks of doubles, computed with vector instructions.
 ///
-/// A fused multiply-add gives the rounding error of a product: a * b = product + rest, exactly, as long as neither of
-/// them over- or underflows. So a sum of products becomes two sums of doubles, for which there are fast kernels.
-/// Source: Ogita, Rump & Oishi 2005, "Accurate sum and dot product", algorithm 3.5 (TwoProductFMA).
+/// A fused multiply-add computes the rounding error of a product: a * b = product + rest holds exactly, unless one of
+/// the two overflows or underflows. A sum of products is therefore the sum of two arrays of doubles, for which there
+/// are fast kernels. Source: Ogita, Rump & Oishi 2005, "Accurate sum and dot product", algorithm 3.5 (TwoProductFMA).
 #pragma once
 
 #include <cmath>
@@ -24,8 +24,8 @@ constexpr std::size_t kProductBlock = 1024;  ///< the most values of one block; 
 PYML_PUSH_TARGET("avx2,fma")
 namespace avx2 {
 
-/// Returns whether every value is zero or of a magnitude from 2^-400 to below 2^400. The rest of a product is then zero
-/// or a normal double of at least 2^-906.
+/// Returns whether every value is zero or has a magnitude of at least 2^-400 and below 2^400. The rest of a product is
+/// then zero or a normal double of at least 2^-906.
 inline bool products_are_safe(const double* data, std::size_t size) noexcept {
     constexpr std::int64_t kLow = std::int64_t{1023 - 400} << 52, kHigh = std::int64_t{1023 + 400} << 52;
     int outside = 0;
@@ -36,6 +36,7 @@ inline bool products_are_safe(const double* data, std::size_t size) noexcept {
     return outside == 0;
 }
 
+/// Splits each product into the rounded product and its rounding error.
 inline void split_products(const double* a, const double* b, std::size_t size, double* products,
                            double* rests) noexcept {
     for (std::size_t i = 0; i < size; ++i) {
@@ -49,8 +50,9 @@ PYML_POP_TARGET
 
 #endif
 
-/// Adds the products of up to kProductBlock values to `sums`, as two doubles each: its s1 grows by Σ a·b, and the other
-/// fields of it mean nothing. Returns false, and has changed nothing, if the values or the level need another way.
+/// Adds the products of up to kProductBlock pairs of values to `sums`, each as two doubles. Only s1 of `sums` is
+/// meaningful: it increases by Σ a·b. Returns false and changes nothing if the level has no fused multiply-add or a
+/// product could overflow or underflow; the caller must then use the scalar code.
 inline bool add_products(Measure& sums, const double* a, const double* b, std::size_t size, Level level) noexcept {
 #if PYML_X86_KERNELS
     if (level < Level::avx2 || !avx2::products_are_safe(a, size) || !avx2::products_are_safe(b, size)) return false;

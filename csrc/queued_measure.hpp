@@ -1,4 +1,4 @@
-/// A measure for observations that come one at a time.
+/// A measure that collects single observations and adds them in blocks.
 #pragma once
 
 #include <array>
@@ -9,8 +9,9 @@
 
 namespace pyml {
 
-/// Lets single observations wait until they fill a block: queueing one takes 1 ns, and its share of the block's sum
-/// another, where adding it by itself takes 6. Exact sums do not mind in what order they are made.
+/// Keeps single observations in a queue until they fill a block. Queueing takes 1 ns per observation and summing the
+/// block another 1 ns, while adding an observation directly takes 6 ns. Exact sums do not depend on the order of
+/// addition, so the delay does not change the result.
 class QueuedMeasure {
 public:
     explicit QueuedMeasure(Level level) noexcept : level_(level) {}
@@ -21,7 +22,7 @@ public:
         if (size_ == queue_.size()) settle();
     }
 
-    /// The measure with all observations in it.
+    /// Returns the measure after adding all queued observations to it.
     [[nodiscard]] Measure& settled() noexcept {
         if (size_ != 0) settle();
         return measure_;

@@ -1,5 +1,5 @@
-/// Which vector instructions the array path may use. Decided when the program runs: the build machine's processor
-/// decides nothing.
+/// Selects the vector instructions (SIMD level) for arrays. The choice is made at run time and does not depend on the
+/// processor of the build machine.
 #pragma once
 
 #include <array>
@@ -10,14 +10,15 @@
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
 #define PYML_X86_KERNELS 1
 #else
-#define PYML_X86_KERNELS 0  // other compilers and processors: the portable scalar code
+#define PYML_X86_KERNELS 0  // other compilers and processors use the portable scalar code
 #endif
 #endif
 
 namespace pyml {
 
-/// Ordered: a processor that has a level has all below it. avx512 includes the 52-bit integer multiply-add (IFMA: Ice
-/// Lake, Zen 4 and later); older processors with 512 bits do as well by avx2.
+/// The SIMD levels, in ascending order: a processor that supports a level supports all lower ones. avx512 requires the
+/// 52-bit integer multiply-add (IFMA: Ice Lake, Zen 4 and later). AVX-512 processors without it use avx2, which is as
+/// fast there.
 enum class Level { scalar, baseline, avx2, avx512 };
 
 struct NamedLevel {
@@ -32,7 +33,7 @@ constexpr std::array<NamedLevel, 4> kLevels{{
     {Level::avx512, "avx512"},
 }};
 
-/// The highest level of this processor (the operating system's support for its registers included).
+/// Returns the highest level that both the processor and the operating system support.
 inline Level best_level() noexcept {
 #if PYML_X86_KERNELS
     __builtin_cpu_init();
@@ -47,7 +48,7 @@ inline Level best_level() noexcept {
 
 constexpr std::string_view level_name(Level level) noexcept { return kLevels[static_cast<std::size_t>(level)].name; }
 
-/// The level called name, whether this processor has it or not.
+/// Returns the level with this name, whether or not this processor supports it.
 constexpr std::optional<Level> level_named(std::string_view name) noexcept {
     for (const NamedLevel& entry : kLevels) {
         if (entry.name == name) return entry.level;

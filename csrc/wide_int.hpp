@@ -1,4 +1,5 @@
-/// Unsigned integers wider than 64 bits, as far as the meter needs them; portable (MSVC has no __int128).
+/// Unsigned integers of more than 64 bits, with the operations that the meter needs. They are portable: MSVC has no
+/// __int128.
 #pragma once
 
 #include <array>
@@ -6,7 +7,7 @@
 
 namespace pyml {
 
-/// An unsigned 128-bit integer; arithmetic wraps modulo 2^128. Holds counts and exact products.
+/// An unsigned 128-bit integer for counts and exact products. Arithmetic is modulo 2^128.
 struct UInt128 {
     std::uint64_t low = 0;
     std::uint64_t high = 0;
@@ -27,17 +28,17 @@ struct UInt128 {
     friend bool operator!=(UInt128 a, UInt128 b) noexcept { return !(a == b); }
 };
 
-/// The exact product of two 64-bit integers, from 32-bit halves.
+/// Returns the exact product of two 64-bit integers, computed from their 32-bit halves.
 inline UInt128 multiply_portably(std::uint64_t a, std::uint64_t b) noexcept {
     constexpr std::uint64_t kLow32 = 0xffffffff;
     const std::uint64_t a_low = a & kLow32, a_high = a >> 32, b_low = b & kLow32, b_high = b >> 32;
     const std::uint64_t low = a_low * b_low;
-    const std::uint64_t cross = a_high * b_low + (low >> 32);         // at most (2^32-1)^2 + 2^32-1: no carry is lost
-    const std::uint64_t middle = a_low * b_high + (cross & kLow32);  // likewise
+    const std::uint64_t cross = a_high * b_low + (low >> 32);         // at most (2^32-1)^2 + 2^32-1: no overflow
+    const std::uint64_t middle = a_low * b_high + (cross & kLow32);  // the same bound
     return {(middle << 32) | (low & kLow32), a_high * b_high + (cross >> 32) + (middle >> 32)};
 }
 
-/// The exact product of two 64-bit integers.
+/// Returns the exact product of two 64-bit integers.
 inline UInt128 multiply(std::uint64_t a, std::uint64_t b) noexcept {
 #ifdef __SIZEOF_INT128__
     __extension__ using Product = unsigned __int128;
@@ -61,7 +62,7 @@ inline Limbs<4> limbs(UInt128 value) noexcept {
             static_cast<std::uint32_t>(value.high), static_cast<std::uint32_t>(value.high >> 32)};
 }
 
-/// The exact product of a 128-bit and a 64-bit integer.
+/// Returns the exact product of a 128-bit and a 64-bit integer.
 inline Limbs<6> multiply(UInt128 a, std::uint64_t b) noexcept {
     const UInt128 low = multiply(a.low, b);
     UInt128 high = multiply(a.high, b);

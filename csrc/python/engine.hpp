@@ -1,7 +1,7 @@
-/// The C++ engine: the measures of one meter by name, and its pairs.
+/// The C++ engine: the named measures of one meter, and its pairs.
 ///
-/// An update changes all of its measures or none. Floats and plain arrays of measures that exist already take the short
-/// path of short_path.hpp; every other update goes through core.meter.intake.
+/// An update changes all of its measures or none. Plain values of existing measures use the short path in
+/// short_path.hpp. All other updates go through core.meter.intake.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -28,15 +28,15 @@ namespace pyml {
 
 namespace py = pybind11;
 
-/// The largest `n` of one update. A test holds it equal to core.meter.inputs.MOST_SAMPLES.
+/// The largest `n` of one update. A test checks that it equals core.meter.inputs.MOST_SAMPLES.
 constexpr long long kMostSamples = 1LL << 53;
 
-/// Counts of 2^kCountBits and more are refused; the storage has two bits more, so that adding two counts cannot
-/// overflow it. A test holds it equal to core.meter.measure.COUNT_BITS.
+/// Counts of 2^kCountBits and more are refused. The storage has two more bits, so that the sum of two counts cannot
+/// overflow. A test checks that the value equals core.meter.measure.COUNT_BITS.
 constexpr int kCountBits = 126;
 
-/// Arrays of at least this size are summed without the GIL, into a measure of their own that is merged afterwards.
-/// Below it, releasing the GIL and merging cost more than they save.
+/// Arrays of at least this size are summed without the GIL into a separate measure, which is then merged. For smaller
+/// arrays, releasing the GIL and merging cost more time than they save.
 constexpr std::size_t kLargeArray = 16384;
 
 /// Raises the exception that a function of core.meter.intake builds.
@@ -59,15 +59,16 @@ public:
 
     std::string simd() const { return std::string(level_name(level_)); }
 
-    /// The shortest path: floats by keyword, of the measures that were made first and in their order. Returns false,
-    /// and has changed nothing, if the update is of another kind.
+    /// The shortest path: floats passed by keyword, in the order in which the meter's first measures were created.
+    /// Returns false and changes nothing if the update is of another kind.
     bool add_if_floats(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) noexcept;
 
-    /// The short path: plain values of measures that exist already. Returns false, and has changed nothing, if the
-    /// update is of another kind.
+    /// The short path: plain values of existing measures. Returns false and changes nothing if the update is of another
+    /// kind.
     bool add_if_plain(PyObject* const* args, Py_ssize_t n_args, PyObject* keywords);
 
-    /// Adds any update. `self` is this engine's Python object: a CUDA tensor's values come back through its `update`.
+    /// Adds an update of any kind. `self` is the Python object of this engine; its `update` is called later with the
+    /// values of CUDA tensors, once they have been copied.
     void add(const py::object& measures, const py::object& n, const py::dict& values, const py::object& self);
 
     py::list names() const;
@@ -81,8 +82,8 @@ public:
 
 private:
     struct Entry {
-        py::str name;                            ///< interned
-        std::shared_ptr<QueuedMeasure> measure;  ///< shared with a running merge, should a thread clear the engine
+        py::str name;                            ///< an interned string
+        std::shared_ptr<QueuedMeasure> measure;  ///< shared, so that a merge can finish if a thread clears the engine
     };
     struct Named {
         py::str name;
@@ -94,7 +95,7 @@ private:
     };
     struct Sums {
         std::vector<Named> measures;
-        std::vector<std::pair<std::size_t, std::shared_ptr<const Pair>>> pairs;  ///< with their positions in pairs_
+        std::vector<std::pair<std::size_t, std::shared_ptr<const Pair>>> pairs;  ///< each with its position in pairs_
     };
     static constexpr std::size_t kMostPlain = 16;  ///< the most values in one update on the short path
 
@@ -110,13 +111,13 @@ private:
     py::object intake_;
     Level level_;
     bool refuses_nan_;
-    std::vector<Entry> entries_;  ///< in the order in which they were made
+    std::vector<Entry> entries_;  ///< in order of creation
     py::dict positions_;          ///< from name to index in entries_
     std::vector<std::shared_ptr<Pair>> pairs_;  ///< in the order of core.meter.intake.Intake.pairs
 };
 
-/// Finds a measure by name, or returns null. Names in a call are interned: the same name is the same object, and is
-/// mostly at the same position as in the call before. So pointers are compared first.
+/// Finds a measure by name, or returns null. Pointers are compared first: keyword names are interned, so that equal
+/// names are usually the same object, and most calls pass the names in the same order as the call before.
 inline QueuedMeasure* Engine::find(PyObject* name, std::size_t position) const noexcept {
     if (position < entries_.size() && entries_[position].name.ptr() == name) return entries_[position].measure.get();
     constexpr std::size_t kFew = 8;  // beyond this many, hashing is faster than comparing pointers
@@ -128,7 +129,8 @@ inline QueuedMeasure* Engine::find(PyObject* name, std::size_t position) const n
     return found == nullptr ? nullptr : entries_[PyLong_AsSize_t(found)].measure.get();
 }
 
-/// Returns the state after one value of an update, which has not been added to its measure yet.
+/// Returns the sum of one value of an update as a separate measure, so that nothing changes if another value is
+/// refused.
 inline Measure Engine::sum_apart(const py::handle& object, std::uint64_t weight) const {
     Measure measure;
     PlainValue value;
@@ -148,8 +150,8 @@ inline Measure Engine::sum_apart(const py::handle& object, std::uint64_t weight)
     return measure;
 }
 
-/// Returns the state of a pair after one update, whose values have been summed already.
-/// `pair` is (position, name, other name, state or None).
+/// Returns the sums of a pair for one update as a separate Pair. `sums` holds the update's measures, which have been
+/// summed already. `pair` is (position, name, other name, state or None).
 inline Pair Engine::pair_apart(const py::tuple& pair, const py::dict& values, const std::vector<Named>& sums,
                                std::uint64_t weight) const {
     if (!pair[3].is_none()) return pair_from_fields(pair[3]);
@@ -196,7 +198,7 @@ inline void Engine::add(const py::object& measures, const py::object& n, const p
     merge_all(sums);
 }
 
-/// Raises if adding `sum` to the measure of that name is not possible.
+/// Raises an exception if `sum` cannot be added to the measure `name`.
 inline void Engine::check_capacity(const py::str& name, const Measure& sum) const {
     UInt128 n_samples = sum.n_samples(), n_nan = sum.n_nan();
     if (QueuedMeasure* here = find(name.ptr(), 0)) {
@@ -210,7 +212,8 @@ inline void Engine::check_capacity(const py::str& name, const Measure& sum) cons
     }
 }
 
-/// Adds to every measure and pair, or raises and adds to none. The counts of a pair are at most those of its measures.
+/// Adds all sums, or raises an exception and adds none. Pairs need no check of their own: the counts of a pair are at
+/// most those of its measures.
 inline void Engine::merge_all(const Sums& sums) {
     for (const auto& [name, sum] : sums.measures) check_capacity(name, *sum);
     for (const auto& [name, sum] : sums.measures) find_or_make(name).settled().merge(*sum);
@@ -242,7 +245,8 @@ inline py::tuple Engine::fields(const py::str& name) const {
 
 inline py::dict Engine::all_fields() const {
     py::dict fields;
-    // A copy of the entries: making Python objects may run the garbage collector, and with it code that adds measures.
+    // Iterates over a copy: creating Python objects can start the garbage collector, which can run code that adds
+    // measures.
     for (const Entry& entry : std::vector<Entry>(entries_)) {
         fields[entry.name] = to_fields(entry.measure->settled().state());
     }

@@ -1,5 +1,5 @@
-/// The state of a measure or pair as Python sees it: a tuple with the fields of core.meter.measure.Measure or
-/// core.meter.pair.Pair, in their order.
+/// Conversion of the state of a measure or pair to and from Python: a tuple of the fields of core.meter.measure.Measure
+/// or core.meter.pair.Pair, in the same order.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -18,8 +18,8 @@ namespace pyml {
 
 namespace py = pybind11;
 
-/// Returns int.from_bytes(bytes, "little", signed=True). The constants are kept: looking them up takes as long as the
-/// conversion itself.
+/// Returns int.from_bytes(bytes, "little", signed=True). The method and its arguments are looked up once, because the
+/// look-up takes as long as the conversion.
 inline py::object to_int(const std::uint8_t* bytes, std::size_t size) {
     static PyObject* const from_bytes = PyObject_GetAttrString(reinterpret_cast<PyObject*>(&PyLong_Type), "from_bytes");
     static PyObject* const little = PyUnicode_InternFromString("little");
@@ -55,7 +55,7 @@ inline UInt128 to_count(const py::handle& integer) {
     return count;
 }
 
-/// Returns a measure's fields. min and max are None where there are no observations.
+/// Returns the fields of a measure. min and max are None if there are no observations.
 inline py::tuple to_fields(const Measure::State& state) {
     const bool is_empty = state.k == UInt128{};
     const auto extreme = [&](double x) -> py::object { return is_empty ? py::none() : py::object(py::float_(x)); };
@@ -70,7 +70,7 @@ inline py::tuple to_fields(const Pair& pair) {
                           to_int(state.nan), to_int(state.inf));
 }
 
-/// The inverse of to_fields(). Throws OverflowError for an integer that is wider than the storage.
+/// The inverse of to_fields(). Raises OverflowError if an integer does not fit into the storage.
 inline Measure::State state_from_fields(const py::tuple& fields) {
     Measure::State state;
     state.k = to_count(fields[0]);

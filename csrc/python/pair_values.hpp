@@ -24,8 +24,8 @@ void for_each_pair(const PlainValue& a, const PlainValue& b, std::size_t begin, 
     }
 }
 
-/// Adds one observation per element. `sum_a` and `sum_b` are the measures of the two arrays: if they had no NaN, only
-/// the products are left to do. Precondition: two arrays of one size.
+/// Adds one observation per element. `sum_a` and `sum_b` are the measures of the two arrays. If neither contains NaN,
+/// they are merged, and only the products have to be computed. Precondition: both arrays have the same size.
 inline void add_pair_array(Pair& pair, const PlainValue& a, const PlainValue& b, const Measure& sum_a,
                            const Measure& sum_b, Level level) noexcept {
     if (sum_a.n_nan() != UInt128{} || sum_b.n_nan() != UInt128{}) {

@@ -1,6 +1,6 @@
-/// Reading a Python value that needs no conversion: a number, a list of numbers, or a plain NumPy array.
+/// Reads Python values that need no conversion: numbers, 0-d CPU tensors, lists of numbers and plain NumPy arrays.
 ///
-/// Everything else goes through core.meter.intake, in Python, and comes back in one of these forms.
+/// core.meter.intake converts all other values, in Python, to one of these forms.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -18,7 +18,7 @@ namespace pyml {
 
 namespace py = pybind11;
 
-/// Adds `size` elements of one dtype, which start at `data`, to a measure.
+/// Adds the elements data[0..size) of one dtype to a measure.
 using AddArray = void (*)(Measure& measure, const void* data, std::size_t size, Level level);
 
 template <class T>
@@ -35,7 +35,7 @@ void read_operands_of(const void* data, std::size_t begin, std::size_t size, Ope
     for (std::size_t i = 0; i < size; ++i) operands[i] = operand_of(elements[i]);
 }
 
-/// Converts the elements data[begin..begin + size) of one dtype to doubles. Returns whether all of them are exact.
+/// Converts the elements data[begin..begin + size) of one dtype to doubles. Returns whether all conversions are exact.
 using ReadDoubles = bool (*)(const void* data, std::size_t begin, std::size_t size, double* doubles);
 
 template <class T>
@@ -46,7 +46,7 @@ bool read_doubles_of(const void* data, std::size_t begin, std::size_t size, doub
     return exact;
 }
 
-/// What can be done with the elements of a dtype; null pointers if a meter does not accept it.
+/// The functions for the elements of one dtype. They are null if the meter does not accept the dtype.
 struct Elements {
     AddArray add_array = nullptr;
     ReadOperands read_operands = nullptr;
@@ -56,8 +56,8 @@ struct Elements {
 template <class T>
 constexpr Elements elements_of{add_array_of<T>, read_operands_of<T>, read_doubles_of<T>};
 
-/// Whether a two-byte void dtype may be read as bfloat16. core.meter.exact.BFLOAT16 is such a dtype, because NumPy has
-/// no bfloat16; in an array that comes straight from a caller a void dtype means something else.
+/// Whether a two-byte void dtype is read as bfloat16. NumPy has no bfloat16, so core.meter.exact.BFLOAT16 is a void
+/// dtype. In an array passed by the user, a void dtype has another meaning and is refused.
 enum class Voids { refused, bfloat16 };
 
 /// Returns the functions for the elements of a native dtype.
@@ -87,14 +87,14 @@ inline Elements elements_of_dtype(const py::dtype& dtype, Voids voids) {
     }
 }
 
-/// A value that the kernels can read: one number, the elements of a contiguous, aligned array in native byte order, or
-/// a list of numbers. The memory of an array or list is borrowed: the Python object must outlive this.
+/// A value that the kernels can read: a number, a list of numbers, or the elements of an array that is contiguous,
+/// aligned and in native byte order. The memory is borrowed: the array or list must outlive this object.
 struct PlainValue {
     double number;       ///< the value, if it is neither an array nor a list
-    AddArray add_array;  ///< null if the value is no array
+    AddArray add_array;  ///< null if the value is not an array
     bool is_list;
-    PyObject** items;    ///< of a list; null also of an empty one
-    bool is_tensor;      ///< reading it may have run Python code
+    PyObject** items;    ///< the items of a list; may be null if it is empty
+    bool is_tensor;      ///< whether the value is a tensor, whose reading may run Python code
     ReadOperands read_operands;
     ReadDoubles read_doubles;
     const void* data;
@@ -143,7 +143,7 @@ inline bool read_plain(PyObject* object, PlainValue& value) {
         value.number = PyFloat_AS_DOUBLE(object);
         return true;
     }
-    // A subclass, such as a masked array, may mean something else by its elements.
+    // The type must match exactly: in a subclass, such as a masked array, the elements can have another meaning.
     if (Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_) return read_array(object, value, Voids::refused);
     if (PyList_CheckExact(object) || PyTuple_CheckExact(object)) return read_items(object, value);
     if (read_number(object, value.number)) return true;

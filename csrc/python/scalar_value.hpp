@@ -1,4 +1,4 @@
-/// Reading numbers without a call into Python code: Python's and NumPy's scalars; and 0-d CPU tensors, by a few attributes.
+/// Reads Python and NumPy scalars without running Python code, and 0-d CPU tensors through a few of their attributes.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -15,10 +15,10 @@ namespace pyml {
 
 namespace py = pybind11;
 
-/// Integers up to this magnitude are doubles.
+/// Integers up to this magnitude can be converted to double exactly.
 constexpr long long kExactAsDouble = 1LL << 53;
 
-/// Reads the number at an address. Returns false for an integer that may not be a double.
+/// Reads the number at an address. Returns false for an integer that a double may not represent exactly.
 using ReadNumber = bool (*)(const void* data, double& number);
 
 template <class T>
@@ -37,7 +37,7 @@ bool read_number_of(const void* data, double& number) {
     }
 }
 
-/// A Python object that stands for a type of numbers, and how to read one.
+/// A number type: the Python object that identifies it, and the function that reads a number of this type.
 struct NumberType {
     const void* object;
     ReadNumber read;
@@ -50,7 +50,7 @@ inline ReadNumber reader_of(const std::vector<NumberType>& types, const void* ob
     return nullptr;
 }
 
-/// An attribute of a module, kept for as long as the process lives.
+/// Returns an attribute of a module. Its reference is never released, so that the pointer stays valid.
 inline const PyObject* kept(const py::handle& module, const char* name) {
     return py::object(module.attr(name)).release().ptr();
 }
@@ -68,19 +68,20 @@ inline std::vector<NumberType> number_types(const py::handle& module, bool has_b
     return types;
 }
 
-/// Reads a NumPy scalar. Its value follows the object's header: NumPy's arrayscalars.h is part of its C interface.
+/// Reads a NumPy scalar. The value is stored after the object header; this layout is part of NumPy's C API
+/// (arrayscalars.h).
 inline bool read_numpy_scalar(PyObject* object, double& number) {
     struct Scalar {
         PyObject_HEAD;
-        double value;  // the largest that is read here
+        double value;  // the type with the strictest alignment that is read here
     };
     static const auto* const types = new std::vector<NumberType>(number_types(py::module_::import("numpy"), false));
     const ReadNumber read = reader_of(*types, Py_TYPE(object));
     return read != nullptr && read(reinterpret_cast<const char*>(object) + offsetof(Scalar, value), number);
 }
 
-/// Reads a number of Python or NumPy. Runs no Python code. Returns false for all other objects, and for integers that
-/// may not be doubles.
+/// Reads a Python or NumPy number without running Python code. Returns false for all other objects, and for integers
+/// that a double may not represent exactly.
 inline bool read_number(PyObject* object, double& number) {
     if (PyFloat_CheckExact(object)) {
         number = PyFloat_AS_DOUBLE(object);
@@ -99,12 +100,12 @@ inline bool read_number(PyObject* object, double& number) {
     return read_numpy_scalar(object, number);
 }
 
-/// The objects of torch that are needed to read a tensor. The extension itself does not import torch.
+/// The objects of torch that are needed to read a tensor. The extension never imports torch itself.
 struct Torch {
     const PyObject *tensor, *parameter;
     std::vector<NumberType> dtypes;
 
-    /// Null if torch has not been imported, or not completely.
+    /// Returns null if torch has not been imported, or not completely.
     static const Torch* find() {
         static const Torch* torch = nullptr;
         if (torch == nullptr) {
@@ -122,7 +123,7 @@ struct Torch {
     }
 };
 
-/// Reads a 0-d tensor in CPU memory. Returns false for all other objects, and for a tensor without memory of its own.
+/// Reads a 0-d tensor in CPU memory. Returns false for all other objects, and for a tensor without readable memory.
 inline bool read_tensor(PyObject* object, double& number) {
     static PyObject* const is_cpu = PyUnicode_InternFromString("is_cpu");
     static PyObject* const ndim = PyUnicode_InternFromString("ndim");
@@ -139,13 +140,13 @@ inline bool read_tensor(PyObject* object, double& number) {
         const py::object its_dtype = own(PyObject_GetAttr(object, dtype));
         const ReadNumber read = reader_of(torch->dtypes, its_dtype.ptr());
         const py::object negated = read == nullptr ? py::object() : own(PyObject_CallMethodNoArgs(object, is_neg));
-        if (negated.is(py::handle(Py_False))) {  // its memory holds the value, not the opposite of it
+        if (negated.is(py::handle(Py_False))) {  // a lazily negated tensor stores the value with the opposite sign
             const py::object address = own(PyObject_CallMethodNoArgs(object, data_ptr));
             const void* const data = address ? PyLong_AsVoidPtr(address.ptr()) : nullptr;
             if (data != nullptr && read(data, number)) return true;
         }
     }
-    PyErr_Clear();  // the general path finds out what is wrong with it, and says so
+    PyErr_Clear();  // the general path will report what is wrong
     return false;
 }
 

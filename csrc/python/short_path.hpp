@@ -1,5 +1,5 @@
-/// The short paths of Engine.update: plain values of measures that exist already. Of Python's functions they call only
-/// those that read a tensor. A meter with pairs does not use them, because the values of a pair must be checked together.
+/// The short paths of Engine.update for plain values of existing measures. They run no Python code except to read a
+/// tensor. A meter with pairs does not use them, because the two values of a pair must be checked together.
 #pragma once
 
 #include <array>
@@ -10,12 +10,12 @@
 
 namespace pyml {
 
-/// Says whether a keyword is `n`. It compares the text, because CPython may hold more than one string "n".
+/// Returns whether a keyword is `n`. The text is compared, because CPython can have more than one string object "n".
 inline bool is_n(PyObject* name) noexcept {
     return PyUnicode_GET_LENGTH(name) == 1 && PyUnicode_READ_CHAR(name, 0) == 'n';
 }
 
-/// Says whether a keyword is `weights`, which core.meter.intake refuses beside arrays.
+/// Returns whether one of the keywords is `weights`, which core.meter.intake refuses in a call with arrays.
 inline bool has_weights(PyObject* keywords) noexcept {
     const Py_ssize_t size = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
     if (size < 2) return false;
@@ -36,7 +36,8 @@ inline bool Engine::prepare(PyObject* name, PyObject* object, Addition& addition
     return addition.measure != nullptr;
 }
 
-/// Adds a list of numbers. They have been read once, and no Python code has run since then.
+/// Adds a list of numbers. Reading them cannot fail: read_items() has read them before, and no Python code has run
+/// since.
 inline void add_items(QueuedMeasure& measure, const PlainValue& value) {
     for (std::size_t i = 0; i < value.size; ++i) {
         double number = 0;

@@ -1,5 +1,5 @@
-/// Engine.update in CPython's vectorcall form. pybind11's own call would build a tuple and a dict first, which takes
-/// ten times as long as adding a float.
+/// Engine.update as a vectorcall function. A method defined through pybind11 would first build a tuple and a dict,
+/// which takes ten times as long as adding a float.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -13,7 +13,7 @@ namespace pyml {
 
 namespace py = pybind11;
 
-/// Adds an update that is not plain: the arguments become the objects that Engine::add takes.
+/// Adds an update that is not plain. Converts the vectorcall arguments to the arguments of Engine::add.
 inline void update_in_general(Engine& engine, PyObject* self, PyObject* const* args, Py_ssize_t n_args,
                               PyObject* keywords) {
     if (n_args > 1) throw py::type_error("update() takes at most 1 positional argument: a mapping of names to values");
@@ -32,7 +32,7 @@ inline void update_in_general(Engine& engine, PyObject* self, PyObject* const* a
     engine.add(measures, n, values, py::reinterpret_borrow<py::object>(self));
 }
 
-/// The method itself. A C function may not throw: exceptions become Python's.
+/// The method. C++ exceptions must not reach CPython, so each one is converted to a Python exception.
 inline PyObject* update(PyObject* self, PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) {
     try {
         auto* const instance = reinterpret_cast<py::detail::instance*>(self);
@@ -52,7 +52,7 @@ inline PyObject* update(PyObject* self, PyObject* const* args, Py_ssize_t n_args
     return nullptr;
 }
 
-/// The method's definition; Python keeps a pointer to it for as long as the process lives.
+/// The definition of the method. It is a global variable, because Python keeps a pointer to it.
 inline PyMethodDef kUpdate = {
     "update", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(update)), METH_FASTCALL | METH_KEYWORDS,
     "update($self, measures=None, /, *, n=1, **values)\n--\n\nAdd an update to all of its measures, or to none."};

@@ -1,4 +1,4 @@
-/// Families of doubles that try an exact sum in different ways.
+/// Families of random doubles. Each family tests a different difficulty of exact summation.
 #pragma once
 
 #include <cmath>
@@ -69,7 +69,8 @@ inline std::vector<double> draw(const Family& family, std::size_t size, Random& 
     return values;
 }
 
-/// The same as floats; doubles beyond their range keep the digits and get an exponent that floats have.
+/// Converts a family to floats. A double outside the range of float keeps its significand and gets an exponent that
+/// float has.
 inline std::vector<float> as_floats(const std::vector<double>& values) {
     std::vector<float> floats;
     for (const double x : values) {

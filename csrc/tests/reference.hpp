@@ -1,5 +1,5 @@
-/// What a Measure must hold, computed with schoolbook arithmetic on long two's-complement numbers. Shares no code with
-/// the meter: doubles are taken apart by frexp, products come from 32-bit multiplications.
+/// The expected state of a Measure, computed by long arithmetic on two's-complement integers. It shares no code with
+/// the meter: doubles are decoded with frexp, and products are composed from 32-bit multiplications.
 #pragma once
 
 #include <array>
@@ -40,7 +40,7 @@ public:
         return result;
     }
 
-    /// Of a number that is not negative.
+    /// Precondition: the number is not negative.
     BigInteger operator*(std::uint64_t factor) const {
         BigInteger low = times32(static_cast<std::uint32_t>(factor));
         BigInteger high = times32(static_cast<std::uint32_t>(factor >> 32));
@@ -85,7 +85,7 @@ private:
     std::array<std::uint32_t, kWords> words_{};
 };
 
-/// The state of a measure, observation by observation.
+/// The expected state of a measure, updated one observation at a time.
 struct Reference {
     BigInteger s1, s2, k, n;
     std::uint64_t nan = 0, posinf = 0, neginf = 0;
@@ -147,7 +147,7 @@ private:
     }
 };
 
-/// Equal in everything that a reader of the state can see; -0 and +0 are one.
+/// Returns whether two states are equal in every field. -0 and +0 count as equal.
 inline bool operator==(const pyml::Measure::State& a, const pyml::Measure::State& b) {
     const bool same_extremes = a.k == pyml::UInt128{} || (a.min == b.min && a.max == b.max);
     return a.s1 == b.s1 && a.s2 == b.s2 && a.k == b.k && a.n == b.n && a.nan == b.nan && a.posinf == b.posinf &&

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds and runs the C++ tests, from anywhere:  sh csrc/tests/run.sh
-# Three times: with the sanitizers; optimised as the extension is, since an optimiser finds other ways to go wrong; and
-# as the portable scalar code that other compilers and processors get.
+# Builds and runs the C++ tests. It can be started from any directory:  sh csrc/tests/run.sh
+# The tests run in three builds: with sanitizers; with the optimisation of the extension, because some faults appear
+# only in optimised code; and with the portable scalar code that other compilers and processors use.
 set -eu
 
 cd "$(dirname "$0")"

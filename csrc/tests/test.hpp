@@ -1,4 +1,4 @@
-/// Tests in a few lines: TEST("a sentence") { CHECK(...); } in any file, run by main.cpp.
+/// A minimal test framework. Any file can define TEST("a sentence") { CHECK(...); }; main.cpp runs all tests.
 #pragma once
 
 #include <cstdio>

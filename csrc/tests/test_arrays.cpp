@@ -23,7 +23,7 @@ void for_each_level(Body body) {
     }
 }
 
-/// What IEEE 754 says a binary16 is.
+/// Returns the value of a binary16 by the definition of IEEE 754.
 double half_value(unsigned bits) {
     const double sign = bits >> 15 ? -1 : 1;
     const int exponent = static_cast<int>(bits >> 10 & 31);
@@ -119,7 +119,7 @@ TEST("long arrays, whose sums have to be stored on the way, agree with value-by-
 TEST("blocks full of the largest magnitude that the window takes do not overflow") {
     for (const double x : {1.0, -1.0, 4.0, -4.0, std::nextafter(1.0, 0.0), std::nextafter(-4.0, 0.0)}) {
         std::vector<double> values(20000, x);
-        std::fill_n(values.begin(), 128, std::nextafter(std::copysign(2.0, x), 0.0));  // the window opens to |x| <= 4
+        std::fill_n(values.begin(), 128, std::nextafter(std::copysign(2.0, x), 0.0));  // the window becomes |x| <= 4
         const std::vector<float> floats(values.size(), static_cast<float>(x));
         const Measure::State expected = sum(values.data(), values.size(), Level::scalar);
         const Measure::State of_floats = sum(floats.data(), floats.size(), Level::scalar);

@@ -7,8 +7,8 @@ using namespace pyml;
 
 namespace {
 
-constexpr std::uint64_t kLargest = (std::uint64_t{1} << 53) - 1;  // significand
-constexpr unsigned kMany = 10000;                                 // more than four times the additions a digit holds
+constexpr std::uint64_t kLargest = (std::uint64_t{1} << 53) - 1;  // largest significand
+constexpr unsigned kMany = 10000;  // over four times the additions after which carries must be propagated
 
 auto bytes_of_values(const BigInteger& x) { return x.bytes<ValueSum::kBytes>(); }
 auto bytes_of_squares(const BigInteger& x) { return x.bytes<SquareSum::kBytes>(); }

@@ -10,7 +10,7 @@ using namespace pyml;
 
 namespace {
 
-/// The state of a pair whose measures are not looked at.
+/// The state of a pair for tests that ignore its two measures.
 std::array<std::uint8_t, SquareSum::kBytes> products_of(const Pair& pair) { return pair.state().ab; }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Traps that kernels of this kind have fallen into. Fresh states and one kind of data hide them.
+// Regression tests for typical faults of such kernels. Tests with a fresh state or one kind of data do not find them.
 
 #include <algorithm>
 
@@ -116,7 +116,7 @@ TEST("blocks of one value, of any length of significand and any place in the win
             const std::uint64_t significand = (std::uint64_t{1} << 52 | random() >> 12 | 1) >> digits << digits;
             const double x = std::ldexp(static_cast<double>(significand), -53 - static_cast<int>(random() % 25));
             std::vector<double> values(9000, chance(random, 2) ? x : -x);
-            std::fill_n(values.begin(), 128, 0.99);  // the window is that of these
+            std::fill_n(values.begin(), 128, 0.99);  // these set the window
             if (chance(random, 2)) values[5000] = std::ldexp(x, -static_cast<int>(random() % 40));
             const std::vector<float> floats(values.begin(), values.end());
             const Measure::State exact = sum(values, Level::scalar), of_floats = sum(floats, Level::scalar);
