@@ -41,9 +41,19 @@ def runs() -> None:
 
 @runs.command("list", context_settings=shared.SETTINGS)
 @shared.where_option
-@click.option("--sort", metavar="FIELD", default="id", help="Sort by id, status, a config field or a measure.")
+@click.option(
+    "--sort",
+    metavar="FIELD",
+    default="id",
+    help="Sort by id, status, a config field or a measure; runs without a value come last.",
+)
 @click.option("--reverse", is_flag=True, help="Sort the other way.")
-@click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the last N rows.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Only the newest N runs; with --sort or --reverse the first N rows.",
+)
 @click.option("--field", "fields", metavar="NAME", multiple=True, help="Show this config field; may be repeated.")
 @shared.metric_option
 @shared.common_options
@@ -66,7 +76,8 @@ def list_(
         database = shared.open_database(experiments_dir, where)
         if sort != "id" or reverse:
             database = sort_runs(database, sort, reverse)
-        if limit:
+            database = database.only(list(database)[:limit])
+        elif limit:
             database = database.only(list(database)[-limit:])
         database.read()
         measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)

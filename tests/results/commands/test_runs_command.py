@@ -141,9 +141,24 @@ def test_sorting_filtering_and_limiting(make_run: MakeRun, invoke: Invoke) -> No
     assert seeds("--sort", "learning_rate") == ["1", "2", "0"]
     assert seeds("--sort", "learning_rate", "--reverse") == ["0", "2", "1"]
     assert seeds("--sort", "loss") == ["1", "2", "0"]  # NaN has no place in an order and comes last
-    assert seeds("--limit", "2") == ["1", "2"]
+    assert seeds("--limit", "2") == ["1", "2"]  # the newest
+    assert seeds("--reverse", "--limit", "2") == ["2", "1"]
+    assert seeds("--sort", "learning_rate", "--limit", "1") == ["1"]
     assert seeds("--where", "learning_rate<5e-3", "--where", "seed!=1") == ["2"]
     assert seeds("list", "--reverse") == ["2", "1", "0"]
+
+
+def test_runs_without_the_measure_never_take_the_place_of_those_that_have_it(make_run: MakeRun, invoke: Invoke) -> None:
+    for seed, loss in enumerate([0.3, None, 0.1, math.nan, 0.2]):
+        make_run({LOSS: ScalarResult(loss)} if loss else None, seed=seed)
+
+    def seeds(*arguments: str) -> list[str]:
+        return [row[2] for row in cells(invoke("runs", "--sort", "loss", *arguments)[1])[1:]]
+
+    assert seeds("--limit", "2") == ["2", "4"]
+    assert seeds("--limit", "3") == ["2", "4", "0"]
+    assert seeds("--limit", "3", "--reverse") == ["0", "4", "2"]
+    assert seeds("--limit", "9") == ["2", "4", "0", "1", "3"]
 
 
 def test_config_fields_can_be_shown(make_run: MakeRun, invoke: Invoke) -> None:
