@@ -12,8 +12,6 @@ from results.groups import Group
 from results.run import Run
 from results.statistics.intervals import Summary, summarise
 
-AXES = ("step", "epoch")
-
 
 def read_curve(run: Run) -> list[CurvePoint]:
     """Return a run's training curve by step; what cannot be read is skipped and added to the run's faults."""

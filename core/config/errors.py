@@ -37,3 +37,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") ->
     listed = ", ".join(names) if names else "none"
     prefix = f"{where}: " if where else ""
     return ConfigError(f"{prefix}unknown {kind} {name!r}.{nearest(name, names)} Known: {listed}.")
+
+
+def unknown_key(where: str, key: str, known: Iterable[str]) -> str:
+    """Return the fault for a config field that does not exist; it lists the valid fields and the nearest one.
+
+    Args:
+        where: Where the field was given, such as ``"run.toml"``.
+        key: The name that was given.
+        known: The valid names.
+    """
+    return f"{where}: unknown key {key!r}.{nearest(key, known)} Known keys: {', '.join(sorted(known))}."

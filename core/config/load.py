@@ -9,7 +9,7 @@ import attrs
 from attrs import frozen
 
 from core.config.config import describe_fault, rule_of
-from core.config.errors import ConfigError, nearest
+from core.config.errors import ConfigError, unknown_key
 
 Config = TypeVar("Config", bound=attrs.AttrsInstance)
 
@@ -40,8 +40,7 @@ def build_config(cls: type[Config], *layers: Layer) -> Config:
     for layer in layers:
         for name, given in layer.values.items():
             if name not in known:
-                listed = ", ".join(sorted(known))
-                faults.append(f"{layer.source}: unknown key {name!r}.{nearest(name, known)} Known keys: {listed}.")
+                faults.append(unknown_key(layer.source, name, known))
                 continue
             rule = rule_of(known[name])
             try:

@@ -14,7 +14,6 @@ _SUBNORMAL = re.compile(r"(-?)0x0\.([0-9a-f]{13})p-1022")
 SIGN = 1 << 63
 FRACTION_BITS = 52
 FRACTION = (1 << FRACTION_BITS) - 1
-INFINITY_ORDER = 0x7FF << FRACTION_BITS
 
 
 def order(x: float) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,25 +12,14 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from core.runs.files import Fault, write_atomic
+from core.runs.files import Fault, read_file, write_atomic
+from core.runs.limits import MOST_VALUES_BYTES
 from core.runs.serialise import unstructure
 from core.runs.strict_json import dumps
 from core.utils.metadata import ResultMetadata
 
 VALUES = "values"
-# what NumPy and zipfile raise for damaged files; RuntimeError: encrypted, or of an unknown compression
-UNREADABLE = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-)
+ARRAYS = {"sample_id", "value", "cluster_id", "metadata"}
 
 
 def save_values(
@@ -123,16 +110,40 @@ def read_values(
     return None, faults
 
 
+def _load(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file by name, once its size and its checksums have been verified.
+
+    A flipped bit would otherwise change a comparison silently, and a small file could expand to more than the memory.
+
+    Raises:
+        ValueError: The file cannot be used; the message says why.
+    """
+    try:
+        content = read_file(str(path), MOST_VALUES_BYTES)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MOST_VALUES_BYTES:
+                raise ValueError(f"expands to more than {MOST_VALUES_BYTES:,} bytes")
+            if (bad := archive.testzip()) is not None:
+                raise ValueError(f"the checksum of {bad} is wrong")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if name in ARRAYS}
+    except Exception as error:  # damage ends in zlib, LZMA, tokenize and many other errors: each is one unusable file
+        raise ValueError(f"{type(error).__name__}: {error}") from None
+
+
+def _metadata_of(arrays: dict[str, NDArray[Any]]) -> ResultMetadata:
+    return ResultMetadata(**json.loads(str(arrays["metadata"])))
+
+
 def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDArray[np.float64]] | Fault | None:
     """Return the arrays of a file whose values are of this metadata, None of any other, or why it cannot be used."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            fields = json.loads(str(file["metadata"]))
-            if ResultMetadata(**fields) != metadata:
-                return None
-            ids, values = file["sample_id"], file["value"]
-    except UNREADABLE as error:
-        return Fault(path, f"cannot be read ({type(error).__name__}: {error}); its samples are not paired")
+        arrays = _load(path)
+        if _metadata_of(arrays) != metadata:
+            return None
+        ids, values = arrays["sample_id"], arrays["value"]
+    except (ValueError, LookupError, TypeError) as error:
+        return Fault(path, f"cannot be read ({error}); its samples are not paired")
     if ids.ndim != 1 or ids.shape != values.shape or ids.dtype.kind not in "iu" or values.dtype.kind != "f":
         kinds = f"sample_id {ids.dtype} {ids.shape}, value {values.dtype} {values.shape}"
         return Fault(path, f"holds {kinds}; accepted: integers and floats of one shape; its samples are not paired")
@@ -148,11 +159,11 @@ def read_clusters(run_path: str | Path, evaluation: str, metadata: ResultMetadat
     """
     for path in sorted((Path(run_path) / VALUES / evaluation).glob("*.npz")):
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                if ResultMetadata(**json.loads(str(file["metadata"]))) != metadata or "cluster_id" not in file:
-                    continue
-                ids, clusters = file["sample_id"], file["cluster_id"]
-        except UNREADABLE:
+            arrays = _load(path)
+            if _metadata_of(arrays) != metadata or "cluster_id" not in arrays:
+                continue
+            ids, clusters = arrays["sample_id"], arrays["cluster_id"]
+        except (ValueError, LookupError, TypeError):
             continue  # read_values reports such a file
         if ids.ndim == 1 and ids.shape == clusters.shape and ids.dtype.kind in "iu" and clusters.dtype.kind in "iu":
             return dict(zip(ids.tolist(), clusters.tolist(), strict=True))

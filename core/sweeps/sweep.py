@@ -17,9 +17,10 @@ from attrs import frozen
 from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError, unknown_name
 from core.runs.evaluations import TRAINING
-from core.runs.files import sync_directory, write_json
+from core.runs.files import Fault, read_file, sync_directory, write_json
+from core.runs.limits import MOST_LINES_BYTES
 from core.runs.result_log import read_result_log
-from core.runs.status import RunState, run_status, running_here
+from core.runs.status import STATUS, RunState, run_status, running_here
 from core.sweeps.grid import asked_for
 from core.utils.utils import generate_run_id
 
@@ -99,11 +100,8 @@ class Sweep:
 
     def pid(self, job: Job) -> int | None:
         """Return the process of a job's run on this host, or None."""
-        try:
-            saved = json.loads((self.run_path(job) / "status.json").read_bytes())
-        except (OSError, ValueError):
-            return None
-        return running_here(saved) if isinstance(saved, dict) else None
+        saved = STATUS.read(self.run_path(job))
+        return None if isinstance(saved, Fault) else running_here(saved)
 
     def is_done(self, job: Job) -> bool:
         """Say whether a job needs no more work: trained and, where asked for, evaluated."""
@@ -200,7 +198,7 @@ def read_sweep(path: Path) -> Sweep:
         ConfigError: Its sweep.json is missing, damaged or of another schema.
     """
     try:
-        content = json.loads((path / "sweep.json").read_bytes())
+        content = json.loads(read_file(str(path / "sweep.json"), MOST_LINES_BYTES))
         if content["schema"] != SWEEP_SCHEMA:
             raise ValueError(f"schema {content['schema']!r}; this version reads {SWEEP_SCHEMA!r}")
         jobs = tuple(Job(int(job["index"]), dict(job["config"]), str(job["run_id"])) for job in content["jobs"])

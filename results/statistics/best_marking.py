@@ -73,10 +73,6 @@ def best_row(
     return BestRow(np.where(leads, index, -1), largest, leads & (largest < 1 - level))
 
 
-def _mean(row: Array) -> Array:
-    return row.mean(axis=-1) if row.shape[-1] else np.full(row.shape[:-1], np.nan)
-
-
 def _paired_p(values: Array, index: NDArray[np.int64]) -> Array:
     """Return the two-sided p-value of the leading row's differences to each row, shape ``(..., k)``."""
     n = values.shape[-1]

@@ -57,13 +57,3 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
     finally:
         set_random_states(before, device)
-
-
-@contextlib.contextmanager
-def undisturbed(device: torch.device) -> Iterator[None]:
-    """Restore the states of the global generators after the block."""
-    before = random_states(device)
-    try:
-        yield
-    finally:
-        set_random_states(before, device)
