@@ -41,7 +41,17 @@ class GroupCurve:
 
 
 def group_curves(group: Group, names: Sequence[str], axis: str = "step", level: float = 0.95) -> dict[str, GroupCurve]:
-    """Return each measure's curve over a group's finished runs; a measure that none of them has is left out."""
+    """Return each measure's curve over a group's finished runs; a measure that none of them has is left out.
+
+    Args:
+        group: The group, whose replicates are runs that differ only in seed.
+        names: Names of the measures, such as "loss"; see ``curve_names``.
+        axis: "step" for training steps, "epoch" for epochs.
+        level: Coverage of the t intervals over runs, in (0, 1).
+
+    Returns:
+        The curves by name, in the order of ``names``.
+    """
     curves = [read_curve(run) for run in group.replicates.values()]
     found = {}
     for name in names:

@@ -61,7 +61,11 @@ def evaluation_fields(cls: type[Any]) -> list[str]:
 def describe_fault(where: str, value: object, rule: Rule, *, is_text: bool = False) -> str:
     """Return the message for a value that is not accepted: where it stands, what it is, and what is accepted.
 
-    ``is_text`` leaves out the type: all values of a command line are text.
+    Args:
+        where: What was set, such as a field's name or a command-line option.
+        value: The value that came.
+        rule: The rule that refused it; it says what is accepted.
+        is_text: Whether the value came as text, such as from the command line; the message then leaves out its type.
     """
     came = repr(value) if is_text else f"{value!r} ({type(value).__name__})"
     return f"{where}: got {came}; accepted: {rule.accepts}."

@@ -26,6 +26,7 @@ def exact_trace(denoised: Tensor, x: Tensor) -> Tensor:
     Returns:
         Shape ``(1, n)``.
     """
+    # One backward pass gives one row of every image's Jacobian; torch.func.jacrev would hold all n·d² entries.
     columns = denoised.flatten(1)  # (n, d)
     total = torch.zeros(len(x), dtype=x.dtype, device=x.device)
     for index in range(columns.shape[1]):
@@ -46,6 +47,7 @@ def hutchinson_trace(probes: Tensor) -> Trace:
     Source: Hutchinson 1990; Grathwohl et al. 2019, arXiv:1810.01367, eq. 7.
     """
 
+    # The same probes serve every step of the ODE (Grathwohl et al., section 3.1): the integrand then stays smooth.
     def estimate(denoised: Tensor, x: Tensor) -> Tensor:
         # Each row is vᵀ (dD/dx), shape (n, *data_shape): one backward pass per probe.
         rows = [torch.autograd.grad(denoised, x, probe, retain_graph=True)[0] for probe in probes]
@@ -78,15 +80,19 @@ def log_density(
 
     Source: Song et al. 2021, arXiv:2011.13456, eq. 39, with EDM's ODE.
     """
+    # Fixed steps, not the adaptive RK45 of Song et al.: that one chooses its steps by the batch, so that an image's
+    # result would depend on the images beside it.
     times = np.linspace(math.log(sigma_min), math.log(sigma_max), n_steps + 1).tolist()
     step = times[1] - times[0]
     gained = torch.zeros(1, len(x), dtype=x.dtype, device=x.device)  # (n_probes, n) after the first step
 
     def rates(point: Tensor, time: float) -> tuple[Tensor, Tensor]:
+        # The trace needs a graph also where the caller works without gradients.
         with torch.enable_grad():
             leaf = point.detach().requires_grad_()
             denoised = denoise(leaf, math.exp(time))
             traced = trace(denoised, leaf)
+        # Detached: the graph of all steps would otherwise stay in memory.
         return (leaf - denoised).detach(), leaf[0].numel() - traced.detach()
 
     for time in times[:-1]:

@@ -50,7 +50,7 @@ def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
     Source: arXiv:2206.00364, table 1, "Network and preconditioning".
     """
     variance = sigma**2 + sigma_data**2
-    return Scalings(
+    return Scalings(  # derived in appendix B.6: c_in and c_out give unit variance, c_skip makes c_out smallest
         c_skip=sigma_data**2 / variance,
         c_out=sigma * sigma_data / variance.sqrt(),
         c_in=1 / variance.sqrt(),
@@ -69,6 +69,15 @@ def loss_weight(sigma: Tensor, sigma_data: float) -> Tensor:
 
 def draw_sigmas(n: int, p_mean: float, p_std: float, device: torch.device | str = "cpu") -> Tensor:
     """Draw ``n`` training noise levels with ln(sigma) ~ N(p_mean, p_std²), from torch's default generator.
+
+    Args:
+        n: Number of noise levels.
+        p_mean: Mean of ln(sigma), with sigma in data units (images scaled to [-1, 1]).
+        p_std: Standard deviation of ln(sigma).
+        device: Device on which they are drawn; its generator is used.
+
+    Returns:
+        Noise levels in data units, float32 of shape ``(n,)``.
 
     Source: arXiv:2206.00364, table 1, "Noise distribution".
     """
@@ -96,6 +105,7 @@ def edm_sigmas(n_steps: int, sigma_min: float, sigma_max: float, rho: float = 7.
         raise ValueError(f"n_steps must be at least 2, got {n_steps}")
     if not 0 < sigma_min < sigma_max:
         raise ValueError(f"need 0 < sigma_min < sigma_max, got {sigma_min=}, {sigma_max=}")
+    # In float64, as in EDM's own code: the sampler divides by sigma, which is small at the end.
     ramp = np.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), n_steps)
     return np.append(ramp**rho, 0.0)
 
@@ -138,6 +148,7 @@ class Denoiser(nn.Module):
         self.data_shape = config.data_shape
         self.n_classes = config.n_classes
         self.sigma_data = config.sigma_data
+        # A config of a plugin need not have the field, hence getattr.
         self.class_conditional = bool(self.n_classes) and bool(getattr(config, "class_conditional", True))
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:

@@ -90,6 +90,8 @@ def stochastic_sampler(
     most = min(s_churn / (len(levels) - 1), math.sqrt(2) - 1)  # the bound keeps the added noise below that present
     x: Tensor = draw() * levels[0]  # (n, ...)
     for sigma, next_sigma in itertools.pairwise(levels):
+        # Algorithm 2, lines 5 and 6. Noise is drawn also where none is added, so that s_min and s_max do not change
+        # which noise a later step gets.
         raised = sigma * (1 + (most if s_min <= sigma <= s_max else 0.0))
         x = x + math.sqrt(raised**2 - sigma**2) * s_noise * draw()
         x = _heun_step(denoise, x, raised, next_sigma)
@@ -117,6 +119,7 @@ def bind(denoiser: Denoiser, labels: Tensor | None) -> Denoise:
     """
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
+        # Only the network is in float32: as in EDM's own code, the steps add up in float64.
         images = x.float()
         levels = torch.full((len(x),), sigma, dtype=images.dtype, device=x.device)  # (n,)
         denoised: Tensor = denoiser(images, levels, labels)

@@ -49,7 +49,18 @@ def without_found(config: ModelConfig) -> ModelConfig:
 
 
 def load_denoiser(run_path: Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS) -> Denoiser:
-    """Read a run's checkpoint and return its model. See ``denoiser_of`` for the arguments and the errors."""
+    """Read a run's checkpoint and return its model on the device, in eval mode, without gradients.
+
+    Args:
+        run_path: The run directory.
+        config: The run's config as saved, in which data_shape, n_classes and sigma_data are known.
+        device: Device of the model.
+        weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
+
+    Raises:
+        ConfigError: ``weights`` is neither.
+        CheckpointError: There is no checkpoint that can be read, or it does not fit the config's model.
+    """
     return denoiser_of(load_checkpoint(run_path, config), config, device, weights)
 
 

@@ -22,6 +22,7 @@ HOW_TO_BUILD = (
 
 try:
     from core import _meter
+# A library without its extension still works, only slower; describe() gives the reason.
 except ImportError as fault:
     _missing: ImportError | None = fault
 else:
@@ -102,6 +103,7 @@ def simd_level() -> str:
 def create(name: str, intake: Intake) -> tuple[Engine, Callable[..., None]]:
     """Create the engine of that name; return it and its ``update``, as a callable."""
     if name == "python":
+        # update is returned apart from the engine, so that a meter calls it without a look-up.
         python = PythonEngine(intake)
         return python, python.float_update()
     compiled = _meter.Engine(intake, simd_level())

@@ -82,6 +82,7 @@ def _float_block(raw: NDArray[Any], form: Format) -> Measure:
     if not keys.size:
         return Measure(nan=nan)
     low, high = (_value(int(key), form) for key in (keys.min(), keys.max()))
+    # Extremes include infinities, sums do not: one infinity must not lose the finite part of the state.
     s1, s2 = _sums(finite, form) if finite.size else (0, 0)
     return Measure(keys.size, keys.size, s1, s2, low, high, nan, posinf, neginf)
 

@@ -18,6 +18,7 @@ FRACTION = (1 << FRACTION_BITS) - 1
 
 def order(x: float) -> int:
     """Return an integer that sorts as the double does; both zeros give 0. ``x`` must not be NaN."""
+    # Bits of positive doubles sort as the doubles do; those of negative ones sort backwards and are mirrored.
     bits: int = _INT64.unpack(_DOUBLE.pack(x))[0]
     return bits if bits >= 0 else -(bits + SIGN)
 
@@ -59,6 +60,7 @@ def from_hex(text: str) -> float:
     Raises:
         ValueError: ``text`` is not what :func:`to_hex` writes, for any double.
     """
+    # Not by float.fromhex: it scales in floating point, where a flush-to-zero mode gives 0.
     if match := _SUBNORMAL.fullmatch(text):
         key = int(match[2], 16)
         value = from_order(-key if match[1] else key)
@@ -67,6 +69,7 @@ def from_hex(text: str) -> float:
             value = float.fromhex(text)
         except OverflowError:
             value = float("nan")
+    # One text per value: states that are equal must be equal as text.
     if value != value or to_hex(value) != text:
         raise ValueError(f"{text!r} is not a float in the form of float.hex")
     return value

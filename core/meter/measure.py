@@ -47,6 +47,7 @@ def _smaller(a: float | None, b: float | None) -> float | None:
     """Return the smaller of two values; None means that there is no value."""
     if a is None or b is None:
         return b if a is None else a
+    # By bits: a comparison of floats takes subnormals for 0 in a flush-to-zero mode.
     return min(a, b, key=order)
 
 
@@ -70,5 +71,6 @@ def of_float(x: float, w: int = 1) -> Measure:
     if x in (float("inf"), float("-inf")):
         return Measure(1, w, min=x, max=x, posinf=int(x > 0), neginf=int(x < 0))
     m, e = parts(x)
+    # -0.0 becomes +0.0, since which of the two came first must not show in the state.
     value = x if m else 0.0
     return Measure(1, w, (w * m) << e, (w * m * m) << (2 * e), value, value)

@@ -9,6 +9,7 @@ from typing import Any
 from core.meter.float_bits import from_hex, order, to_hex
 from core.meter.measure import COUNT_BITS, S1_BITS, S2_BITS, Measure
 
+# Only what hex() writes: int() would take "0x_1f", "0X1F" and spaces, too.
 _INTEGER = re.compile(r"0x0|-?0x[1-9a-f][0-9a-f]*")
 _FLOATS = ("min", "max")
 _DOUBLE_BITS = 1024  # finite values are below 2**1024
@@ -69,6 +70,7 @@ def _float_or_none(where: str, field: str, text: object) -> Any:
 
 def _short(text: object) -> str:
     shown = repr(text)
+    # A damaged file may hold megabytes of text where a number should be.
     return shown if len(shown) <= 60 else f"{shown[:40]}... ({len(shown)} characters)"
 
 
@@ -102,6 +104,7 @@ def _contradiction_of_values(m: Measure, most_finite_samples: int, infinite: int
         "s2 is negative": m.s2 < 0,
         "s1 is larger than its observations can be": abs(m.s1) > most_finite_samples << (S1_BITS + _DOUBLE_BITS),
         "s2 is larger than its observations can be": m.s2 > most_finite_samples << (S2_BITS + 2 * _DOUBLE_BITS),
+        # Cauchy-Schwarz: (Σwx)² <= Σw · Σwx²
         "s2 is smaller than s1 allows": m.s2 * most_finite_samples < m.s1 * m.s1,
     }
     return next((reason for reason, broken in rules.items() if broken), "")

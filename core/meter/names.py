@@ -14,4 +14,5 @@ def plain_name(name: object) -> str:
     """
     if not isinstance(name, str):
         raise TypeError(f"{name!r}: got a measure name of type {type(name).__name__}; accepted: str")
+    # Not str(name), which calls the __str__ of the subclass.
     return str.__str__(name)

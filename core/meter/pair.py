@@ -49,6 +49,7 @@ def of_numbers(a: Iterable[Number], b: Iterable[Number], w: int = 1) -> Pair:
 
 
 def _of_two(x: Number, y: Number, w: int) -> Pair:
+    # Both values are left out, or the two measures would no longer be of the same observations.
     if x != x or y != y:
         return Pair(nan=1)
     first, second = _measure(x, w), _measure(y, w)

@@ -30,6 +30,7 @@ def ratio(pair: Pair, *, omit_nan: bool) -> float:
         return _infinite_ratio(a, b)
     if b.s1 == 0:
         return math.nan
+    # rounding.ratio takes positive divisors only, as its integer path divides magnitudes.
     return rounding.ratio(a.s1, b.s1) if b.s1 > 0 else rounding.ratio(-a.s1, -b.s1)
 
 
@@ -81,6 +82,7 @@ def correlation(pair: Pair, *, omit_nan: bool) -> float:
     variances = (a.s2 * a.n - a.s1**2) * (b.s2 * b.n - b.s1**2)
     if variances == 0:
         return math.nan
+    # The root of one exact quotient is rounded once; a quotient of two roots would be rounded three times.
     size = rounding.root(covariance**2, variances)
     return -size if covariance < 0 else size
 

@@ -91,6 +91,7 @@ def _agree(names: list[str], settings: Settings, fault: Exception | None, group:
     One MIN of a few integers tells every process whether all is well. It has the same size on every process, so that
     those that disagree get an error and not a crash or a hang. Names are exchanged only if they differ.
     """
+    # MIN of x and of -x gives the least and the largest: all processes agree where the two are one.
     prints = [_fingerprint(settings), _fingerprint([settings, names])]
     mine = np.array([0 if fault else 1, *prints, *(-each for each in prints)], np.int64)
     is_well, *least = _reduced(mine, "MIN", group).tolist()
@@ -110,6 +111,7 @@ def _agree(names: list[str], settings: Settings, fault: Exception | None, group:
 
 
 def _fingerprint(value: Any) -> int:
+    # 7 bytes, so that the number and its negative fit an int64.
     digest = hashlib.blake2b(json.dumps(value).encode(), digest_size=7).digest()
     return int.from_bytes(digest, "little")
 

@@ -29,7 +29,14 @@ def save_config_to_json(
     plugins: Mapping[str, Mapping[str, str]] | None = None,
     found_in_data: Sequence[str] = (),
 ) -> Path:
-    """Write the config.json of a run of ``pyml-train`` and return its path; see ``save_config``."""
+    """Write the config.json of a run of ``pyml-train`` and return its path.
+
+    Args:
+        config: The run's config; all of its fields are written.
+        run_path: The run directory.
+        plugins: For "model" and "dataset" the name, distribution and version of the plugin, where there is one.
+        found_in_data: Names of fields whose values were found in the data. A new run from this file finds them again.
+    """
     return save_config(run_path, attrs.asdict(config), plugins, found_in_data)
 
 

@@ -80,7 +80,17 @@ class Looks:
 def robust_test(
     test: ReplicateTest, replicates: Replicates, higher_is_better: bool | None, level: float
 ) -> tuple[ReplicateTest, RobustFinding]:
-    """Answer by Wilcoxon's signed-rank test of pairs, or the Mann-Whitney test, beside the difference of IQMs."""
+    """Answer by Wilcoxon's signed-rank test of pairs, or the Mann-Whitney test, beside the difference of IQMs.
+
+    Args:
+        test: The t test of the same replicates; the answer keeps its sides and its note.
+        replicates: One value per run of each group, and whether they are pairs by seed.
+        higher_is_better: The good direction; None, for unknown, counts as True in the probability of improvement.
+        level: Coverage of the intervals, in (0, 1).
+
+    Returns:
+        The answer, whose difference is that of the interquartile means, and the other robust findings.
+    """
     a, b, paired = replicates.a, replicates.b, replicates.is_paired
     found = RobustFinding(
         bootstrap_difference(a, b, iqm, paired=paired, level=level),

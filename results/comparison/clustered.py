@@ -41,6 +41,15 @@ def clustered_test(
     """Return the test of paired samples with clustered errors; the same test if no cluster ids were kept.
 
     If the two runs put a sample into different clusters, the test is left as it is, with a note.
+
+    Args:
+        test: The test of paired samples that treats the samples as independent.
+        a: The measure in the first group, which has one run.
+        b: The measure in the second group, which has one run.
+        level: Coverage of the interval, in (0, 1).
+
+    Returns:
+        The test, and the clusters that it allows for, or None.
     """
     sides = [(side.only_run()[0], side.metadata, side.sample_seeds) for side in (a, b)]
     clusters_a, clusters_b = (sample_clusters(*side) for side in sides)

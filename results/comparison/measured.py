@@ -70,6 +70,12 @@ def measured(a: Group, of_a: ResultMetadata, b: Group, of_b: ResultMetadata) -> 
 
     The newest results count. If they are of samples drawn with different seeds, and every run also has a result of one
     seed, the results of that seed count: another noise must not replace the shared one within a comparison.
+
+    Args:
+        a: The first group.
+        of_a: The measure, as the first group has it.
+        b: The second group.
+        of_b: The measure, as the second group has it.
     """
     sides = _newest(a, of_a), _newest(b, of_b)
     drawn = sides[0].sample_seeds | sides[1].sample_seeds

@@ -38,6 +38,12 @@ def plot_field(
 ) -> Figure:
     """Plot measures against a config field, a panel each; groups that differ in nothing else are one line.
 
+    Args:
+        groups: Groups of runs; each is one point of a line, the mean over its runs.
+        field: Name of the config field on the horizontal axis.
+        measures: The measures, with the label of each panel.
+        level: Coverage of the intervals over runs, in (0, 1).
+
     Raises:
         ConfigError: No run has such a field; or it is the seed, over which the mean is taken.
     """

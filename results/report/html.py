@@ -64,7 +64,15 @@ def _breakable(name: str) -> list[str | Html]:
 
 
 def picture(content: bytes, kind: str, alternative: str, caption: str = "", *, class_: str = "plot") -> Html:
-    """Return a figure whose picture is part of the page; ``kind`` is "png" or "svg+xml"."""
+    """Return a figure whose picture is part of the page, so that the page is one file.
+
+    Args:
+        content: The bytes of the picture's file.
+        kind: Its format: "png" or "svg+xml".
+        alternative: Text for readers who cannot see the picture.
+        caption: Text below the picture; empty for none.
+        class_: CSS class of the figure.
+    """
     source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     image = Html(f'<img src="{source}" alt="{html_text(alternative)}">')
     return element("figure", image, *([element("figcaption", caption)] if caption else []), class_=class_)

@@ -65,6 +65,7 @@ def best_row(
             [row.mean(axis=-1) if row.shape[-1] else np.full(row.shape[:-1], np.nan) for row in values], -1
         )
     score = means if higher_is_better else -means
+    # A NaN counts as the largest here; `leads` below then refuses it.
     index = np.argmax(score, axis=-1)
     others = np.arange(len(values)) != index[..., None]
     p_values = _paired_p(np.stack(values, -2), index) if paired else _welch_p(values, means, index)

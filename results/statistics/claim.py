@@ -30,7 +30,17 @@ class ClaimTest:
 def mean_claim(mean: float, error: float, df: float, line: float, *, below: bool, level: float = 0.95) -> ClaimTest:
     """Test by Student's one-sided t test whether a mean with this standard error lies below (or above) a line.
 
-    NaN where the error is unknown, or 0: equal values over a few replicates do not show that nothing varies.
+    Args:
+        mean: The mean.
+        error: Its standard error, in the same unit.
+        df: Degrees of freedom of the standard error.
+        line: The value that the mean is claimed to lie below or above, same unit.
+        below: Whether the claim is that the mean lies below the line; else above.
+        level: Coverage of the one-sided bound, in (0, 1).
+
+    Returns:
+        The test. It is NaN where the error is unknown, or 0: equal values over a few replicates do not show that
+        nothing varies.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -47,6 +57,12 @@ def sequential_claim(values: Sequence[float], line: float, *, below: bool, level
 
     The p-values are those of the two-sided test, on the side where the mean lies: one that is below 1 - level at any
     look is wrong in at most 1 - level of experiments.
+
+    Args:
+        values: One value per run, in the order in which the runs were made; of pairs, the differences.
+        line: The value that the mean is claimed to lie below or above, in the unit of the values.
+        below: Whether the claim is that the mean lies below the line; else above.
+        level: Coverage of the intervals of all looks together, in (0, 1).
     """
     summary = summarise(values, level)
     if not summary.error > 0:

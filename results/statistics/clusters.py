@@ -56,6 +56,7 @@ def clustered_mean(values: ArrayLike, cluster_ids: ArrayLike) -> ClusteredMean:
     _, inverse = np.unique(ids, return_inverse=True)
     sums = np.bincount(inverse, weights=x - mean)
     n_clusters = len(sums)
+    # Reported beside the clustered error, so that a reader sees what the clusters cost.
     plain = float(np.std(x, ddof=1) / math.sqrt(len(x))) if len(x) > 1 else math.nan
     if n_clusters < 2:
         return ClusteredMean(mean, math.nan, n_clusters, 0, plain)

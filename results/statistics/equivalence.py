@@ -56,5 +56,6 @@ def equivalence(found: Difference, margin: float, *, alpha: float = 0.05) -> Equ
     with np.errstate(invalid="ignore"):
         p_lower = stdtr(df, -(difference + margin) / known)
         p_upper = stdtr(df, (difference - margin) / known)
+        # Coverage 1 - 2 alpha, not 1 - alpha: then it lies within the margin exactly where both tests reject.
         half = stdtrit(df, 1 - alpha) * known
     return Equivalence(np.maximum(p_lower, p_upper), p_lower, p_upper, difference - half, difference + half)

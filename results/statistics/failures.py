@@ -32,6 +32,13 @@ class FailureShares(NamedTuple):
 def failure_shares(failed_a: int, n_a: int, failed_b: int, n_b: int, level: float = 0.95) -> FailureShares:
     """Compare how often the runs of two groups fail.
 
+    Args:
+        failed_a: Failed runs of A.
+        n_a: Failed and finished runs of A.
+        failed_b: Failed runs of B.
+        n_b: Failed and finished runs of B.
+        level: Coverage of the two intervals, in (0, 1).
+
     Raises:
         ValueError: More runs failed than there are, or a count is negative.
 
@@ -42,7 +49,7 @@ def failure_shares(failed_a: int, n_a: int, failed_b: int, n_b: int, level: floa
 
     interval_a, interval_b = (wilson_interval(k, n, level) for k, n in ((failed_a, n_a), (failed_b, n_b)))
     p_value = float("nan")
-    if n_a and n_b:
+    if n_a and n_b:  # SciPy's answer for an empty row is 1, which reads like a finding
         p_value = float(stats.fisher_exact([[failed_a, n_a - failed_a], [failed_b, n_b - failed_b]]).pvalue)
     ends = [(float(interval.ci_low), float(interval.ci_high)) for interval in (interval_a, interval_b)]
     return FailureShares(failed_a, n_a, failed_b, n_b, ends[0], ends[1], p_value)

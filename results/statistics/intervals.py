@@ -81,7 +81,7 @@ def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
     if n == 0 or not all(map(math.isfinite, values)):
         mean = math.nan if n == 0 else sum(values) / n
         return Summary(n, mean, math.nan, math.nan, math.nan, level)
-    mean = math.fsum(values) / n
+    mean = math.fsum(values) / n  # an exact sum, so that the order of the runs does not matter
     if n == 1:
         return Summary(n, mean, math.nan, math.nan, math.nan, level)
     if max(values) - min(values) <= ROUNDING * max(map(abs, values)):
@@ -91,6 +91,7 @@ def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
     return Summary(n, mean, error, mean - half, mean + half, level)
 
 
+# A table asks for a few numbers of runs thousands of times, and a call of SciPy costs more than the rest of a summary.
 @functools.cache
 def _cached_t_quantile(level: float, df: int) -> float:
     return float(t_quantile(level, df))
@@ -141,7 +142,21 @@ def welch_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Differe
 def welch_from_errors(
     mean_a: float, error_a: float, n_a: int, mean_b: float, error_b: float, n_b: int, level: float = 0.95
 ) -> Difference:
-    """Welch's test from two means with their standard errors and the observations these rest on."""
+    """Welch's test from two means with their standard errors.
+
+    Args:
+        mean_a: Mean of A, in the measure's unit.
+        error_a: Its standard error, same unit.
+        n_a: Number of observations that the error rests on.
+        mean_b: Mean of B.
+        error_b: Its standard error.
+        n_b: Number of observations that it rests on.
+        level: Coverage of the interval, in (0, 1).
+
+    Returns:
+        The difference A - B, 0-d arrays; all else is NaN where an error is unknown or rests on one observation,
+        or both are 0.
+    """
     difference = np.asarray(mean_a - mean_b, dtype=float)
     error = np.asarray(np.hypot(error_a, error_b), dtype=float)
     if n_a < 2 or n_b < 2 or not np.isfinite(error) or not np.isfinite(difference):
@@ -161,7 +176,16 @@ def welch_from_errors(
 def welch_df(
     error_a: ArrayLike, n_a: int | NDArray[np.int64], error_b: ArrayLike, n_b: int | NDArray[np.int64]
 ) -> Array:
-    """Degrees of freedom of a difference of two means with standard errors ``error_a`` and ``error_b``.
+    """Return the degrees of freedom of a difference of two means.
+
+    Args:
+        error_a: Standard error of the first mean, any shape.
+        n_a: Number of observations that it rests on; broadcast against ``error_a``.
+        error_b: Standard error of the second mean, in the same unit; broadcast against ``error_a``.
+        n_b: Number of observations that it rests on.
+
+    Returns:
+        Not rounded, of the broadcast shape. NaN where both errors are 0.
 
     Source: Welch 1947, "The generalization of Student's problem when several different population variances are
     involved", Biometrika 34; Satterthwaite 1946.

@@ -121,6 +121,7 @@ def _estimate(groups: Sequence[_Level], level: float) -> TwoLevelEstimate:
         return np.asarray(np.sqrt(squared))
 
     with np.errstate(all="ignore"):
+        # As it enters the interval: never below the residual, since a negative seed part counts as 0.
         errors = [np.sqrt(np.maximum(group.over_seeds, group.residual)) for group in groups]
         seed_df: ArrayLike = groups[0].seed_df
         if len(groups) > 1:
@@ -145,6 +146,7 @@ def _tail_at(half_width: Callable[[Array], Array], distance: Array) -> Array:
     Never below 2e-12, where SciPy's quantiles lose their digits.
     """
     low, high = np.full(distance.shape, -12.0), np.full(distance.shape, np.log10(0.5))  # of log10 of one tail
+    # 60 halvings of 12 decades are below the rounding of a double; the half-width has no inverse in closed form.
     for _ in range(60):
         middle = (low + high) / 2
         wider = half_width(10.0**middle) > distance

@@ -18,7 +18,7 @@ from results.statistics.intervals import welch_df
 POWER = 0.8
 ALPHA = 0.05
 MOST_RUNS = 10**7  # a larger number of runs is no advice
-SMALL_DF = 100.0
+SMALL_DF = 100.0  # up to here integrate over the normal variable, beyond it over the spread
 WIDTH = 9.0  # the integrals end where the normal density is below 1e-17
 N_NODES = 300
 
@@ -54,6 +54,7 @@ def _tail_over_normal(shift: float, df: float, critical: float) -> float:
     """
     from scipy.special import chdtr
 
+    # Below -shift the numerator is negative, and the ratio cannot exceed the critical value.
     low, high = max(-shift, -WIDTH), WIDTH
     if low >= high:
         return 0.0
@@ -183,6 +184,7 @@ def _fewest(power_at: Callable[[int], float], power: float) -> float:
             return math.inf
     too_few = enough // 2
     while enough - too_few > 1:
+        # Searched over whole numbers: the degrees of freedom and with them the quantile move with n.
         middle = (enough + too_few) // 2
         if middle >= 2 and power_at(middle) >= power:
             enough = middle

@@ -96,5 +96,6 @@ def _intervals(mean: Array, variance: Array, n: NDArray[np.int64], level: float,
     room = n + c2 - bound * c2
     with np.errstate(divide="ignore", invalid="ignore"):
         radius = np.sqrt((n + c2) * (bound - 1) / room * variance)
+    # No room: so few replicates exclude no value at this level, however small their spread.
     radius = np.where((room > 0) & ((variance > 0) | np.isnan(variance)), radius, np.inf)
     return mean - radius, mean + radius

@@ -63,12 +63,15 @@ def corrected(distance: Frechet) -> ScalarResult:
     value = raw - sum(_bias(raw, without, side) for without, side in zip(parts, sides, strict=True))
     at_zero = _variance_at_zero(*sides)
     both = sum(jackknife_error(without) ** 2 for without in parts)
+    # Near 0 the first part vanishes, and its estimate would only add noise to the error.
     is_far = abs(value) > FAR * math.sqrt(at_zero)
+    # Less at_zero, because the jackknife counts the second order twice (Efron & Stein 1981).
     variance = max(at_zero, both - at_zero) if is_far else at_zero
     return ScalarResult(value, math.sqrt(variance), min(side.n_groups for side in sides))
 
 
 def _bias(raw: float, without: Array, side: Side) -> float:
+    # Weights 1 - m_j / n, because the groups differ in size (Busing et al. 1999); equal sizes give Quenouille's form.
     share = np.bincount(side.groups) / len(side.groups)
     return float(((1 - share) * without).sum()) - (side.n_groups - 1) * raw
 
@@ -84,6 +87,7 @@ def _variance_at_zero(samples: Side, reference: Side) -> float:
     values, basis = np.linalg.eigh(pooled)
     floor = max(float(values[-1]), np.finfo(float).tiny) * 1e-12  # a feature that never varies adds nothing
     values = values.clip(floor)
+    # Roots of the factors 1 / (2 (v_k + v_l)), because each side's covariance is weighted before the product is taken.
     weights = np.sqrt(1 / (2 * (values[:, None] + values)))
     x, y = (_deviations(side, basis, weights) for side in (samples, reference))
     interactions = interaction(x @ x.T), interaction(y @ y.T), cross_interaction(x @ y.T)

@@ -95,6 +95,7 @@ class Frechet:
         self.reference = Side(reference - origin, reference_groups)
         smaller = min(self.samples, self.reference, key=lambda side: len(side.features))
         if len(smaller.features) <= samples.shape[1]:
+            # Directions outside the smaller set's span have no covariance there, so that the product loses nothing.
             basis = np.linalg.qr((smaller.features - smaller.features.mean(axis=0)).T)[0]
             self.samples.use(basis)
             self.reference.use(basis)
@@ -145,6 +146,7 @@ class Side:
 
     def triangle(self) -> Array:
         """Return R with R^T R = the unbiased covariance in the coordinates."""
+        # A triangle of the vectors, not a root of their covariance: forming X^T X would square the condition number.
         centred = self.coordinates - self.coordinates.mean(axis=0)
         return np.asarray(np.linalg.qr(centred / math.sqrt(len(centred) - 1), mode="r"))
 
@@ -158,7 +160,8 @@ def _leave_out(side: Side, other: Side) -> Array:
     """Return the distance of each leave-one-group-out part of a side to the other, whose root is taken once."""
     fixed, total = other.moments, side.moments
     values, vectors = np.linalg.eigh(fixed.covariance())
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    # From eigh, not scipy.linalg.sqrtm, which may return complex numbers for a singular matrix.
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T  # clipped: rounding may make a 0 negative
     distances = []
     for index in range(side.n_groups):
         rest = total - side.group(index)
@@ -171,6 +174,7 @@ def _leave_out(side: Side, other: Side) -> Array:
 
 
 def _distance(one: Moments, other: Moments, shared: float) -> float:
+    # Rounding alone can take the sum below 0, which a squared distance cannot be.
     gap = one.mean() - other.mean()
     return max(0.0, float(gap @ gap) + one.trace() + other.trace() - 2 * shared)
 

@@ -33,6 +33,7 @@ def kid(samples: Array, reference: Array, sample_units: Groups, reference_units:
     within_samples = _unit_means(samples, samples, sample_units, sample_units)
     within_reference = _unit_means(reference, reference, reference_units, reference_units)
     across = _unit_means(samples, reference, sample_units, reference_units)
+    # Not a mean over random subsets: these add noise, and their spread is not the standard error.
     estimate, error = squared_mean_distance(within_samples, within_reference, across)
     return ScalarResult(estimate, error, len(within_samples))
 
@@ -43,6 +44,7 @@ def _unit_means(one: Array, other: Array, units: Groups, other_units: Groups) ->
     sums = np.zeros((n, m))
     columns = np.argsort(other_units, kind="stable")
     starts = np.searchsorted(other_units[columns], np.arange(m))
+    # Blocks of about 500 rows bound the memory; the whole kernel of 50,000 samples would take 20 GB.
     for block in np.array_split(np.arange(len(one)), max(1, len(one) // 500)):
         kernel = (one[block] @ other[columns].T / one.shape[1] + 1) ** 3
         np.add.at(sums, units[block], np.add.reduceat(kernel, starts, axis=1))

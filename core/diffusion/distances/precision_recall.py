@@ -81,11 +81,13 @@ def _covered(within: Array, across: Array, groups: Groups, counted_groups: Group
     over_reach = []
     for group in range(int(groups.max()) + 1):
         kept = groups != group
+        # Too few vectors are left without this group, so that the error is unknown.
         if kept.sum() < k + 2:
             return ScalarResult(share, math.nan, n)
         over_reach.append(_hits(within[np.ix_(kept, kept)], across[:, kept], k).mean())
     error = math.hypot(jackknife_error(over_counted), jackknife_error(np.array(over_reach)))
     n_draws = n
+    # A share of n independent draws has variance share (1 - share) / n; solved for n.
     if 0 < share < 1 and error > 0:
         n_draws = min(n, max(1, round(share * (1 - share) / error**2)))
     return ScalarResult(share, error, n_draws)
@@ -98,5 +100,6 @@ def _hits(within: Array, across: Array, k: int) -> NDArray[np.bool_]:
 
 def _without(hits: NDArray[np.bool_], groups: Groups) -> Array:
     sums, counts = np.bincount(groups, weights=hits), np.bincount(groups)
+    # 0 / 0 where one group is all there is; NaN then says that the error is unknown.
     with np.errstate(invalid="ignore"):
         return np.asarray((hits.sum() - sums) / (len(hits) - counts))

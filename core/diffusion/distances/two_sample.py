@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-MIN_UNITS = 4
+MIN_UNITS = 4  # interaction() divides by n - 3
 
 
 def squared_mean_distance(within_x: Array, within_y: Array, across: Array) -> tuple[float, float]:
@@ -39,14 +39,28 @@ def squared_mean_distance(within_x: Array, within_y: Array, across: Array) -> tu
     if min(n, m) < MIN_UNITS:
         return float(estimate), math.nan
     in_x, in_y, between = interaction(within_x), interaction(within_y), cross_interaction(across)
+    # A row's mean estimates its first-order term; the noise that its finite length adds to the variance is taken off.
     first_x = (rows_x / (n - 2) - across.mean(axis=1)).var(ddof=1) - in_x / (n - 2) - between / m
     first_y = (rows_y / (m - 2) - across.mean(axis=0)).var(ddof=1) - in_y / (m - 2) - between / n
     first, second = 4 * first_x / n + 4 * first_y / m, second_order_variance(in_x, in_y, between, n, m)
+    # The estimate of the first part may be negative; an error of 0 would be a false certainty.
     return float(estimate), math.sqrt(max(float(first) + second, second / 2))
 
 
 def second_order_variance(in_x: float, in_y: float, between: float, n: int, m: int) -> float:
-    """Return the variance of the estimate where the two distributions are one, from the three interactions."""
+    """Return the variance of the estimate of ``squared_mean_distance`` where the two distributions are equal.
+
+    Args:
+        in_x: ``interaction`` of the first set's kernel.
+        in_y: ``interaction`` of the second set's kernel.
+        between: ``cross_interaction`` of the kernel between the sets.
+        n: Number of units of the first set, at least 2.
+        m: Number of units of the second set, at least 2.
+
+    Returns:
+        The variance, in the kernel's unit squared; never negative.
+    """
+    # The interactions are unbiased estimates of mean squares, so that one of them may come out negative.
     return max(0.0, 2 * in_x / (n * (n - 1)) + 2 * in_y / (m * (m - 1)) + 4 * between / (n * m))
 
 

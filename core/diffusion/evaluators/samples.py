@@ -86,7 +86,14 @@ class SampleEvaluator(RunEvaluator):
         return {"n_samples": self.config.n_samples, **sampler_protocol(self.config)}
 
     def about(self, name: str, unit: str, protocol: dict[str, Scalar], **fields: object) -> ResultMetadata:
-        """Return the metadata of a result about the samples."""
+        """Return the metadata of a result about the samples, with the config's numbers of steps and samples.
+
+        Args:
+            name: Name of the measure; results of the raw weights get the suffix ``/raw``.
+            unit: Unit of the values.
+            protocol: What the result depends on besides the model; only results with equal protocols are compared.
+            **fields: Other fields of the ResultMetadata, such as ``higher_is_better``.
+        """
         steps = {"n_steps": self.config.n_steps, "n_samples": self.config.n_samples}
         return self.metadata(name, **steps, unit=unit, protocol=protocol, **fields)
 
