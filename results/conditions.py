@@ -27,7 +27,14 @@ ACCEPTED = "FIELD=VALUE, or with !=, <, <=, > or >=, such as model=unet or 'lear
 
 @frozen
 class Condition:
-    """A field, how to compare it, and with what; the text is parsed to suit the value it is compared with."""
+    """A field, a comparison operator and the wanted value, which stays text until it is compared with a run's value.
+
+    Attributes:
+        text: The whole condition as the user wrote it, for messages.
+        field: The name of a config field, a measure, ``id``, ``status`` or a plugin's version.
+        operator: ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
+        wanted: The text after the operator.
+    """
 
     text: str
     field: str
@@ -35,10 +42,10 @@ class Condition:
     wanted: str
 
     def holds(self, actual: object) -> bool:
-        """Say whether a run's value meets the condition.
+        """Return whether a run's value meets the condition.
 
         Raises:
-            ConfigError: The two cannot be compared, such as a number with a word.
+            ConfigError: The values cannot be compared, such as a number with a word.
         """
         if isinstance(actual, list | tuple):
             return self._list_holds([_plain(item) for item in actual])
@@ -52,13 +59,15 @@ class Condition:
 
     def _word_holds(self, actual: str) -> bool:
         if self.operator not in {"=", "!="}:
-            return False  # none is neither small nor large
+            return False  # None and booleans have no order
         wanted = self.wanted.lower().replace("null", "none")
         return _COMPARE[self.operator](actual, wanted)
 
     def _list_holds(self, actual: list[object]) -> bool:
         if self.operator not in {"=", "!="}:
-            raise ConfigError(f"--where {self.text!r}: {self.field} is a list; compare it with = or !=, as 512,512.")
+            raise ConfigError(
+                f"--where {self.text!r}: {self.field} is a list; compare it with = or !=, such as {self.field}=512,512."
+            )
         inner = self.wanted.strip().removeprefix("[").removesuffix("]").removeprefix("(").removesuffix(")")
         wanted = [_plain(_literal(item.strip())) for item in inner.split(",") if item.strip()]
         return _COMPARE[self.operator](actual, wanted)
@@ -73,12 +82,13 @@ class Condition:
 
 
 def parse_condition(text: str) -> list[Condition]:
-    """Parse one condition, in every way in which it can be read, the most likely first.
+    """Return every possible reading of a condition, one per operator in the text, from left to right.
 
-    Names of measures may hold signs, such as ``frechet (n_steps=18)``: who knows the names knows which one is meant.
+    The name of a measure may hold operators, such as ``frechet (n_steps=18)<50``. The caller knows the names and
+    takes the reading whose field exists.
 
     Raises:
-        ConfigError: It is none; or it asks for a status that no run can have (the nearest one is named).
+        ConfigError: The text holds no condition, or names a status that does not exist (the nearest one is suggested).
     """
     readings = [
         Condition(text, text[: sign.start()].strip(), "=" if sign[0] == "==" else sign[0], text[sign.end() :].strip())
@@ -96,7 +106,7 @@ def parse_condition(text: str) -> list[Condition]:
 
 
 def _literal(text: str) -> object:
-    """Return the number that a text spells, else the text without its quotes."""
+    """Return the text as a number if it is one, else without its quotes."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -110,5 +120,5 @@ def _unquoted(text: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """Make lists of lists comparable with what can be written on a command line."""
+    """Return nested lists as JSON text, the form in which they are written on a command line."""
     return json.dumps(value) if isinstance(value, list | dict | tuple) else value

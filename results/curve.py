@@ -1,4 +1,4 @@
-"""Training curves: one run's as its metrics.jsonl holds it, and a group's over its runs."""
+"""Training curves: of one run, from its metrics.jsonl, and of a group, summarised over its runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from results.statistics.intervals import Summary, summarise
 
 
 def read_curve(run: Run) -> list[CurvePoint]:
-    """Return a run's training curve by step; what cannot be read is skipped and added to the run's faults."""
+    """Return a run's training curve by step. Lines that cannot be read are skipped and added to the run's faults."""
     points, faults = read_metrics(run.path)
     run.faults.extend(faults)
     return points
@@ -22,11 +22,11 @@ def read_curve(run: Run) -> list[CurvePoint]:
 
 @frozen
 class GroupCurve:
-    """A measure along training over the replicates of a group.
+    """The training curve of a measure over the replicates of a group.
 
     Attributes:
         positions: Steps or epochs.
-        summaries: At each position over the runs that got there: n, mean, t interval.
+        summaries: n, mean and t interval at each position, over the runs that reached it.
     """
 
     positions: tuple[int, ...]
@@ -34,7 +34,7 @@ class GroupCurve:
 
     @property
     def n_text(self) -> str:
-        """Return "5 runs", or "3 to 5 runs" where some ended earlier."""
+        """Return "5 runs", or "3 to 5 runs" if some runs ended earlier."""
         numbers = [summary.n for summary in self.summaries]
         low, high = min(numbers), max(numbers)
         return f"{high} run{'s' * (high != 1)}" if low == high else f"{low} to {high} runs"
@@ -58,7 +58,7 @@ def group_curves(group: Group, names: Sequence[str], axis: str = "step", level: 
         at: dict[int, list[float]] = {}
         for curve in curves:
             for point in curve:
-                position = getattr(point, axis)  # an own loop may have no epochs
+                position = getattr(point, axis)  # a user's own training loop may have no epochs
                 if name in point.means and position is not None:
                     at.setdefault(position, []).append(point.means[name])
         if at:
@@ -68,7 +68,7 @@ def group_curves(group: Group, names: Sequence[str], axis: str = "step", level: 
 
 
 def curve_names(groups: Sequence[Group]) -> list[str]:
-    """Return the names of the measures that the curves of any group's first run hold: the loss, wholes, parts."""
+    """Return the measures in the curve of each group's first run: the loss first, then others, then parts (loss/a)."""
     first = [next(iter(group.replicates.values()), None) for group in groups]
     names = dict.fromkeys(name for run in first if run for point in read_curve(run)[:1] for name in point.means)
     return sorted(names, key=lambda name: (name != "loss", "/" in name))

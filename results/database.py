@@ -1,4 +1,4 @@
-"""The experiment directory as a database: the folder itself, read by plain Python, and never written to."""
+"""Read-only access to all runs of an experiments directory. There is no database file: the folder is the database."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ REMEDY = "Give another with --experiments-dir or PYML_EXPERIMENTS_DIR, or make a
 
 
 class ResultsDatabase:
-    """The runs of an experiment directory, oldest first; iterable, with a length, filtered without being changed.
+    """The runs of an experiments directory, oldest first.
 
-    Runs are read when asked for something. A run that cannot be read stays in the list with what can be said of it,
-    and ``faults`` says what is wrong with it; it never hides the others.
+    The database is iterable and has a length. Filters return a new database. Each file is read at first use. A run that
+    cannot be read stays in the list with what could be read of it; ``faults`` lists what could not.
 
     Example::
 
@@ -57,7 +57,11 @@ class ResultsDatabase:
         return f"ResultsDatabase({str(self.experiments_dir)!r}): {len(self)} runs"
 
     def find(self, spec: str) -> Run:
-        """Return the run that an id, a unique prefix of one, ``latest`` or a path names, or raise ConfigError."""
+        """Return the run with this id, unique prefix of an id, or path; ``latest`` names the newest run.
+
+        Raises:
+            ConfigError: No run matches, or more than one does.
+        """
         path = resolve_run(spec, self.experiments_dir)
         return next((run for run in self._runs if run.id == path.name and run.path == path), None) or Run(path)
 
@@ -65,7 +69,7 @@ class ResultsDatabase:
         """Return the runs that ``keep`` accepts and whose ``id``, ``status`` or config fields equal those given.
 
         Raises:
-            ConfigError: No run has such a field; the nearest one is named.
+            ConfigError: No run has such a field; the nearest one is suggested.
         """
         if self._runs:
             known = {"id", "status", *self.config_fields()}
@@ -81,12 +85,11 @@ class ResultsDatabase:
     def where(self, *conditions: str) -> ResultsDatabase:
         """Return the runs that meet all conditions, each a text such as ``"learning_rate<1e-3"``.
 
-        A condition speaks of ``id``, ``status``, a field of the config, ``model version``, ``dataset version``, a
-        measure's mean (by name or label), or a field of the environment such as ``device`` ("unknown" where a run does
-        not say).
+        A condition tests ``id``, ``status``, a config field, ``model version``, ``dataset version``, the mean of a measure
+        (by name or label), or a field of the environment such as ``device`` ("unknown" if the run did not record it).
 
         Raises:
-            ConfigError: A condition cannot be parsed, or names what no run has (the nearest field is named).
+            ConfigError: A condition cannot be parsed, or no run has its field (the nearest field is suggested).
         """
         chosen = self
         for readings in map(parse_condition, conditions):
@@ -102,12 +105,13 @@ class ResultsDatabase:
         return chosen
 
     def values_of(self, name: str) -> list[tuple[Run, Any]]:
-        """Return each run's ``id``, ``status``, config field, measure's mean or field of the environment of this name.
+        """Return for each run the value of this name.
 
-        The value is MISSING for a run that has none, "unknown" for an environment that does not say.
+        The name is ``id``, ``status``, a config field, a measure (its mean is returned) or a field of the environment. The
+        value is MISSING for a run that has none, and "unknown" for an environment that was not recorded.
 
         Raises:
-            ConfigError: No run has it (the nearest name is given), or several measures share the name.
+            ConfigError: No run has it (the nearest name is suggested), or several measures share the name.
         """
         with without_garbage_collection():
             fields = {"id", "status", *VERSIONS, *self._config_fields}
@@ -131,17 +135,17 @@ class ResultsDatabase:
         return any(name in {metadata.name, label} for metadata, label in measure_labels(self.metadata()).items())
 
     def records(self, **metadata: Any) -> Iterator[tuple[Run, ResultRecord]]:
-        """Yield the runs' results whose metadata equal the fields given, such as ``name="loss"`` or ``n_steps=18``.
+        """Yield each run with each of its results whose metadata match, such as ``name="loss"`` or ``n_steps=18``.
 
         Raises:
-            ConfigError: A field that ResultMetadata does not have.
+            ConfigError: ResultMetadata has no such field.
         """
         for run in self:
             for record in run.results.filter(**metadata):
                 yield run, record
 
     def config_fields(self) -> list[str]:
-        """Return the names of all fields that any run's config has, in their order."""
+        """Return the names of all config fields that any run has, in order of first appearance."""
         return list(self._config_fields)
 
     @cached_property
@@ -152,12 +156,12 @@ class ResultsDatabase:
     def varying_fields(self) -> list[str]:
         """Return the config fields in which the runs differ, including ``seed``.
 
-        A run without the field differs from a run with it. Runs whose config cannot be read are ignored.
+        A run without a field differs from a run with it. Runs whose config cannot be read are ignored.
         """
         return differing_names([run.config for run in self._runs if run.config])
 
     def metadata(self) -> dict[ResultMetadata, int]:
-        """Return what was measured, with the number of runs that have it; in the order of first appearance."""
+        """Return every measure with the number of runs that have it, in order of first appearance."""
         return dict(self._metadata)
 
     @cached_property
@@ -171,14 +175,14 @@ class ResultsDatabase:
         return counts
 
     def read(self) -> ResultsDatabase:
-        """Read config, status and results of every run now; return self."""
+        """Read config, status and results of every run now, and return self."""
         with without_garbage_collection():
             for run in self._runs:
                 run.check()
         return self
 
     def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with a row per run and result (needs pandas), see :mod:`results.export`."""
+        """Return a pandas DataFrame with a row per run and result (needs pandas), see :func:`results.export.rows`."""
         return export.to_pandas(self._runs)
 
     def to_polars(self) -> Any:
@@ -195,11 +199,11 @@ class ResultsDatabase:
 
     @property
     def faults(self) -> list[Fault]:
-        """What could not be read, and why, of all that was asked for so far."""
+        """What could not be read so far, and why. A file is read at its first use; ``read`` reads all of them."""
         return [fault for run in self._runs for fault in run.faults]
 
     def only(self, runs: Iterable[Run]) -> ResultsDatabase:
-        """Return a database of just these runs, in this order."""
+        """Return a database of only these runs, in this order."""
         chosen = object.__new__(ResultsDatabase)
         chosen.experiments_dir = self.experiments_dir
         with without_garbage_collection():
@@ -222,10 +226,12 @@ def _equal(actual: object, wanted: object) -> bool:
 
 
 def _run_directories(directory: str) -> list[str]:
-    """Return the run directories, sorted by name: those named like one, and any other that holds a config or status.
+    """Return the run directories, sorted by name.
+
+    A run directory has a run id as its name, or holds config.json or status.json.
 
     Raises:
-        ConfigError: The directory is not there or cannot be read.
+        ConfigError: The directory does not exist or cannot be read.
     """
     try:
         with os.scandir(directory) as entries:

@@ -1,4 +1,4 @@
-"""One run in full, and the differences of two, as text."""
+"""Describe one run in full, or the differences between two runs, as text."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from results.staleness import stale_text
 from results.text.labels import differing_names, measure_labels, printable, spell
 from results.text.proportions import interval_text, is_proportion
 
-MISSING = "(not there)"
+MISSING = "(missing)"
 SAME = "(no difference)"
-NOTHING = "(nothing that can be read)"
+NOTHING = "(missing or unreadable)"
 NOT_SHOWN = {"schema", "packages"}
 
 
 def describe_run(run: Run, *, every_record: bool = False, packages: bool = False) -> str:
-    """Return everything that a run's directory says of it, as sections of text."""
+    """Return a run's status, config, environment and results as sections of text.
+
+    Args:
+        run: The run.
+        every_record: Also list the records of older and incomplete evaluations.
+        packages: Also list the versions of the installed packages.
+    """
     sections = [_section("Run", _overview(run)), _section("Config", run.config)]
     environment = {name: value for name, value in run.environment.items() if name not in NOT_SHOWN}
     sections.append(_section("Environment", environment))
@@ -30,7 +36,7 @@ def describe_run(run: Run, *, every_record: bool = False, packages: bool = False
 
 
 def describe_difference(a: Run, b: Run) -> str:
-    """Return a table of what differs in two runs' configs, plugins, environments and packages."""
+    """Return tables of the differences between two runs: config, plugins, environment and packages."""
     parts = [
         ("Config", a.config, b.config),
         ("Plugins", _flat(a.plugins), _flat(b.plugins)),
@@ -66,7 +72,7 @@ def _every_record(run: Run) -> str:
         )
         for entry in run.log().entries
     ]
-    return f"Every record, older and incomplete evaluations included\n{_indented(_table(header, rows))}"
+    return f"All records, including older and incomplete evaluations\n{_indented(_table(header, rows))}"
 
 
 def _proportions(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""What runs ran on, as far as numbers depend on it: the commit, the version of PyTorch, the device."""
+"""The parts of a run's environment that its numbers may depend on: the commit, the PyTorch version, the device."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ FIELDS = ("git_commit", "git_dirty", "torch", "device")
 SPLIT_FIELDS = (*FIELDS, "host", "python", "platform")
 UNKNOWN = "unknown"
 MOST_VALUES = 4
-# at the indentation of the top level: "torch" is also the name of a package
+# matches only at top-level indentation, because "torch" is also a key of the list of packages
 _FIELD = re.compile(
     rb'^  "(git_commit|git_dirty|torch|device|host|python|platform)": ("[^"\\]*"|true|false|null),?$', re.MULTILINE
 )
 
 
 def environment_values(run: Run, fields: Sequence[str]) -> dict[str, str]:
-    """Return fields of a run's environment as text, "unknown" if they cannot be read.
+    """Return fields of a run's environment as text. A field that cannot be read is "unknown".
 
     Raises:
-        ConfigError: A field that is not one of ``SPLIT_FIELDS``; the nearest one is named.
+        ConfigError: A field is not one of ``SPLIT_FIELDS``; the nearest one is suggested.
     """
     for name in fields:
         if name not in SPLIT_FIELDS:
@@ -37,11 +37,11 @@ def environment_values(run: Run, fields: Sequence[str]) -> dict[str, str]:
 
 
 def mixed_environments(runs: Iterable[Run], split_by: Sequence[str] = ()) -> dict[str, dict[str, int]]:
-    """Return the fields in which the runs' environments differ: for each its values, with the number of runs.
+    """Return the fields in which the runs' environments differ, each with the number of runs per value.
 
     Args:
         runs: The runs.
-        split_by: Fields by which the runs are separated into groups already; these are left out.
+        split_by: Fields by which the runs are already split into groups; these are left out.
     """
     fields = [name for name in FIELDS if name not in split_by]
     values = [environment_values(run, fields) for run in runs]
@@ -69,7 +69,10 @@ def _short(name: str, value: str) -> str:
 
 
 def _read(run: Run) -> dict[str, str]:
-    """Read the fields without parsing the long list of packages; a file of another layout is parsed whole."""
+    """Return the fields that can be read, as text.
+
+    The fields are read without parsing the long list of packages. A file of another layout is parsed whole.
+    """
     try:
         content = read_file(f"{run.path}/{ENVIRONMENT.name}")
     except OSError:

@@ -1,4 +1,4 @@
-"""All runs and results as flat rows: for pandas, polars, CSV and JSON."""
+"""Export runs and results as flat rows, for pandas, polars and CSV, or as JSON."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SOURCE = ("step", "digest", "weights", "sample_seed")
 
 
 def rows(runs: Collection[Run]) -> Iterator[dict[str, Any]]:
-    """Yield a flat row per run and result: run, status, config.*, measure.*, mean, error, n, n_nan, n_inf,
-    source.*, is_stale.
+    """Yield one flat row per run and result.
 
-    A run without results is one row with empty measures, so that none is missing. The protocol is text in strict JSON.
+    The columns are run, status, config.*, measure.*, mean, error, n, n_nan, n_inf, source.* and is_stale. A run without
+    results has one row whose result columns are None. The column measure.protocol holds strict JSON.
     """
     fields = config_fields(runs)
     for run in runs:
@@ -46,7 +46,7 @@ def rows(runs: Collection[Run]) -> Iterator[dict[str, Any]]:
 
 
 def to_csv(runs: Collection[Run]) -> str:
-    """Return the rows as CSV; unknown numbers are empty, and no cell can be taken for a formula."""
+    """Return the rows as CSV. Unknown numbers are empty cells. Text that looks like a formula gets an apostrophe."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     for i, row in enumerate(rows(runs)):
@@ -57,7 +57,7 @@ def to_csv(runs: Collection[Run]) -> str:
 
 
 def to_json(runs: Collection[Run]) -> str:
-    """Return strict JSON: an object per run with its config, plugins, status and results."""
+    """Return strict JSON with one object per run: its config, plugins, status and results."""
     content = [
         {
             "run": run.id,
@@ -80,7 +80,11 @@ def to_json(runs: Collection[Run]) -> str:
 
 
 def to_pandas(runs: Collection[Run]) -> Any:
-    """Return the rows as a pandas DataFrame; ImportError with the remedy where pandas is missing."""
+    """Return the rows as a pandas DataFrame.
+
+    Raises:
+        ImportError: pandas is not installed.
+    """
     try:
         import pandas as pd
     except ImportError:
@@ -89,7 +93,11 @@ def to_pandas(runs: Collection[Run]) -> Any:
 
 
 def to_polars(runs: Collection[Run]) -> Any:
-    """Return the rows as a polars DataFrame; ImportError with the remedy where polars is missing."""
+    """Return the rows as a polars DataFrame.
+
+    Raises:
+        ImportError: polars is not installed.
+    """
     try:
         import polars as pl
     except ImportError:

@@ -1,4 +1,4 @@
-"""Groups of runs that differ only in seed. They are replicates: measures are summarised with the error over runs.
+"""Groups of runs that differ only in seed. These runs are replicates, so errors are computed over runs.
 
 The replicates of a group are its finished runs, one per seed. Samples within a run are never pooled with runs: five
 seeds of 100 samples each are five replicates.
@@ -27,7 +27,7 @@ SEED = "seed"
 
 @frozen
 class UnknownSeed:
-    """The key of a replicate whose seed is not known: it differs from that of every other run."""
+    """The key of a replicate whose seed is unknown. It differs from the key of every other run."""
 
     run_id: str
 
@@ -39,8 +39,8 @@ class Group:
     """Runs that differ only in seed.
 
     Attributes:
-        runs: All of them, whatever their status, oldest first.
-        label: What the group differs in from the others, such as "model=unet, learning_rate=0.001".
+        runs: All runs of the group, of any status, oldest first.
+        label: The fields in which the group differs from the other groups, such as "model=unet, learning_rate=0.001".
     """
 
     def __init__(self, runs: Iterable[Run], label: str = "") -> None:
@@ -61,22 +61,22 @@ class Group:
 
     @cached_property
     def replicates(self) -> dict[Any, Run]:
-        """The finished runs by seed. Of two with one seed the newer counts; each run without a seed counts."""
+        """The finished runs by seed. The newest of several with one seed counts. Every run without a seed counts."""
         return dict(self._finished)
 
     def replicates_with(self, metadata: ResultMetadata) -> dict[Any, Run]:
-        """Return for each seed the newest finished run that has a result of this measure that is not stale."""
+        """Return for each seed the newest finished run with a result of this measure that is not stale."""
         found = {key: run for key, run in self._finished if metadata in run.current_measures}
         return {key: found[key] for key in self.replicates if key in found}
 
     @property
     def n_repeated(self) -> int:
-        """Finished runs left out because a newer one has the same seed."""
+        """Number of finished runs that are left out because a newer run has the same seed."""
         return len(self._finished) - len(self.replicates)
 
     @property
     def left_out(self) -> dict[str, int]:
-        """How many runs are no replicates because they are failed, dead, running, ..., by status."""
+        """Number of runs that are not replicates because they have not finished, by status."""
         return dict(Counter(run.status.state for run in self.runs if run.status.state != "finished"))
 
     def values(self, metadata: ResultMetadata) -> dict[Any, float]:
@@ -84,7 +84,7 @@ class Group:
         return {key: run.current_measures[metadata]["mean"] for key, run in self.replicates_with(metadata).items()}
 
     def measures(self) -> dict[ResultMetadata, int]:
-        """Return what was measured in the replicates, with the number of seeds that have it."""
+        """Return every measure of the replicates with the number of seeds that have it."""
         seeds: dict[ResultMetadata, set[Any]] = {}
         for key, run in self._finished:
             for metadata in run.current_measures:
@@ -92,9 +92,9 @@ class Group:
         return {metadata: len(keys) for metadata, keys in seeds.items()}
 
     def stale_runs(self, measures: Collection[ResultMetadata]) -> list[Run]:
-        """Return the replicates that lack one of these measures because their newest result is stale.
+        """Return the replicates that do not count in one of these measures because their newest result is stale.
 
-        A seed that has a current result of another run does not lack it.
+        A replicate is left out if another run of the same seed has a current result.
         """
         return [
             run
@@ -103,7 +103,7 @@ class Group:
         ]
 
     def over_runs(self, metadata: ResultMetadata, level: float = 0.95) -> OverRuns:
-        """Return a measure's mean over the replicates with its error over runs and the typical error within a run."""
+        """Return the summary of a measure over the replicates; ``level`` is the coverage of the t interval."""
         runs = self.replicates_with(metadata)
         found = [run.current_measures[metadata] for run in runs.values()]
         over = summarise_results(found, len(self.replicates) - len(runs), level)
@@ -113,14 +113,14 @@ class Group:
 
 
 def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]:
-    """Group runs that differ only in seed, in the order of their first runs.
+    """Return the groups of runs that differ only in seed, in the order of their first runs.
 
-    Runs without a config are left out. So are groups that hold nothing but runs that failed before their first step
-    and have no results: a mistyped option is no experiment.
+    Runs without a config are left out. A group is also left out if all of its runs failed before their first step and
+    have no results, for example because of a mistyped option.
 
     Args:
         runs: The runs.
-        split_by: Fields of the environment, such as "git_commit", in which the runs of a group must agree, too.
+        split_by: Fields of the environment, such as "git_commit", in which the runs of a group must also agree.
     """
     by_config: dict[str, list[Run]] = {}
     with without_garbage_collection():
@@ -133,12 +133,12 @@ def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]
 
 
 def _came_to_nothing(run: Run) -> bool:
-    """Return whether a run failed before its first step: a run that diverged is an experiment, and is counted."""
+    """Return whether a run failed before its first step. A run that diverged later counts as an experiment."""
     return run.status.state == "failed" and not run.status.step and not run.measures
 
 
 def seed_of(run: Run) -> int | str | None:
-    """Return a run's seed, None if it has none; a seed that is no number or text is spelt."""
+    """Return a run's seed, or None if it has none. A seed that is neither an integer nor text is returned as text."""
     seed = run.config.get(SEED)
     return seed if seed is None or isinstance(seed, int | str) else spell(seed)
 
@@ -151,7 +151,7 @@ def seed_order(seed: object) -> tuple[int, float, str]:
 
 
 def described(run: Run, split_by: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what sets a group apart: the config without the seed, the plugins' versions, and ``split_by``."""
+    """Return the fields that define a group: the config without the seed, the plugins' versions, and ``split_by``."""
     return {**_shared(run.config), **run.versions(), **environment_values(run, split_by)}
 
 
@@ -161,7 +161,7 @@ def _key_of_replicate(run: Run) -> Any:
 
 
 def _key(run: Run, split_by: Sequence[str]) -> str:
-    """Spell what the replicates of a run share, such that equal texts mean equal configs."""
+    """Return text that is equal for two runs exactly if they belong to the same group."""
     shared: list[Any] = [_shared(run.config), run.plugins]
     if split_by:
         shared.append(environment_values(run, split_by))
@@ -169,5 +169,8 @@ def _key(run: Run, split_by: Sequence[str]) -> str:
 
 
 def _shared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that replicates share. The same data may be in another place: the fingerprint tells."""
+    """Return the config fields that replicates share.
+
+    The path of the data is left out: the same data may have another path, and the data's fingerprint identifies it.
+    """
     return {name: value for name, value in config.items() if name not in {SEED, "data_dir_absolute"}}

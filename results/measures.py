@@ -1,4 +1,4 @@
-"""Which measures a table shows: those asked for, or the main ones."""
+"""Choose the measures that a table shows: those that match patterns, or the main ones."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def choose_measures(
 
     Args:
         counts: Every measure, with the number of runs that have it.
-        patterns: Names or labels, in which * stands for anything; none chooses the main measures: not the times, those
-            of most runs first, whole measures before their parts (loss before loss/sigma_1), those with a good
-            direction before those without.
-        most: How many main measures at most; None for all.
+        patterns: Names or labels; * matches any text. Without patterns the main measures are chosen: all except times.
+            Measures that more runs have come first, then whole measures before their parts (loss before
+            loss/sigma_1), then measures with a good direction before those without.
+        most: Maximum number of main measures; None for all.
 
     Raises:
-        ConfigError: A pattern names no measure; the nearest name is given.
+        ConfigError: A pattern matches no measure; the nearest name is suggested.
     """
     labels = measure_labels(counts)
     if patterns:

@@ -1,4 +1,4 @@
-"""A measure over the replicates of a group: its summary, as text and as plain numbers."""
+"""Summary of a measure over the replicates of a group, as text and as plain numbers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from results.text.numbers import decimals_of, known_error, mean_error
 
 @frozen
 class OverRuns:
-    """A measure over the replicates of a group.
+    """Summary of a measure over the replicates of a group.
 
     Attributes:
-        summary: n, mean, standard error over runs and its t interval; n counts runs, never samples.
-        within_error: The typical standard error within one run (root of the mean square); NaN if a run's is unknown.
-        n_not_finite: Runs among the n whose own result is NaN or infinite; they make the mean so, too.
-        n_lacking: Replicates without this result; they are not among the n.
-        proportion: Of a single run whose result is a proportion: that proportion and its number of observations.
+        summary: n, mean, standard error over runs and t interval. n is the number of runs, not of samples.
+        within_error: Root mean square of the runs' own standard errors; NaN if one of them is unknown.
+        n_not_finite: How many of the n runs have a NaN or infinite result, which makes the mean NaN or infinite.
+        n_lacking: Number of replicates without this result; n does not count them.
+        proportion: If the only run's result is a proportion: the proportion and its number of observations.
     """
 
     summary: Summary
@@ -36,8 +36,8 @@ def summarise_results(found: Sequence[Mapping[str, Any]], n_lacking: int = 0, le
     """Summarise a measure over runs.
 
     Args:
-        found: One result of each replicate, as the fields of a ScalarResult.
-        n_lacking: Replicates without this result.
+        found: The result of each replicate, as the fields of a ScalarResult.
+        n_lacking: Number of replicates without this result.
         level: Coverage of the interval over runs.
     """
     errors = [known_error(fields["error"], fields["n"]) for fields in found]
@@ -50,22 +50,24 @@ def summarise_results(found: Sequence[Mapping[str, Any]], n_lacking: int = 0, le
 
 
 def over_runs_text(over: OverRuns, error: str = "ci") -> str:
-    """Return mean ± error over runs; "unknown" for one run, or for runs that are all equal.
+    """Return mean ± error over runs. The error is "unknown" for one run, or if all runs are equal.
 
     Args:
-        over: The measure over runs.
+        over: The summary over runs.
         error: "ci" for half of the t interval, "se" for the standard error.
     """
     summary = over.summary
     if not math.isfinite(summary.mean) or not math.isnan(summary.error):
         return mean_error(summary.mean, summary.half_width if error == "ci" else summary.error)
-    decimals = decimals_of(over.within_error)  # the error over runs is unknown: the one within a run cuts the digits
+    decimals = decimals_of(
+        over.within_error
+    )  # the error over runs is unknown, so the error within a run sets the digits
     mean = format_value(summary.mean) if decimals is None else f"{summary.mean:.{decimals}f}"
     return f"{mean} ± unknown{f' (all {summary.n} equal)' if summary.is_constant else ''}"
 
 
 def over_runs_numbers(over: OverRuns) -> dict[str, Any]:
-    """Return a measure over runs as plain numbers, under the names of the JSON and CSV formats."""
+    """Return the summary as plain numbers, under the names that the JSON and CSV formats use."""
     summary = over.summary
     return {
         "n_runs": summary.n,

@@ -1,4 +1,4 @@
-"""One run, read from its directory when it is asked for something and never written to."""
+"""Read-only access to one run directory. Each file is read at its first use."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run: id, path, config, status, results. Each file is read once, at first use; what fails becomes a fault.
+    """One run: id, path, config, status and results.
+
+    Each file is read once, at its first use. A file that cannot be read is added to ``faults``.
 
     Attributes:
         id: The name of its directory.
         path: The directory.
-        faults: What could not be read of the files that were asked for so far.
+        faults: What could not be read so far, and why.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -48,15 +50,16 @@ class Run:
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """The hyperparameters by name, as config.json holds them, nested ones by dotted names such as "optimizer.lr";
-        empty where it cannot be read.
+        """The hyperparameters by name, as in config.json; empty if it cannot be read.
+
+        Fields of a nested config have dotted names, such as "optimizer.lr".
         """
         config = self._saved_config.get("config")
         return dotted(config) if isinstance(config, dict) else {}
 
     @cached_property
     def plugins(self) -> Mapping[str, Mapping[str, str]]:
-        """For "model" and "dataset" the name, distribution and version that served them."""
+        """The name, distribution and version of the plugins that provided "model" and "dataset"."""
         plugins = self._saved_config.get("plugins")
         if not isinstance(plugins, dict):
             return {}
@@ -67,7 +70,7 @@ class Run:
         }
 
     def versions(self) -> dict[str, str]:
-        """Return for "model version" and "dataset version" the distribution and version that served them."""
+        """Return the distribution and version of both plugins, under "model version" and "dataset version"."""
         return {
             f"{kind} version": f"{plugin.get('distribution')} {plugin.get('version')}"
             for kind, plugin in self.plugins.items()
@@ -75,25 +78,25 @@ class Run:
 
     @cached_property
     def status(self) -> RunState:
-        """How the run is doing, dead ones told apart from running ones."""
+        """The run's state, such as finished or running. A run whose process has died is "dead", not "running"."""
         return run_state(self._read(STATUS))
 
     @cached_property
     def environment(self) -> Mapping[str, Any]:
-        """What the run ran on; empty where it cannot be read."""
+        """The environment that the run recorded; empty if it cannot be read."""
         from core.runs.environment import ENVIRONMENT
 
         return self._read(ENVIRONMENT) or {}
 
     @property
     def packages(self) -> Mapping[str, Any]:
-        """The versions of the installed packages, by name; empty where they cannot be read."""
+        """The versions of the installed packages by name; empty if they cannot be read."""
         packages = self.environment.get("packages")
         return packages if isinstance(packages, dict) else {}
 
     @property
     def code_version(self) -> str:
-        """The model's distribution and version with the commit, such as "pyml-core 0.1.0, 1a2b3c4d5e6f (dirty)"."""
+        """The model's distribution, version and commit, such as "pyml-core 0.1.0, 1a2b3c4d5e6f (dirty)"."""
         model = self.plugins.get("model", {})
         parts = [f"{model['distribution']} {model['version']}"] if {"distribution", "version"} <= set(model) else []
         commit = self.environment.get("git_commit")
@@ -109,17 +112,17 @@ class Run:
 
     @property
     def measures(self) -> Measures:
-        """The newest complete result per metadata, as plain dicts of a ScalarResult's fields: the fast way to many."""
+        """The newest complete result of each measure, as dicts of ScalarResult's fields; faster than ``results``."""
         return self._newest.measures
 
     @property
     def sources(self) -> Sources:
-        """What each newest result was measured on, by metadata; results that do not say are not in it."""
+        """The source of each newest result, by metadata. Results without a source are left out."""
         return self._newest.sources
 
     @cached_property
     def last_step(self) -> int | None:
-        """The training step that the run has reached, or None if nothing says it."""
+        """The training step that the run has reached, or None if it is unknown."""
         step = self.status.step
         if self.status.state == "finished" and step is not None:
             return step
@@ -129,7 +132,7 @@ class Run:
 
     @cached_property
     def stale(self) -> Sources:
-        """The newest results whose checkpoint the run has since trained on from, with what they were measured on."""
+        """The newest results that are stale, with their sources: the run has trained beyond the source's step."""
         return {metadata: source for metadata, source in self.sources.items() if self._is_stale(source)}
 
     def _is_stale(self, source: ResultSource | None) -> bool:
@@ -139,36 +142,36 @@ class Run:
 
     @cached_property
     def current_measures(self) -> Measures:
-        """``measures`` without the stale ones: the results that count."""
+        """``measures`` without stale results: the results that count."""
         stale = self.stale
         return {m: fields for m, fields in self.measures.items() if m not in stale} if stale else self.measures
 
     @property
     def results(self) -> ResultCollection:
-        """The newest complete result per metadata, including the stale ones."""
+        """The newest complete result of each measure, including stale ones."""
         return ResultCollection(
             ResultRecord(metadata, ScalarResult(**dict(f)), self.sources.get(metadata))
             for metadata, f in self.measures.items()
         )
 
     def result(self, metadata: ResultMetadata) -> ScalarResult | None:
-        """Return the newest complete result of exactly this metadata, or None."""
+        """Return the newest complete result with exactly this metadata, or None."""
         fields = self.measures.get(metadata)
         return None if fields is None else ScalarResult(**fields)
 
     def log(self) -> ResultLog:
-        """Read every record, those of older and of incomplete evaluations included."""
+        """Read all records, including those of older and incomplete evaluations."""
         from core.runs.result_log import read_result_log
 
         return read_result_log(self.path)
 
     def complete_entries(self, metadata: ResultMetadata) -> list[LoggedRecord]:
-        """Return every record of a measure, of complete evaluations and not stale, oldest first."""
+        """Return all records of a measure from complete evaluations, without stale ones, oldest first."""
         entries = [entry for entry in self.log().entries if entry.is_complete and entry.record.metadata == metadata]
         return [entry for entry in entries if not self._is_stale(entry.record.source)]
 
     def check(self) -> list[Fault]:
-        """Read config, status and results, and return what of them could not be read."""
+        """Read config, status and results, and return ``faults``."""
         _ = self.config, self.status, self.measures
         return self.faults
 
@@ -181,6 +184,6 @@ class Run:
 
 
 def config_fields(runs: Iterable[Run]) -> list[str]:
-    """Return the names of all fields that any run's config has, in order of first appearance."""
+    """Return the names of all config fields that any run has, in order of first appearance."""
     layouts = dict.fromkeys(tuple(run.config) for run in runs)  # few: one per config class
     return list(dict.fromkeys(name for layout in layouts for name in layout))

@@ -1,4 +1,4 @@
-"""Reading many runs: what could not be read, and a pause of the garbage collector meanwhile."""
+"""Helpers for reading many runs: the type of a fault, and a pause of the garbage collector."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.runs.files import Fault as Fault
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Pause the cyclic garbage collector while many small objects are made: it would look at all of them repeatedly."""
+    """Pause the cyclic garbage collector, which would scan the many new objects again and again while runs are read."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

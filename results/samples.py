@@ -1,4 +1,4 @@
-"""Values per sample that an evaluation kept, for comparing two runs sample by sample."""
+"""The values of each sample that an evaluation saved, for comparing two runs sample by sample."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Values = dict[int, float]
 def sample_values(
     run: Run, metadata: ResultMetadata, sample_seeds: Collection[int | None] | None = None
 ) -> Values | None:
-    """Return the values, by sample id, whose mean is a result of the run; None if none were kept.
+    """Return a measure's value for each sample id, from the newest complete evaluation of the measure.
 
-    They come from the newest complete evaluation with this result. A file that cannot be read, or that holds a value
-    that is not finite, is added to the run's faults.
+    Return None if no values were saved. A file that cannot be read, or that holds a value that is not finite, is added
+    to the run's faults.
 
     Args:
         run: The run.
         metadata: The measure.
-        sample_seeds: Take only results of samples that were drawn with one of these seeds; None takes any.
+        sample_seeds: Use only results whose samples were drawn with one of these seeds; None accepts any seed.
     """
     evaluation = evaluation_of(run, metadata, sample_seeds)
     if evaluation is None:
@@ -33,12 +33,12 @@ def sample_values(
 
 
 def evaluation_of(run: Run, metadata: ResultMetadata, sample_seeds: Collection[int | None] | None = None) -> str | None:
-    """Return the id of the newest complete evaluation with a result of this measure, None if none kept values.
+    """Return the id of the newest complete evaluation of a measure, or None if the run has none or saved no values.
 
     Args:
         run: The run.
         metadata: The measure.
-        sample_seeds: Take only results of samples that were drawn with one of these seeds; None takes any.
+        sample_seeds: Use only results whose samples were drawn with one of these seeds; None accepts any seed.
     """
     if not (run.path / VALUES).is_dir():
         return None
@@ -51,6 +51,6 @@ def evaluation_of(run: Run, metadata: ResultMetadata, sample_seeds: Collection[i
 
 
 def shared_samples(a: Values, b: Values) -> tuple[list[float], list[float]]:
-    """Return the values of the samples that both have, pair by pair."""
+    """Return the values of the samples that both runs have, in the same order."""
     ids = sorted(a.keys() & b.keys())
     return [a[i] for i in ids], [b[i] for i in ids]

@@ -1,4 +1,4 @@
-"""What a word on the command line names: a run, or the runs that meet conditions, which have to be one group."""
+"""Select a group of runs from a command-line argument: a run, or conditions that the runs of one group meet."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _AND = re.compile(r",\s+|\s+and\s+")
 def select_group(
     database: ResultsDatabase, spec: str, *, whole_group: bool = False, split_by: Sequence[str] = ()
 ) -> Group:
-    """Return the group that a text names.
+    """Return the group that a command-line argument names.
 
     Args:
-        database: Where to look.
-        spec: Conditions joined by ", " or " and ", such as a group's label; or a run: a path, an id, a unique prefix
-            of one, or ``latest``.
-        whole_group: Whether a run stands for all runs that differ from it only in seed.
-        split_by: Fields of the environment in which the runs of a group must agree, too.
+        database: The runs to select from.
+        spec: Conditions joined by ", " or " and ", such as a group's label. Or one run: a path, a run id, a unique
+            prefix of an id, or ``latest``.
+        whole_group: If ``spec`` names one run, select all runs that differ from it only in seed.
+        split_by: Fields of the environment in which the runs of a group must also agree.
 
     Raises:
-        ConfigError: Nothing answers to it, or runs of more than one group do: these are no replicates of each other.
+        ConfigError: No run matches, or runs of more than one group match. Runs of different groups are not replicates.
     """
     if not _CONDITION.search(spec):
         run = database.find(spec)
@@ -42,7 +42,7 @@ def select_group(
         raise ConfigError(f"{spec!r}: none of the {len(database):,} runs meets it.")
     if len(groups) > 1:
         raise ConfigError(
-            f"{spec!r} names {len(groups)} groups, which are no replicates of each other: they differ in "
+            f"{spec!r} matches {len(groups)} groups, whose runs are not replicates of each other: they differ in "
             f"{_differing(groups, split_by)}. "
             f"Add a condition, such as {spec + ', ' + groups[0].label.split(', ')[0]!r}."
         )
@@ -50,7 +50,7 @@ def select_group(
 
 
 def _differing(groups: list[Group], split_by: Sequence[str]) -> str:
-    """Name the fields in which groups differ, with their values, as "learning_rate (0.001 or 0.0001)"."""
+    """Return the fields in which groups differ, with their values, such as "learning_rate (0.001 or 0.0001)"."""
     things = [described(group.runs[0], split_by) for group in groups]
     parts = []
     for name in differing_names(things):

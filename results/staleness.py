@@ -1,4 +1,4 @@
-"""Stale results: the run has trained on since they were measured. They count nowhere until they are measured again."""
+"""Stale results: the run has trained further since they were measured. They do not count until measured again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_RUNS = 3
 
 
 def stale_text(run: Run) -> str:
-    """Return "Stale: loss was measured at step 90; the run is at step 1,200.", with the command; "" if none is."""
+    """Return "Stale: loss was measured at step 90; the run is at step 1,200.", and the command; "" if none is."""
     if not run.stale:
         return ""
     labels = measure_labels(run.measures)
@@ -28,7 +28,7 @@ def stale_text(run: Run) -> str:
 
 
 def stale_note(runs: Sequence[Run]) -> str:
-    """Return one line about all runs with stale results, with the command that evaluates them again; "" for none."""
+    """Return one line about runs with stale results, with the command that evaluates them again; "" for no runs."""
     if not runs:
         return ""
     have = "has" if len(runs) == 1 else "have"
@@ -36,7 +36,13 @@ def stale_note(runs: Sequence[Run]) -> str:
 
 
 def stale_in_group(side: str, label: str, runs: Sequence[Run]) -> str:
-    """Return why runs of one side of a comparison do not count in a measure."""
+    """Return a line that says which results of one side of a comparison are stale, with the command to evaluate again.
+
+    Args:
+        side: The label of the group.
+        label: The label of the measure.
+        runs: The runs whose results are stale.
+    """
     return f"{label}: stale in {count(len(runs), 'run')} of {side}. {evaluate_again(runs)}"
 
 
@@ -46,7 +52,7 @@ def has_stale(run: Run, measures: Iterable[ResultMetadata]) -> bool:
 
 
 def evaluate_again(runs: Sequence[Run]) -> str:
-    """Return the commands that evaluate runs again, the first few of many."""
+    """Return the commands that evaluate the runs again, for at most ``MOST_RUNS`` runs."""
     commands = "; ".join(f"pyml-eval {printable(run.id)}" for run in runs[:MOST_RUNS])
     more = f"; and {len(runs) - MOST_RUNS:,} more" if len(runs) > MOST_RUNS else ""
     return f"Evaluate again: {commands}{more}"

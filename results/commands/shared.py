@@ -1,4 +1,4 @@
-"""What the commands over many runs share: options, opening the directory, and saying what could not be read."""
+"""Shared by the commands over many runs: options, opening the directory, and reporting unreadable files."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def where_option(command: Function) -> Function:
         "--where",
         metavar="CONDITION",
         multiple=True,
-        help="Only runs that meet this, such as model=unet or 'learning_rate<1e-3' (=, !=, <, <=, >, >= on a config "
-        "field, id, status, a measure or a field of the environment such as device); may be repeated.",
+        help="Use only runs that meet this condition, such as model=unet or 'learning_rate<1e-3' (=, !=, <, <=, >, >= "
+        "on a config field, id, status, a measure or a field of the environment such as device); may be repeated.",
     )(command)
 
 
@@ -44,7 +44,7 @@ def metric_option(command: Function) -> Function:
         "metrics",
         metavar="NAME",
         multiple=True,
-        help="Measures to show, by name or label; * stands for anything; may be repeated.",
+        help="Measures to show, by name or label; * matches any text; may be repeated.",
     )(command)
 
 
@@ -73,7 +73,7 @@ def split_by_option(command: Function) -> Function:
         "--split-by",
         metavar="FIELD",
         multiple=True,
-        help="Group runs by this field of the environment, too: git_commit, git_dirty, torch, device, host, python or "
+        help="Also group runs by this field of the environment: git_commit, git_dirty, torch, device, host, python or "
         "platform; may be repeated.",
     )(command)
 
@@ -83,27 +83,29 @@ def strict_option(command: Function) -> Function:
     return click.option(
         "--strict",
         is_flag=True,
-        help="Refuse to mix runs of different commit, dirty tree, torch version or device.",
+        help="Fail if the runs differ in commit, uncommitted changes, PyTorch version or device.",
     )(command)
 
 
 def refuse_mixed(mixed: Mapping[str, Mapping[str, int]], strict: bool) -> None:
-    """Refuse runs of different environments if asked to.
+    """Raise an error if ``strict`` is set and the runs have different environments.
 
     Raises:
-        ConfigError: ``strict``, and the runs differ; the message says in what.
+        ConfigError: ``strict`` is set and the runs differ. The message names the fields and values.
     """
     from results.environments import mixed_text
 
     if strict and mixed:
-        raise ConfigError(f"--strict: the runs are mixed: {mixed_text(mixed)}. Separate them with --split-by FIELD.")
+        raise ConfigError(
+            f"--strict: the runs have different environments: {mixed_text(mixed)}. Separate them with --split-by FIELD."
+        )
 
 
 def open_database(experiments_dir: str | None, where: Sequence[str] = ()) -> ResultsDatabase:
-    """Open the experiment directory that the options name, and keep the runs that meet the conditions.
+    """Open the experiments directory and return the runs that meet the conditions.
 
     Raises:
-        ConfigError: There is no such directory, it holds no run, or a condition is wrong.
+        ConfigError: The directory does not exist or holds no run, a condition is invalid, or no run meets them all.
     """
     database = ResultsDatabase(_directory(experiments_dir))
     if not len(database):
@@ -116,10 +118,10 @@ def open_database(experiments_dir: str | None, where: Sequence[str] = ()) -> Res
 
 
 def find_run(spec: str, experiments_dir: str | None) -> Run:
-    """Return the run that a path, a run id, a unique prefix of one, or ``latest`` names.
+    """Return the run with this path, id or unique prefix of an id; ``latest`` names the newest run.
 
     Raises:
-        ConfigError: No run, or more than one, answers to the name.
+        ConfigError: No run matches, or more than one does.
     """
     return Run(resolve_run(spec, _directory(experiments_dir)))
 
@@ -131,13 +133,13 @@ def _directory(experiments_dir: str | None) -> Path:
 
 
 def count_of_more(n_shown: int, n_measures: int) -> str:
-    """Say how many measures are not shown and how to see them; "" if all are."""
+    """Return how many measures are not shown, with the option that shows them; "" if all are shown."""
     n_more = n_measures - n_shown
-    return f"{n_more} more measure{'s' * (n_more > 1)}: --metric NAME, or --metric '*'." if n_more > 0 else ""
+    return f"{n_more} more measure{'s' * (n_more > 1)}: --metric NAME, or --metric '*' for all." if n_more > 0 else ""
 
 
 def report_faults(faults: Sequence[Fault]) -> None:
-    """Say on stderr what could not be read, without hiding what could."""
+    """Print what could not be read to stderr, at most ``MOST_FAULTS`` lines."""
     for fault in faults[:MOST_FAULTS]:
         click.echo(f"Could not be read: {fault}", err=True)
     if len(faults) > MOST_FAULTS:
@@ -145,7 +147,11 @@ def report_faults(faults: Sequence[Fault]) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole and say so; ConfigError where it cannot be written."""
+    """Write a file atomically and print its path.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     from core.runs.files import write_atomic
 
     try:

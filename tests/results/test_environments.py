@@ -43,7 +43,7 @@ def test_one_line_names_what_is_mixed_and_the_ways_out(invoke: Invoke) -> None:
 def test_strict_refuses_mixed_runs(invoke: Invoke) -> None:
     code, out, err = invoke(*WORDS, "--strict")
     assert (code, out) == (2, "")
-    assert "--strict: the runs are mixed: device cpu (2 runs), NVIDIA H100 (4 runs)." in err
+    assert "--strict: the runs have different environments: device cpu (2 runs), NVIDIA H100 (4 runs)." in err
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,8 @@ def test_split_by_makes_groups_that_a_condition_can_name(invoke: Invoke) -> None
     code, out, err = invoke(*WORDS, "--split-by", "device")
     assert (code, out) == (2, "")
     assert (
-        "'model=mlp' names 2 groups, which are no replicates of each other: they differ in device (cpu or NVIDIA" in err
+        "'model=mlp' matches 2 groups, whose runs are not replicates of each other: they differ in device (cpu or"
+        in err
     )
     assert "Add a condition, such as 'model=mlp, device=cpu'." in err
     code, out, _ = invoke("compare", "model=mlp, device=cpu", "model=unet", "--split-by", "device", "--format", "json")

@@ -241,7 +241,7 @@ def test_show_of_a_broken_run_shows_what_there_is(make_run: MakeRun, invoke: Inv
     code, out, err = invoke("runs", "show", "latest")
     assert code == 0
     assert "0.500 ± 0.010" in out
-    assert "(nothing that can be read)" in out
+    assert "(missing or unreadable)" in out
     assert "config.json: is not valid JSON" in err
     assert "environment.json: is missing" in err
 
@@ -257,7 +257,7 @@ def test_diff_names_what_differs_in_config_and_environment(make_run: MakeRun, in
     assert ["seed", "0", "1"] in lines
     assert ["learning_rate", "0.5", "0.25"] in lines
     assert ["model", "version", "0.1.0", "0.2.0"] in lines
-    assert ["dataset", "name", "digits", "(not", "there)"] in lines
+    assert ["dataset", "name", "digits", "(missing)"] in lines
     assert ["device", "cpu", "cuda"] in lines
     assert "n_epochs" not in out
     assert "(no difference)" in out.partition("Packages")[2]
