@@ -85,8 +85,8 @@ class ResultsDatabase:
     def where(self, *conditions: str) -> ResultsDatabase:
         """Return the runs that meet all conditions, each a text such as ``"learning_rate<1e-3"``.
 
-        A condition tests ``id``, ``status``, a config field, ``model version``, ``dataset version``, the mean of a measure
-        (by name or label), or a field of the environment such as ``device`` ("unknown" if the run did not record it).
+        A condition tests ``id``, ``status``, a config field, ``model version``, ``dataset version``, the mean of a
+        measure (by name or label), or a field of the environment such as ``device`` ("unknown" if it was not recorded).
 
         Raises:
             ConfigError: A condition cannot be parsed, or no run has its field (the nearest field is suggested).
@@ -107,8 +107,8 @@ class ResultsDatabase:
     def values_of(self, name: str) -> list[tuple[Run, Any]]:
         """Return for each run the value of this name.
 
-        The name is ``id``, ``status``, a config field, a measure (its mean is returned) or a field of the environment. The
-        value is MISSING for a run that has none, and "unknown" for an environment that was not recorded.
+        The name is ``id``, ``status``, a config field, a measure (its mean is returned) or a field of the environment.
+        The value is MISSING for a run that has none, and "unknown" for an environment that was not recorded.
 
         Raises:
             ConfigError: No run has it (the nearest name is suggested), or several measures share the name.

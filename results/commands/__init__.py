@@ -1,1 +1,1 @@
-"""The commands that results adds to ``python -m core``; each is loaded by its entry point alone."""
+"""The commands that results adds to ``python -m core``. Each is loaded on its own, by its entry point."""

@@ -1,4 +1,4 @@
-"""``python -m core claim``: is a measure below, or above, a line?"""
+"""``python -m core claim``: test whether a measure is below or above a given value."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from results.commands import shared
 
 @click.command(context_settings=shared.SETTINGS)
 @click.argument("spec", metavar="A")
-@click.option("--metric", metavar="NAME", required=True, help="The measure, by name or label.")
+@click.option("--metric", metavar="NAME", required=True, help="Measure to test, by name or label.")
 @click.option("--below", metavar="X", type=float, help="Claim that the mean over runs is below X.")
 @click.option("--above", metavar="X", type=float, help="Claim that the mean over runs is above X.")
-@click.option("--sequential", is_flag=True, help="Answer by a test that holds at every look, after each new seed.")
+@click.option("--sequential", is_flag=True, help="Use a test that stays valid if it is repeated after each new seed.")
 @shared.where_option
-@click.option("--group", "whole_group", is_flag=True, help="A run stands for all runs that differ only in seed.")
+@click.option(
+    "--group", "whole_group", is_flag=True, help="If A is a run, use all runs that differ from it only in seed."
+)
 @shared.level_option
 @click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @shared.common_options
@@ -33,10 +35,10 @@ def claim(
     style: str,
     experiments_dir: str | None,
 ) -> None:
-    """Test a claim against a line, such as a record: loss below 3.28; the answer may be: cannot tell.
+    """Test a claim, such as: the mean loss over runs is below 3.28. The answer may be: cannot tell.
 
-    A is a condition that runs which differ only in seed meet (model=unet), or a run: a path, a run id, a unique prefix
-    of one, or latest.
+    A selects runs that differ only in seed. It is a condition (model=unet) or one run: a path, a run id, a unique
+    prefix of an id, or latest.
     """
     line = _line(below, above)
     from results.comparison.claim import claim_json, claim_text, make_claim
@@ -54,7 +56,7 @@ def claim(
 def _line(below: float | None, above: float | None) -> float:
     given = [line for line in (below, above) if line is not None]
     if len(given) != 1:
-        raise ConfigError("claim needs a line: --below X or --above X, one of them.")
+        raise ConfigError("claim needs a value: give either --below X or --above X.")
     if not math.isfinite(given[0]):
         raise ConfigError(f"{'--below' if below is not None else '--above'}: got {given[0]:g}; accepted: a number.")
     return given[0]

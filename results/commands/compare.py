@@ -1,4 +1,4 @@
-"""``python -m core compare``: is there a difference, or can nobody tell?"""
+"""``python -m core compare``: test whether runs or groups differ."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from results.commands import shared
     "--primary",
     metavar="NAME",
     multiple=True,
-    help="Measures that get an answer, by name or label; * stands for any text; may be repeated.  [default: those of "
-    "--metric, else those whose metadata say primary]",
+    help="Measures that are tested, by name or label; * matches any text; may be repeated.  [default: those of "
+    "--metric, else those whose role is primary]",
 )
 @click.option(
-    "--group", "whole_group", is_flag=True, help="Let a run stand for all runs that differ from it only in seed."
+    "--group", "whole_group", is_flag=True, help="If A or B is a run, use all runs that differ from it only in seed."
 )
 @click.option(
     "--test",
@@ -28,7 +28,7 @@ from results.commands import shared
     type=click.Choice(["auto", "paired", "welch", "samples"]),
     default="auto",
     show_default=True,
-    help="Which test. auto: paired over shared seeds, or over shared samples of two single runs; else Welch's test.",
+    help="Test to use. auto: paired over shared seeds, or over shared samples of two single runs; else Welch's test.",
 )
 @click.option(
     "--detect", metavar="DELTA", type=float, help="Also print the seeds needed to detect this difference (80% power)."
@@ -38,16 +38,18 @@ from results.commands import shared
     "margin",
     metavar="DELTA",
     type=float,
-    help="Also answer 'equivalent' if the difference is shown to lie within ± DELTA (two one-sided tests).",
+    help="Also test for equivalence: whether the difference lies within ± DELTA (two one-sided tests).",
 )
-@click.option("--robust", is_flag=True, help="Answer by ranks; show interquartile means, medians and permutations.")
-@click.option("--sequential", is_flag=True, help="Answer by a test that holds at every look, after each new seed.")
+@click.option(
+    "--robust", is_flag=True, help="Use rank tests; also show interquartile means, medians and permutation tests."
+)
+@click.option("--sequential", is_flag=True, help="Use a test that stays valid if it is repeated after each new seed.")
 @shared.level_option
 @click.option(
     "--ignore",
     type=click.Choice(["n_samples"]),
     multiple=True,
-    help="Compare measures that differ in this, although their expected value may depend on it.",
+    help="Compare measures even if they differ in this. Their expected values may depend on it.",
 )
 @shared.split_by_option
 @shared.strict_option
@@ -71,13 +73,13 @@ def compare(
     style: str,
     experiments_dir: str | None,
 ) -> None:
-    """Compare runs or groups over seeds; the answer may be: cannot tell.
+    """Compare runs or groups over seeds. The answer may be: cannot tell.
 
-    A and B are conditions that runs which differ only in seed meet (model=unet, or "model=unet, learning_rate<1e-3"),
-    or runs: a path, a run id, a unique prefix of one, or latest. Each B is compared with A.
+    A and B each select runs that differ only in seed. Each is a condition (model=unet, or "model=unet,
+    learning_rate<1e-3") or one run: a path, a run id, a unique prefix of an id, or latest. Each B is compared with A.
     """
     if len(specs) < 2:
-        raise ConfigError("compare needs A and B, such as: compare model=mlp model=unet, or two runs.")
+        raise ConfigError("compare needs A and B: two conditions, such as model=mlp model=unet, or two runs.")
     _check_detect(detect)
     _check_analysis(margin, robust, sequential, method)
     from results.comparison.analysis import Analysis

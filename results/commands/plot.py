@@ -1,4 +1,4 @@
-"""``python -m core plot``: curves, a measure against a field or the sampler's steps, grids of samples."""
+"""``python -m core plot``: training curves, measures against a field or the sampler steps, and sample grids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ N_PANELS = 4
 
 
 class _NearestName(click.Group):
-    """A group that names the nearest command where one is mistyped."""
+    """A command group that suggests the nearest command for an unknown one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -34,22 +34,29 @@ class _NearestName(click.Group):
 
 @click.group(cls=_NearestName, context_settings=shared.SETTINGS)
 def plot() -> None:
-    """Plot training curves, measures against a field or the sampler's steps, and grids of samples.
+    """Plot training curves, measures against a config field or the sampler steps, or sample grids.
 
-    Axes, units, n and what the bars mean are on the plot. Files are PNG, SVG or PDF, by their suffix.
+    Each plot shows units, n and the meaning of its error bars. The suffix of the file selects PNG, SVG or PDF.
     """
 
 
 def _output_option(default: str) -> Callable[[Any], Any]:
     return click.option(
-        "--output", "-o", metavar="FILE", default=default, show_default=True, help="PNG, SVG or PDF, by its suffix."
+        "--output",
+        "-o",
+        metavar="FILE",
+        default=default,
+        show_default=True,
+        help="File to write; its suffix selects PNG, SVG or PDF.",
     )
 
 
 @plot.command(context_settings=shared.SETTINGS)
 @click.argument("measures", metavar="[MEASURE]...", nargs=-1)
-@click.option("--x", "axis", type=click.Choice(["step", "epoch"]), default="step", show_default=True)
-@click.option("--log", is_flag=True, help="Logarithmic axis of the measure.")
+@click.option(
+    "--x", "axis", type=click.Choice(["step", "epoch"]), default="step", show_default=True, help="Horizontal axis."
+)
+@click.option("--log", is_flag=True, help="Use a logarithmic vertical axis.")
 @shared.level_option
 @_output_option("curves.png")
 @shared.where_option
@@ -63,9 +70,9 @@ def curves(
     where: tuple[str, ...],
     experiments_dir: str | None,
 ) -> None:
-    """Plot training curves: mean over seeds with a band.
+    """Plot training curves: the mean over seeds with a band.
 
-    MEASURE is a name in metrics.jsonl; without one: loss.
+    MEASURE is a name in metrics.jsonl. Default: loss.
     """
     groups = _groups(experiments_dir, where, output)
     from results.plots.curves import plot_curves
@@ -88,7 +95,7 @@ def field(
     where: tuple[str, ...],
     experiments_dir: str | None,
 ) -> None:
-    """Plot measures against a config FIELD: mean over seeds with error bars."""
+    """Plot measures against a config FIELD: the mean over seeds with error bars."""
     groups = _groups(experiments_dir, where, output)
     from results.measures import choose_measures
     from results.plots.points import plot_field
@@ -106,7 +113,7 @@ def field(
 def steps(
     metrics: tuple[str, ...], level: float, output: str, where: tuple[str, ...], experiments_dir: str | None
 ) -> None:
-    """Plot the samples' quality against the sampler's number of steps."""
+    """Plot sample quality against the number of sampler steps."""
     groups = _groups(experiments_dir, where, output)
     from results.measures import choose_measures
     from results.plots.points import plot_steps
@@ -115,12 +122,14 @@ def steps(
 
 
 @plot.command(context_settings=shared.SETTINGS)
-@click.option("--each-run", is_flag=True, help="A grid of every run, not only of each group's first seed.")
+@click.option(
+    "--each-run", is_flag=True, help="Show a grid for every run, not only for the smallest seed of each group."
+)
 @_output_option("samples.png")
 @shared.where_option
 @shared.common_options
 def samples(each_run: bool, output: str, where: tuple[str, ...], experiments_dir: str | None) -> None:
-    """Show the newest grids of samples side by side."""
+    """Show the newest sample grids side by side."""
     groups = _groups(experiments_dir, where, output)
     from results.plots.samples import plot_samples
 

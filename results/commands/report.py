@@ -1,4 +1,4 @@
-"""``python -m core report``: one HTML page about an experiment directory."""
+"""``python -m core report``: one HTML page about an experiments directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ N_MEASURES = 6
 @shared.metric_option
 @click.option("--title", metavar="TEXT", help="Heading of the page.  [default: the directory's name]")
 @shared.level_option
-@click.option("--output", "-o", metavar="FILE", default="report.html", show_default=True, help="The page to write.")
+@click.option(
+    "--output", "-o", metavar="FILE", default="report.html", show_default=True, help="File to write (.html or .htm)."
+)
 @shared.common_options
 def report(
     where: tuple[str, ...],
@@ -27,9 +29,9 @@ def report(
     output: str,
     experiments_dir: str | None,
 ) -> None:
-    """Write one self-contained HTML page: groups, curves, samples, configs, what failed.
+    """Write one self-contained HTML page with results, curves, samples, configs and failures.
 
-    It works from a file, without network or script, on a phone and in print.
+    The page needs no network and no scripts. It is readable on a phone and in print.
     """
     path = Path(output)
     if path.suffix not in {".html", ".htm"}:

@@ -16,7 +16,7 @@ N_MEASURES = 3
 
 
 class _WithDefault(click.Group):
-    """A group whose first command is meant where none is named: ``runs --where model=unet`` lists."""
+    """A command group whose default command is ``list``: ``runs --reverse`` means ``runs list --reverse``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in {"-h", "--help"}):
@@ -33,9 +33,9 @@ class _WithDefault(click.Group):
 
 @click.group(cls=_WithDefault, context_settings=shared.SETTINGS)
 def runs() -> None:
-    """List runs with their status and main results; show one in full; diff two; export all.
+    """List runs with their status and main results, show one run in full, compare two runs, or export all runs.
 
-    Without a command, list.
+    Default command: list.
     """
 
 
@@ -47,12 +47,12 @@ def runs() -> None:
     default="id",
     help="Sort by id, status, a config field or a measure; runs without a value come last.",
 )
-@click.option("--reverse", is_flag=True, help="Sort the other way.")
+@click.option("--reverse", is_flag=True, help="Reverse the order.")
 @click.option(
     "--limit",
     metavar="N",
     type=click.IntRange(1),
-    help="Only the newest N runs; with --sort or --reverse the first N rows.",
+    help="Show only the newest N runs; with --sort or --reverse, the first N rows.",
 )
 @click.option("--field", "fields", metavar="NAME", multiple=True, help="Show this config field; may be repeated.")
 @shared.metric_option
@@ -66,7 +66,7 @@ def list_(
     metrics: tuple[str, ...],
     experiments_dir: str | None,
 ) -> None:
-    """List runs: id, model, seed, status and main results with their error within the run."""
+    """List runs: id, model, seed, status and main results with the standard error within the run."""
     from results.measures import choose_measures
     from results.run_files import without_garbage_collection
     from results.staleness import has_stale, stale_note
@@ -101,19 +101,21 @@ def _width() -> int:
 def _footer(n_runs: int, n_shown: int, n_measures: int) -> str:
     text = f"{n_runs:,} run{'s' * (n_runs != 1)}."
     if n_shown:
-        text += " ± is the standard error within the run; over seeds, see: python -m core table."
+        text += " ± is the standard error within the run; for errors over seeds: python -m core table."
     return f"{text} {shared.count_of_more(n_shown, n_measures)}".rstrip()
 
 
 @runs.command(context_settings=shared.SETTINGS)
 @click.argument("run", metavar="RUN", shell_complete=complete_runs)
-@click.option("--all", "every_record", is_flag=True, help="Every record, older and incomplete evaluations included.")
-@click.option("--packages", is_flag=True, help="Also the versions of all installed packages.")
+@click.option(
+    "--all", "every_record", is_flag=True, help="Show all records, including those of older and incomplete evaluations."
+)
+@click.option("--packages", is_flag=True, help="Also show the versions of all installed packages.")
 @shared.common_options
 def show(run: str, every_record: bool, packages: bool, experiments_dir: str | None) -> None:
-    """Show one run in full: status, config, environment, results.
+    """Show one run in full: status, config, environment and results.
 
-    RUN is a path, a run id, a unique prefix of one, or latest.
+    RUN is a path, a run id, a unique prefix of an id, or latest.
     """
     from results.describe import describe_run
 
@@ -127,9 +129,9 @@ def show(run: str, every_record: bool, packages: bool, experiments_dir: str | No
 @click.argument("b", metavar="RUN_B", shell_complete=complete_runs)
 @shared.common_options
 def diff(a: str, b: str, experiments_dir: str | None) -> None:
-    """Show in what two runs differ: config, plugins, environment, packages.
+    """Show the differences between two runs: config, plugins, environment and packages.
 
-    A RUN is a path, a run id, a unique prefix of one, or latest.
+    A RUN is a path, a run id, a unique prefix of an id, or latest.
     """
     from results.describe import describe_difference
 
@@ -140,11 +142,11 @@ def diff(a: str, b: str, experiments_dir: str | None) -> None:
 
 @runs.command(context_settings=shared.SETTINGS)
 @shared.where_option
-@click.option("--format", "style", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
-@click.option("--output", "-o", metavar="FILE", help="Write a file instead of printing.")
+@click.option("--format", "style", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="Format.")
+@click.option("--output", "-o", metavar="FILE", help="Write to a file instead of stdout.")
 @shared.common_options
 def export(where: tuple[str, ...], style: str, output: str | None, experiments_dir: str | None) -> None:
-    """Export all runs and results: CSV with a row per run and result, or JSON with an object per run."""
+    """Export runs and results as CSV (one row per run and result) or JSON (one object per run)."""
     from results.run_files import without_garbage_collection
 
     with without_garbage_collection():

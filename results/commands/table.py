@@ -1,4 +1,4 @@
-"""``python -m core table``: groups over seeds, for a terminal, a paper or a spreadsheet."""
+"""``python -m core table``: a table of groups over seeds, for a terminal, a paper or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -23,20 +23,29 @@ STYLES = ["text", "markdown", "latex", "csv", "json"]
 @shared.where_option
 @shared.metric_option
 @click.option("--sort", metavar="NAME", help="Sort by a measure's mean or a config field.  [default: oldest first]")
-@click.option("--reverse", is_flag=True, help="Sort the other way.")
+@click.option("--reverse", is_flag=True, help="Reverse the order.")
 @click.option(
     "--error",
     type=click.Choice(["ci", "se"]),
     default="ci",
     show_default=True,
-    help="What stands behind ±: half of the t interval over runs, or the standard error over runs.",
+    help="Number after ±: ci, half of the t interval over runs, or se, the standard error over runs.",
 )
 @shared.level_option
 @shared.split_by_option
 @shared.strict_option
-@click.option("--within/--no-within", default=True, help="Show the typical error within one run, too.  [default: yes]")
-@click.option("--format", "style", type=click.Choice(STYLES), help="Default: by the file's suffix, else text.")
-@click.option("--output", "-o", metavar="FILE", help="Write a file (.txt, .md, .tex, .csv, .json), with what made it.")
+@click.option(
+    "--within/--no-within", default=True, help="Also show the typical standard error within one run.  [default: yes]"
+)
+@click.option(
+    "--format", "style", type=click.Choice(STYLES), help="Format.  [default: by the suffix of FILE, else text]"
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="Write a file (.txt, .md, .tex, .csv, .json) that also names its command and runs.",
+)
 @shared.common_options
 def table(
     where: tuple[str, ...],
@@ -52,9 +61,10 @@ def table(
     output: str | None,
     experiments_dir: str | None,
 ) -> None:
-    """Tabulate groups of runs over seeds: mean ± error over runs; the best in bold only where that is resolved.
+    """Print a table of groups: the mean ± error over runs of each measure.
 
-    Runs that differ only in seed are one row.
+    Runs that differ only in seed are one row. The best value is marked only if its difference to every other row is
+    resolved.
     """
     path = Path(output) if output else None
     style = _style(style, path)

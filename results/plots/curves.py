@@ -1,4 +1,4 @@
-"""Training curves: each measure along training, mean over runs with its band."""
+"""Plot training curves: the mean of each measure over runs, with a band."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def plot_curves(
     """Plot the training curves of groups, a panel per measure.
 
     Args:
-        groups: A line each.
-        names: Measures of metrics.jsonl; none takes "loss", or the first that there is.
-        axis: "step" or "epoch".
-        log: Whether the measure's axis is logarithmic.
+        groups: The groups; each is one line.
+        names: Measures in metrics.jsonl. Default: "loss", or the first measure if there is no loss.
+        axis: Horizontal axis, "step" or "epoch".
+        log: Use a logarithmic vertical axis.
         level: Coverage of the band, Student's t interval over runs.
 
     Raises:
-        ConfigError: No group has a curve, or none has such a measure (the nearest is named).
+        ConfigError: No group has a curve, or no curve has the measure (the nearest name is suggested).
     """
     known = curve_names(groups)
     if not known:
@@ -56,10 +56,10 @@ def plot_curves(
 
 
 def caption(level: float) -> str:
-    """Say what the lines and bands are."""
+    """Return the caption, which explains the lines and bands."""
     return (
-        f"Line: mean over runs that differ only in seed. Band: {100 * level:g}% Student's t interval over runs; a "
-        "single run has none."
+        f"Line: mean over runs that differ only in seed. Band: {100 * level:g}% Student's t interval over runs. "
+        "A single run has no band."
     )
 
 

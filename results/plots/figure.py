@@ -1,4 +1,4 @@
-"""The frame of every plot: panels, colours that all can tell apart, a legend, a caption, and writing the file."""
+"""Shared by all plots: panels, colours for the colour-blind, the legend, the caption and the output file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".pdf")
 MOST_LINES = 20
-# Okabe and Ito 2008, "Color universal design": told apart with every kind of colour blindness; yellow is too pale here
+# Okabe and Ito 2008, "Color universal design": distinct with every kind of colour blindness. Their yellow is left out,
+# because it is too pale on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", ":")
@@ -28,7 +29,13 @@ DPI = 150
 
 
 def new_figure(n_panels: int, *, n_columns: int = 2, panel: tuple[float, float] = PANEL) -> tuple[Figure, list[Axes]]:
-    """Return a figure with that many panels, in rows; no window, no global state."""
+    """Return a figure with panels in rows. It opens no window and leaves pyplot's global state alone.
+
+    Args:
+        n_panels: Number of panels.
+        n_columns: Maximum number of panels in a row.
+        panel: Width and height of a panel, in inches.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -44,13 +51,15 @@ def new_figure(n_panels: int, *, n_columns: int = 2, panel: tuple[float, float] 
 
 
 def styles(n: int) -> list[dict[str, Any]]:
-    """Return a colour, marker and dash for each of n lines; no two are the same.
+    """Return a different combination of colour, marker and dash for each of n lines.
 
     Raises:
-        ConfigError: There are more lines than anybody can tell apart.
+        ConfigError: There are more than ``MOST_LINES`` lines.
     """
     if n > MOST_LINES:
-        raise ConfigError(f"{n} groups are more than {MOST_LINES}, which nobody can tell apart; narrow with --where.")
+        raise ConfigError(
+            f"cannot plot {n} groups; at most {MOST_LINES} lines can be told apart. Select fewer runs with --where."
+        )
     colours, markers = islice(cycle(COLOURS), n), islice(cycle(MARKERS), n)
     return [
         {"color": colour, "marker": marker, "linestyle": DASHES[i // len(COLOURS)]}
@@ -59,13 +68,16 @@ def styles(n: int) -> list[dict[str, Any]]:
 
 
 def plain(text: str) -> str:
-    """Return text that matplotlib shows as it stands: no formula between dollars, no hidden legend entry."""
+    """Return text that matplotlib shows unchanged.
+
+    Dollar signs would start a formula. A legend entry that starts with an underscore would be hidden.
+    """
     shown = printable(text).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 
 def finish(figure: Figure, axes: Sequence[Axes], caption: str) -> None:
-    """Add one legend for all panels above them, and below them the caption that says what the marks mean."""
+    """Add one legend above the panels, and below them the caption that explains the marks."""
     import textwrap
 
     entries: dict[str, Any] = {}
@@ -82,10 +94,10 @@ def finish(figure: Figure, axes: Sequence[Axes], caption: str) -> None:
 
 
 def save(figure: Figure, path: Path, made_by: Provenance) -> None:
-    """Write a figure as PNG, SVG or PDF, with what made it in the file's own metadata.
+    """Write a figure as PNG, SVG or PDF, with its provenance in the file's metadata.
 
     Raises:
-        ConfigError: Another suffix, or the file cannot be written.
+        ConfigError: The suffix is not one of ``SUFFIXES``, or the file cannot be written.
     """
     check_suffix(path)
     content = render(figure, path.suffix, "\n".join(made_by.lines()))
@@ -96,13 +108,19 @@ def save(figure: Figure, path: Path, made_by: Provenance) -> None:
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a file that is no picture."""
+    """Raise ConfigError unless the suffix is one of ``SUFFIXES``."""
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"{path}: got the suffix {path.suffix!r}; accepted: {', '.join(SUFFIXES)}.")
 
 
 def render(figure: Figure, suffix: str, description: str) -> bytes:
-    """Return the file's bytes; text in an SVG stays text."""
+    """Return the bytes of the image file. Text in an SVG stays text, not paths.
+
+    Args:
+        figure: The figure.
+        suffix: One of ``SUFFIXES``.
+        description: Stored in the file's metadata.
+    """
     import matplotlib
 
     key = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}[suffix]

@@ -1,4 +1,4 @@
-"""A measure against a config field, or against the sampler's steps: mean over runs with error bars."""
+"""Plot measures against a config field or the number of sampler steps: mean over runs with error bars."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-MOST_TICKS = 8  # up to here each value has its own
+MOST_TICKS = 8  # with at most this many values, each value gets a tick
 
 
 @frozen
 class Point:
-    """A measure of one group at one place of the axis."""
+    """The summary of a measure for one group, at one position on the horizontal axis."""
 
     x: Any
     over: OverRuns
@@ -36,7 +36,15 @@ Lines = dict[str, list[Point]]
 def plot_field(
     groups: Sequence[Group], field: str, measures: Mapping[ResultMetadata, str], *, level: float = 0.95
 ) -> Figure:
-    """Plot measures against a config field, a panel each; groups that differ in nothing else are one line.
+    """Plot measures against a config field, one panel per measure.
+
+    Groups that differ only in this field are one line.
+
+    Args:
+        groups: The groups.
+        field: Name of the config field on the horizontal axis.
+        measures: The measures, with their labels.
+        level: Coverage of the error bars, Student's t interval over runs.
 
     Args:
         groups: Groups of runs; each is one point of a line, the mean over its runs.
@@ -45,11 +53,13 @@ def plot_field(
         level: Coverage of the intervals over runs, in (0, 1).
 
     Raises:
-        ConfigError: No run has such a field; or it is the seed, over which the mean is taken.
+        ConfigError: No run has the field, or the field is the seed. Means are taken over seeds.
     """
     known = {name for group in groups for name in group.config}
     if field == SEED:
-        raise ConfigError("seed is what the mean and its error are taken over; choose another field.")
+        raise ConfigError(
+            "cannot plot against seed: the mean and its error are taken over seeds. Choose another field."
+        )
     if field not in known:
         raise unknown_name("config field", field, known)
 
@@ -66,17 +76,17 @@ def plot_field(
 
 
 def plot_steps(groups: Sequence[Group], measures: Mapping[ResultMetadata, str], *, level: float = 0.95) -> Figure:
-    """Plot measures against the sampler's number of steps, a panel for each measure that was taken at several.
+    """Plot measures against the number of sampler steps, one panel per measure.
 
     Raises:
-        ConfigError: No measure was taken with steps of a sampler.
+        ConfigError: No measure has a number of sampler steps.
     """
     families: dict[ResultMetadata, list[ResultMetadata]] = {}
     for metadata in measures:
         if metadata.n_steps is not None:
             families.setdefault(_without_steps(metadata), []).append(metadata)
     if not families:
-        raise ConfigError("no measure has a number of sampler steps; evaluate with: pyml-eval RUN --n-steps K ...")
+        raise ConfigError("no measure has a number of sampler steps. Evaluate with: pyml-eval RUN --n-steps K ...")
     labels = measure_labels(families)
     panels: dict[str, Lines] = {}
     for family, members in families.items():
@@ -87,7 +97,7 @@ def plot_steps(groups: Sequence[Group], measures: Mapping[ResultMetadata, str], 
             if points:
                 lines[group.label] = points
     directions = {labels[family]: family for family in families}
-    return _plot(panels, "steps of the sampler", {family: label for label, family in directions.items()}, level)
+    return _plot(panels, "sampler steps", {family: label for label, family in directions.items()}, level)
 
 
 def _without_steps(metadata: ResultMetadata) -> ResultMetadata:
@@ -99,7 +109,7 @@ def _without_steps(metadata: ResultMetadata) -> ResultMetadata:
 def _plot(panels: Mapping[str, Lines], x_label: str, measures: Mapping[ResultMetadata, str], level: float) -> Figure:
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     if not names:
-        raise ConfigError("no finished run has such a result.")
+        raise ConfigError("no finished run has a result of these measures.")
     style_of = dict(zip(names, styles(len(names)), strict=True))
     figure, axes = new_figure(len(panels))
     units = {label: metadata for metadata, label in measures.items()}
@@ -111,7 +121,7 @@ def _plot(panels: Mapping[str, Lines], x_label: str, measures: Mapping[ResultMet
         panel.set_ylabel(plain(_y_label(label, units[label])))
     text = (
         f"Point: mean over runs that differ only in seed. Bar: {100 * level:g}% Student's t interval over runs. "
-        "Hollow: a single run, whose error over runs is unknown."
+        "Hollow: a single run, so the error over runs is unknown."
     )
     finish(figure, axes, text)
     return figure
@@ -123,7 +133,11 @@ def _y_label(label: str, metadata: ResultMetadata) -> str:
 
 
 def _axis(values: Sequence[Any], panel: Axes) -> Callable[[Any], float]:
-    """Prepare the x axis: numbers on a line, logarithmic where they span decades; anything else side by side."""
+    """Prepare the horizontal axis and return the function from a value to its position.
+
+    Numbers are on a linear axis, or on a logarithmic one if they are positive and the largest is at least 5 times the
+    smallest. Other values are side by side.
+    """
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         numbers = sorted(set(values))
         if numbers[0] > 0 and numbers[-1] >= 5 * numbers[0]:
@@ -141,18 +155,18 @@ def _axis(values: Sequence[Any], panel: Axes) -> Callable[[Any], float]:
 def _draw(
     panel: Axes, points: Sequence[Point], place: Callable[[Any], float], name: str, style: dict[str, Any], nudge: float
 ) -> None:
-    """Draw one line of points; neighbours stand a little apart, so that their bars can be told apart."""
+    """Draw one line of points. ``nudge`` shifts it sideways, so that error bars of several lines do not overlap."""
     from matplotlib.transforms import ScaledTranslation
 
     points = sorted(points, key=lambda point: place(point.x))
     if any(isinstance(point.x, str) for point in points):
-        style = {**style, "linestyle": "none"}  # there is nothing between two words
+        style = {**style, "linestyle": "none"}  # a line between two words would suggest values in between
     xs = [place(point.x) for point in points]
     summaries = [point.over.summary for point in points]
     apart = panel.transData + ScaledTranslation(nudge * 4 / 72, 0, panel.figure.dpi_scale_trans)
     numbers = [summary.n for summary in summaries]
     n = f"{min(numbers)}" if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"
-    text = plain(f"{name} (n = {n} run{'s' * (max(numbers) > 1)} a point)")
+    text = plain(f"{name} (n = {n} run{'s' * (max(numbers) > 1)} per point)")
     bars = [summary.half_width if summary.n > 1 else 0.0 for summary in summaries]
     panel.errorbar(xs, [s.mean for s in summaries], bars, capsize=3, markersize=5, transform=apart, label=text, **style)
     lone = [(x, summary.mean) for x, summary in zip(xs, summaries, strict=True) if summary.n == 1]

@@ -1,4 +1,4 @@
-"""Grids of samples, side by side."""
+"""Show sample grids of several runs side by side."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ MOST_GRIDS = 24
 
 
 def newest_grid(run: Run) -> Path | None:
-    """Return the run's newest picture of samples, or None."""
+    """Return the path of the run's newest image in samples/, or None."""
     pictures = [path for path in (run.path / "samples").glob("**/*.png") if path.is_file()]
     return max(pictures, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 
 def grids_of(groups: Sequence[Group], *, each_run: bool = False) -> list[tuple[str, Path]]:
-    """Return a title and a picture per group (of its run with the smallest seed), or per run."""
+    """Return titles and paths of the newest sample grids.
+
+    Args:
+        groups: The groups.
+        each_run: Return the grid of every run. Default: one per group, of the smallest seed that has a grid.
+    """
     found = []
     for group in groups:
         runs = sorted(group.replicates.items(), key=lambda pair: seed_order(pair[0]))
@@ -36,16 +41,16 @@ def grids_of(groups: Sequence[Group], *, each_run: bool = False) -> list[tuple[s
 
 
 def plot_samples(groups: Sequence[Group], *, each_run: bool = False) -> Figure:
-    """Show the groups' newest grids of samples side by side, each with its name and seed.
+    """Show the newest sample grids side by side, each with the label of its group and its seed.
 
     Raises:
-        ConfigError: No finished run has a picture, or there are too many to see.
+        ConfigError: No finished run has an image, or there are more than ``MOST_GRIDS``.
     """
     found = grids_of(groups, each_run=each_run)
     if not found:
-        raise ConfigError("no finished run has a picture of samples (samples/*.png); see: pyml-eval RUN.")
+        raise ConfigError("no finished run has sample images (samples/*.png). Create them with: pyml-eval RUN.")
     if len(found) > MOST_GRIDS:
-        raise ConfigError(f"{len(found)} grids are more than {MOST_GRIDS}; narrow with --where.")
+        raise ConfigError(f"cannot show {len(found)} grids; at most {MOST_GRIDS}. Select fewer runs with --where.")
     pictures = [_open(path) for _, path in found]
     width = 4.2
     height = width * max(picture.height / picture.width for picture in pictures) + 0.4
@@ -54,7 +59,7 @@ def plot_samples(groups: Sequence[Group], *, each_run: bool = False) -> Figure:
         panel.imshow(picture, interpolation="nearest")
         panel.set_title(plain(title), fontsize=9, wrap=True)
         panel.set_axis_off()
-    finish(figure, axes, "Each grid: the newest picture in samples/ of one run, not chosen by eye.")
+    finish(figure, axes, "Each grid: the newest image in samples/ of one run. Images are not selected by hand.")
     return figure
 
 
@@ -65,4 +70,4 @@ def _open(path: Path) -> Image.Image:
         with Image.open(path) as picture:
             return picture.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:
-        raise ConfigError(f"{path}: cannot be read as a picture ({error}).") from None
+        raise ConfigError(f"{path}: cannot be read as an image ({error}).") from None

@@ -1,1 +1,1 @@
-"""One self-contained HTML page about an experiment directory."""
+"""One self-contained HTML page about an experiments directory."""

@@ -1,4 +1,4 @@
-"""Pieces of HTML; every text that comes in is escaped here and nowhere else."""
+"""Build HTML. All text of the report is escaped here."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from results.text.escaping import html_text
 
 @frozen
 class Html:
-    """Markup that is safe as it stands."""
+    """HTML markup that needs no further escaping."""
 
     markup: str
 
 
 @frozen
 class Cell:
-    """A cell of a table: its text, whether it stands out, whether it is "long", and a second line in small print."""
+    """A cell of a table.
+
+    Attributes:
+        text: The text; it is escaped on output.
+        is_best: Show the text in bold.
+        kind: CSS class: "number", "words" or "long" (breaks anywhere). Empty: "number" or "words", by the column.
+        small: A second line in small print.
+    """
 
     text: str
     is_best: bool = False
@@ -29,14 +36,20 @@ class Cell:
 
 
 def element(tag: str, *content: str | Html, **attributes: str) -> Html:
-    """Return an element; texts among the content, and the attributes, are escaped."""
+    """Return an HTML element. Plain text in the content, and the values of attributes, are escaped."""
     inside = "".join(part.markup if isinstance(part, Html) else html_text(part) for part in content)
     given = "".join(f' {name.rstrip("_").replace("_", "-")}="{html_text(value)}"' for name, value in attributes.items())
     return Html(f"<{tag}{given}>{inside}</{tag}>")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: Collection[int] = ()) -> Html:
-    """Return a table; on a narrow screen each row of many columns becomes a card, with the columns' names in it."""
+    """Return a table. On a narrow screen each row of a table with three or more columns becomes a card.
+
+    Args:
+        header: The names of the columns.
+        rows: The cells of each row, one per column.
+        numbers: Indices of the columns that hold numbers; these are aligned right.
+    """
     heads = [
         element("th", *_breakable(name), scope="col", class_="number" if i in numbers else "words")
         for i, name in enumerate(header)
@@ -47,7 +60,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: Collec
         for i, (name, cell) in enumerate(zip(header, row, strict=True)):
             text = element("strong", cell.text) if cell.is_best else cell.text
             kind = cell.kind or ("number" if i in numbers else "words")
-            # on a phone a cell is a name and a value side by side: the value has to be one box
+            # a card shows name and value side by side (flex), so the value must be one element
             small = [element("small", cell.small)] if cell.small else []
             inside = [element("span", text, *small)] if cell.text else []
             cells.append(element("td", *inside, class_=kind, data_name=name))
@@ -58,7 +71,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: Collec
 
 
 def _breakable(name: str) -> list[str | Html]:
-    """Let a long name break behind its slashes and underscores."""
+    """Allow a line break after each slash and underscore of a name."""
     pieces = re.split(r"(?<=[/_])", name)
     return [part for piece in pieces for part in (piece, Html("<wbr>"))][:-1]
 
@@ -79,7 +92,7 @@ def picture(content: bytes, kind: str, alternative: str, caption: str = "", *, c
 
 
 def page(title: str, style: str, body: Sequence[Html]) -> str:
-    """Return the whole document; its policy forbids scripts and the network."""
+    """Return the whole HTML document. Its content security policy forbids scripts and network access."""
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     inside = "\n".join(part.markup for part in body)
     return (

@@ -1,4 +1,4 @@
-"""The report of an experiment directory: one page that needs neither network nor script."""
+"""The report of an experiments directory: one HTML page without scripts that needs no network."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def make_report(
     Args:
         database: The runs.
         measures: The measures of the table, with their labels.
-        title: Heading; default: the directory's name.
+        title: Heading of the page; None uses the directory's name.
         level: Coverage of the intervals.
 
     Raises:
-        ConfigError: No run's config can be read, so that nothing can be grouped.
+        ConfigError: No run can be grouped, because no config can be read.
     """
     groups = group_runs(database.read())
     if not groups:

@@ -1,4 +1,4 @@
-"""The sections of a report: groups, curves, samples, configs, what failed."""
+"""The sections of a report: results, curves, samples, configs and failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_GRIDS = 24
 
 
 def overview(runs: Sequence[Run], n_groups: int) -> Html:
-    """Say how many runs there are, and how they are doing."""
+    """Return a sentence with the numbers of runs by status, and of groups."""
     states: dict[str, int] = {}
     for run in runs:
         states[run.status.state] = states.get(run.status.state, 0) + 1
@@ -34,7 +34,7 @@ def overview(runs: Sequence[Run], n_groups: int) -> Html:
 
 
 def groups_table(made: Table) -> list[Html]:
-    """Return the table of groups with what its numbers mean."""
+    """Return the table of groups with a note that explains its numbers."""
     header = [*map(printable, made.fields), "runs", *made.measures.values()]
     rows = []
     for row in made.rows[:MOST_ROWS]:
@@ -51,7 +51,7 @@ def groups_table(made: Table) -> list[Html]:
 
 
 def curves(groups: Sequence[Group], level: float) -> list[Html]:
-    """Return the training curves, a picture per measure."""
+    """Return the training curves, one figure per measure."""
     from results.plots.curves import plot_curves
     from results.plots.figure import render
 
@@ -72,7 +72,7 @@ def curves(groups: Sequence[Group], level: float) -> list[Html]:
 
 
 def steps(groups: Sequence[Group], measures: Mapping[ResultMetadata, str], level: float) -> list[Html]:
-    """Return the samples' quality against the sampler's steps, where it was measured at several."""
+    """Return plots of sample quality against the number of sampler steps, for measures taken at several numbers."""
     from results.plots.figure import render
     from results.plots.points import plot_steps
 
@@ -86,26 +86,26 @@ def steps(groups: Sequence[Group], measures: Mapping[ResultMetadata, str], level
         figure = plot_steps(shown, several, level=level)
     except ConfigError:
         return []
-    alternative = "Quality of samples against the sampler's number of steps, mean over runs with t intervals"
+    alternative = "Sample quality against the number of sampler steps: mean over runs with t intervals"
     drawn = picture(render(figure, ".svg", alternative), "svg+xml", alternative)
     return [element("h2", "Quality against sampler steps"), element("div", drawn, class_="figures")]
 
 
 def grids(groups: Sequence[Group]) -> list[Html]:
-    """Return the newest grid of samples of each group's first seed."""
+    """Return the newest sample grid of each group, from the run with the smallest seed that has one."""
     from results.plots.samples import grids_of
 
     found = grids_of(groups)
     pictures = [figure for title, path in found[:MOST_GRIDS] if (figure := _grid(printable(title), path))]
     if not pictures:
         return []
-    note = "The newest picture of one run of each group, that of its smallest seed: not chosen by eye."
+    note = "The newest image of each group's run with the smallest seed. Images are not selected by hand."
     parts = [element("h2", "Samples"), element("p", note, class_="note"), element("div", *pictures, class_="figures")]
     return parts + _cut_off(len(found), MOST_GRIDS, "grids")
 
 
 def configs(groups: Sequence[Group]) -> list[Html]:
-    """Return in what the groups' configs differ, and what they share."""
+    """Return the config fields in which the groups differ, and the fields that they share."""
     things = [described(group.runs[0]) for group in groups]
     fields = differing_names(things) or ["model"]
     rows = [
@@ -116,17 +116,17 @@ def configs(groups: Sequence[Group]) -> list[Html]:
     common = [[Cell(printable(name)), Cell(printable(spell(things[0][name])), kind="long")] for name in shared]
     parts = [element("h2", "Configs")]
     if len(groups) > 1:
-        parts += [element("p", "What the groups differ in:"), table(["group", *map(printable, fields)], rows)]
+        parts += [element("p", "Fields in which the groups differ:"), table(["group", *map(printable, fields)], rows)]
         parts += _cut_off(len(things), MOST_ROWS, "groups")
-    return [*parts, element("p", "What all runs share:"), table(["field", "value"], common)]
+    return [*parts, element("p", "Fields that all runs share:"), table(["field", "value"], common)]
 
 
 def troubles(runs: Sequence[Run], faults: Sequence[Fault]) -> list[Html]:
-    """Return which runs did not finish and why, and what could not be read."""
+    """Return the runs that did not finish, with the reason, and the files that could not be read."""
     open_runs = [run for run in runs if run.status.state != "finished"]
-    parts = [element("h2", "What failed")]
+    parts = [element("h2", "Failures")]
     if not open_runs and not faults:
-        return [*parts, element("p", "Nothing: every run finished and could be read.")]
+        return [*parts, element("p", "None: every run finished and could be read.")]
     rows = [
         [
             Cell(run.id, kind="long"),
@@ -137,7 +137,10 @@ def troubles(runs: Sequence[Run], faults: Sequence[Fault]) -> list[Html]:
         for run in open_runs[:MOST_ROWS]
     ]
     if rows:
-        parts += [table(["run", "status", "why", "what"], rows), *_cut_off(len(open_runs), MOST_ROWS, "runs")]
+        parts += [
+            table(["run", "status", "reason", "model and seed"], rows),
+            *_cut_off(len(open_runs), MOST_ROWS, "runs"),
+        ]
     if faults:
         items = [element("li", printable(str(fault))) for fault in faults[:MOST_ROWS]]
         parts += [
@@ -157,4 +160,8 @@ def _grid(title: str, path: Path) -> Html | None:
 
 
 def _cut_off(n: int, most: int, what: str) -> list[Html]:
-    return [element("p", f"The first {most} of {n:,} {what}; narrow with --where.", class_="note")] if n > most else []
+    return (
+        [element("p", f"Shows the first {most} of {n:,} {what}. Select fewer runs with --where.", class_="note")]
+        if n > most
+        else []
+    )

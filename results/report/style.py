@@ -1,4 +1,4 @@
-"""The page's style sheet: one column that reads on a phone, tables that fold into cards there, and print."""
+"""The page's style sheet: one column, tables that become cards on a narrow screen, and rules for printing."""
 
 STYLE = """
 :root { color-scheme: light; }

@@ -22,7 +22,7 @@ SUFFIXES = {".txt": "text", ".md": "markdown", ".tex": "latex", ".csv": "csv", "
 
 
 def as_text(table: Table, made_by: Provenance | None = None) -> str:
-    """Return an aligned table; a * marks the best."""
+    """Return an aligned text table; * marks the best value."""
     rows = [
         [text + " *" * (i in table.best_columns(row)) for i, text in enumerate(table.texts(row))] for row in table.rows
     ]
@@ -33,7 +33,7 @@ def as_text(table: Table, made_by: Provenance | None = None) -> str:
 
 
 def as_markdown(table: Table, made_by: Provenance | None = None) -> str:
-    """Return a table that GitHub and others render; the best is bold."""
+    """Return a Markdown table (GitHub's syntax); the best value is bold."""
     n_words = len(table.fields) + 1
     rule = [":---"] * n_words + ["---:"] * (len(table.header()) - n_words)
     lines = [map(markdown_text, table.header()), rule]
@@ -45,7 +45,7 @@ def as_markdown(table: Table, made_by: Provenance | None = None) -> str:
 
 
 def as_latex(table: Table, made_by: Provenance | None = None) -> str:
-    """Return a tabular in the manner of booktabs; the best is bold."""
+    """Return a LaTeX tabular with rules of the package booktabs; the best value is bold."""
     n_words = len(table.fields) + 1
     comment = [f"% {line}" for line in made_by.lines()] if made_by else []
     comment += [r"% needs \usepackage{booktabs,textcomp}", f"% Caption: {table.notes('Bold')}"]
@@ -63,9 +63,9 @@ def as_latex(table: Table, made_by: Provenance | None = None) -> str:
 
 
 def as_csv(table: Table, made_by: Provenance | None = None) -> str:
-    """Return a row per group and measure with every number in full; an unknown one is empty.
+    """Return CSV with a row per group and measure. Numbers have full precision; an unknown number is empty.
 
-    The comment's lines begin with # (pandas: ``read_csv(path, comment="#")``).
+    Lines of provenance begin with # (pandas reads the file with ``read_csv(path, comment="#")``).
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
@@ -80,7 +80,7 @@ def as_csv(table: Table, made_by: Provenance | None = None) -> str:
 
 
 def as_json(table: Table, made_by: Provenance | None = None) -> str:
-    """Return strict JSON with every number in full; an unknown one is null."""
+    """Return strict JSON. Numbers have full precision; an unknown number is null."""
     rows = [
         {
             "group": row.group.label,

@@ -1,4 +1,7 @@
-"""A table of groups: what sets them apart, how many runs, each measure over runs; best marked only where resolved."""
+"""A table of groups: their config fields, their numbers of runs and each measure over runs.
+
+The best value of a measure is marked only if its difference to every other value is resolved.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,12 @@ MISSING = "missing"
 
 @frozen
 class Cell:
-    """A measure of a group: None where no finished run has it; whether it is the best and that is resolved."""
+    """A measure of a group.
+
+    Attributes:
+        over: The summary over runs; None if no finished run has the measure.
+        is_best: The value is the best, and its difference to every other row is resolved.
+    """
 
     over: OverRuns | None
     is_best: bool = False
@@ -31,7 +39,7 @@ class Cell:
 
 @frozen
 class Row:
-    """One group: its values of the table's fields, its runs, a cell per measure."""
+    """One group: the group, its values of the table's fields, and a cell per measure."""
 
     group: Group
     fields: tuple[str, ...]
@@ -40,15 +48,15 @@ class Row:
 
 @frozen
 class Table:
-    """Groups and measures, ready to be written in any format.
+    """A table that can be written in any format.
 
     Attributes:
-        fields: What the groups differ in.
+        fields: The config fields in which the groups differ.
         measures: The measures with their labels.
         rows: One per group.
-        error: What stands behind a ±: "ci", half of the t interval over runs, or "se", the standard error over runs.
-        level: Coverage of the interval; a best one is resolved at 1 - level.
-        within: Whether the typical standard error within a run is shown, too.
+        error: The number after ±: "ci", half of the t interval over runs, or "se", the standard error over runs.
+        level: Coverage of the interval. The best value is tested at significance level 1 - level.
+        within: Also show the typical standard error within a run.
     """
 
     fields: tuple[str, ...]
@@ -66,7 +74,7 @@ class Table:
         return names
 
     def texts(self, row: Row) -> list[str]:
-        """Return a row's cells as text, without any mark for the best."""
+        """Return a row's cells as text, without a mark for the best."""
         texts = [*row.fields, runs_text(row.group)]
         for cell in row.cells:
             texts.append(self.cell_text(row.group, cell))
@@ -75,12 +83,12 @@ class Table:
         return texts
 
     def best_columns(self, row: Row) -> set[int]:
-        """Return the indices of a row's cells that are best, as ``texts`` counts them."""
+        """Return the indices of the best cells in the list that ``texts`` returns."""
         first, step = len(self.fields) + 1, 2 if self.within else 1
         return {first + step * i for i, cell in enumerate(row.cells) if cell.is_best}
 
     def cell_text(self, group: Group, cell: Cell) -> str:
-        """Return mean ± error over runs; what is unknown, missing or not finite is said."""
+        """Return mean ± error over runs, or "missing". Runs that lack a result or are not finite are counted."""
         over = cell.over
         if over is None:
             return MISSING if group.replicates else ", ".join(group.left_out)
@@ -90,7 +98,7 @@ class Table:
         return text + (f" ({over.n_not_finite} of {over.summary.n} runs not finite)" if over.n_not_finite else "")
 
     def within_text(self, cell: Cell) -> str:
-        """Return the typical error within a run; of a single run's proportion its Wilson interval; "" for no run."""
+        """Return the typical error within a run, or Wilson's interval for a single run's proportion; "" for no run."""
         if cell.over is None:
             return ""
         if cell.over.proportion is not None:
@@ -98,18 +106,22 @@ class Table:
         return short_error(cell.over.within_error)
 
     def notes(self, mark: str) -> str:
-        """Say what the numbers mean, and what the mark of the best does."""
+        """Return a note that explains the numbers and the mark of the best value.
+
+        Args:
+            mark: How the best value is marked, such as "Bold" or "*".
+        """
         level = f"{100 * self.level:g}%"
         over_runs = f"{level} t interval over runs" if self.error == "ci" else "standard error over runs"
         notes = [f"Mean ± {over_runs}; runs that differ only in seed are one row."]
         if self.within:
-            notes.append("Within run: the typical standard error within one run, over its own samples.")
+            notes.append("Within run: the typical standard error within one run, over its samples.")
         if self.within and any(cell.over and cell.over.proportion for row in self.rows for cell in row.cells):
             notes.append(f"Within one run's proportion: Wilson's {level} interval.")
         if any(cell.is_best for row in self.rows for cell in row.cells):
             notes.append(
-                f"{mark}: the best. Its difference to every other row is resolved at {level} (two-sided t tests; "
-                "paired over seeds if all rows have the same seeds; else Welch's)."
+                f"{mark}: the best. Its difference to every other row is resolved at {level} (two-sided t tests, "
+                "paired over seeds if all rows have the same seeds, else Welch's)."
             )
         return " ".join(notes)
 
@@ -123,15 +135,15 @@ def make_table(
     within: bool = True,
     split_by: Sequence[str] = (),
 ) -> Table:
-    """Summarise groups over runs, one row each.
+    """Return a table with the summary over runs of each group.
 
     Args:
-        groups: The rows.
-        measures: The columns of results, with their labels.
-        error: "ci" for half of the t interval after ±, "se" for the standard error.
+        groups: The groups, one row each.
+        measures: The measures with their labels.
+        error: The number after ±: "ci", half of the t interval over runs, or "se", the standard error over runs.
         level: Coverage of the interval.
-        within: Whether to show the typical error within one run.
-        split_by: Fields of the environment by which the runs were grouped, too; they become columns where they differ.
+        within: Also show the typical standard error within a run.
+        split_by: Fields of the environment by which the runs were also grouped. A field that differs is a column.
     """
     things = [described(group.runs[0], split_by) for group in groups]
     fields = differing_names(things) or ["model"]
@@ -149,15 +161,15 @@ def make_table(
 
 
 def marked_best(rows: Sequence[Mapping[Any, float]], *, higher_is_better: bool | None, level: float) -> int | None:
-    """Return the index of the row that is shown to be the best in a measure, or None.
+    """Return the index of the row that is the best in a measure, or None if that is not resolved.
 
-    Its difference to every other row must be resolved, see :func:`results.statistics.best_marking.best_row`. The rows
-    are paired over seeds if all have the same known seeds; else Welch's test is taken.
+    Its difference to every other row must be resolved, see :func:`results.statistics.best_marking.best_row`. The tests
+    are paired over seeds if all rows have the same known seeds, else Welch's.
 
     Args:
-        rows: The values of each group by the key of the replicate; an empty row is left out.
-        higher_is_better: The good direction; without one, no row is the best.
-        level: A row that is not the only best is marked in at most 1 - level of tables.
+        rows: The values of each group, by the key of the replicate. Empty rows are ignored.
+        higher_is_better: The good direction; None marks no row.
+        level: Confidence level. A row that is not the single best is marked with probability at most 1 - level.
     """
     present = {i: values for i, values in enumerate(rows) if values}
     if higher_is_better is None or len(present) < 2 or min(map(len, present.values())) < 2:
@@ -174,9 +186,10 @@ def marked_best(rows: Sequence[Mapping[Any, float]], *, higher_is_better: bool |
 
 
 def _is_surely_open(rows: Sequence[Mapping[Any, float]], higher_is_better: bool, level: float) -> bool:
-    """Return whether the two leading rows are not even resolved if their spread is taken for the true one.
+    """Return whether a normal test does not resolve the two leading rows, with their estimated spread as the true one.
 
-    No t test resolves them then; this saves the import of SciPy, about 0.2 s, for most tables.
+    A t test has wider intervals, so it cannot resolve them either. For most tables this saves the import of SciPy,
+    about 0.2 s.
     """
     if not all(math.isfinite(value) for values in rows for value in values.values()):
         return True
@@ -191,10 +204,11 @@ def _is_surely_open(rows: Sequence[Mapping[Any, float]], higher_is_better: bool,
 
 
 def sort_groups(groups: Sequence[Group], by: str, measures: Mapping[ResultMetadata, str]) -> list[Group]:
-    """Return the groups sorted by a measure's mean over runs, or by a config field; those without a value come last.
+    """Return the groups sorted by a measure's mean over runs or by a config field. Groups without a value come last.
 
     Raises:
-        ConfigError: There is no such measure in the table, and no such field.
+        ConfigError: Neither a measure of the table nor a config field has this name, or its values are partly numbers
+            and partly text.
     """
     metadata = next((metadata for metadata, label in measures.items() if by in {label, metadata.name}), None)
     known = {name for group in groups for name in group.config} - {SEED}
@@ -211,13 +225,13 @@ def sort_groups(groups: Sequence[Group], by: str, measures: Mapping[ResultMetada
     values = [(group, value(group)) for group in groups]
     present = [(group, found) for group, found in values if found is not None]
     if len({isinstance(found, str) for _, found in present}) > 1:
-        raise ConfigError(f"--sort {by}: some values are numbers and some are words.")
+        raise ConfigError(f"--sort {by}: some values are numbers and some are text.")
     present.sort(key=lambda pair: pair[1])
     return [group for group, _ in present] + [group for group, found in values if found is None]
 
 
 def runs_text(group: Group) -> str:
-    """Return how many runs count and how many do not, such as "5 + 1 failed"."""
+    """Return the number of replicates, and of the runs that do not count, such as "5 + 1 failed"."""
     parts = [str(len(group.replicates)), *(f"{n} {state}" for state, n in group.left_out.items())]
     if group.n_repeated:
         parts.append(f"{group.n_repeated} repeated")
@@ -225,7 +239,7 @@ def runs_text(group: Group) -> str:
 
 
 def short_error(error: float) -> str:
-    """Return an error in two significant digits, "unknown" for NaN."""
+    """Return an error with two significant digits, or "unknown" for NaN."""
     if math.isnan(error):
         return "unknown"
     decimals = decimals_of(error)

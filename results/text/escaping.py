@@ -1,4 +1,4 @@
-"""Text in other languages: whatever a name holds, it stays text in Markdown, LaTeX, CSV and HTML."""
+"""Escape text for Markdown, LaTeX, CSV and HTML, so that no name can be read as markup or a formula."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LATEX = {
     "±": r"$\pm$",
     "−": r"$-$",
     "×": r"$\times$",
-    "[": "{[}",  # after \\ a bare [ would begin an optional argument
+    "[": "{[}",  # after \\ a plain [ would start an optional argument
     "]": "{]}",
 }
 
@@ -42,19 +42,19 @@ def html_text(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Escape text for a cell of a Markdown table: no markup, no link, no HTML, no line end."""
+    """Escape text for a cell of a Markdown table. Line ends become spaces."""
     one_line = " ".join(text.split())
     escaped = _MARKDOWN.sub(r"\\\1", one_line.replace("&", "&amp;"))
     return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def latex_text(text: str) -> str:
-    """Escape text for LaTeX: no command, no comment, no end of a cell."""
+    """Escape text for a cell of a LaTeX table. Line ends become spaces."""
     return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 
 def csv_text(text: str) -> str:
-    """Keep a spreadsheet from taking text for a formula: an apostrophe in front makes it text.
+    """Return text that a spreadsheet does not run as a formula: it gets a leading apostrophe if necessary.
 
     Source: OWASP, "CSV Injection".
     """
@@ -62,7 +62,7 @@ def csv_text(text: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """Return what stands for a value in a CSV file: numbers in full, unknown ones empty, text that is no formula."""
+    """Return a value as it is written to CSV: full precision, empty for NaN or None, formulas escaped."""
     if isinstance(value, float):
         return "" if value != value else encode_float(value)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
@@ -71,10 +71,10 @@ def csv_cell(value: object) -> object:
 
 
 def csv_comment(text: str) -> str:
-    """Write a line of comment that readers skip, and whose parts a spreadsheet that does not takes for text, too."""
+    """Return a comment line for CSV. Formulas in it are escaped, because spreadsheets do not skip comments."""
     return "# " + _AFTER_SEPARATOR.sub("'", text)
 
 
 def comment_text(text: str) -> str:
-    """Keep text from ending an HTML or Markdown comment."""
+    """Escape text for an HTML or Markdown comment: it must not contain the comment's end."""
     return text.replace("-->", "--&gt;").replace("--!>", "--!&gt;")

@@ -1,16 +1,16 @@
-"""Short names for measures and groups: a name, and only those details in which same-named things differ."""
+"""Short labels for measures and groups: a name, plus the details that distinguish things of the same name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from core.utils.output import printable as printable  # also for the users of this module
+from core.utils.output import printable as printable  # imported from here by other modules
 from core.utils.results import ResultMetadata
 
 
 def measure_labels(measures: Iterable[ResultMetadata]) -> dict[ResultMetadata, str]:
-    """Return a label for each of the measures, such as "frechet" or "frechet (n_steps=18)" where two share a name."""
+    """Return a label for each of the measures, such as "frechet" or "frechet (n_steps=18)" if two share a name."""
     by_name: dict[str, list[ResultMetadata]] = {}
     for metadata in measures:
         by_name.setdefault(metadata.name, []).append(metadata)
@@ -23,7 +23,7 @@ def measure_labels(measures: Iterable[ResultMetadata]) -> dict[ResultMetadata, s
 
 
 def differing(things: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Describe each mapping by the entries in which the mappings differ, as "n_steps=18, split=held_out"."""
+    """Return for each mapping the entries in which the mappings differ, such as "n_steps=18, split=held_out"."""
     names = differing_names(things)
     return [", ".join(f"{name}={spell(thing[name])}" for name in names if name in thing) for thing in things]
 
@@ -31,14 +31,14 @@ def differing(things: Sequence[Mapping[str, Any]]) -> list[str]:
 def differing_names(things: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the names whose values differ between the mappings, in order of first appearance.
 
-    A name that one mapping lacks differs from any value of it.
+    A missing name differs from every value.
     """
     names = dict.fromkeys(name for thing in things for name in thing)
     return [name for name in names if any(_get(thing, name) != _get(things[0], name) for thing in things)]
 
 
 def spell(value: object) -> str:
-    """Write a config value the way the command line would take it."""
+    """Return a config value as it would be written on the command line."""
     if isinstance(value, list | tuple):
         return ",".join(map(spell, value))
     if isinstance(value, bool) or value is None:
@@ -52,7 +52,7 @@ def count(n: int, noun: str) -> str:
 
 
 def is_time(metadata: ResultMetadata) -> bool:
-    """Say whether a measure is a time: no result of the model, and different on every machine."""
+    """Return whether a measure is a time, which depends on the machine and is not a result of the model."""
     return metadata.name.startswith("time/")
 
 

@@ -123,7 +123,7 @@ def test_a_table_names_refuses_or_separates_what_is_mixed(invoke: Invoke) -> Non
     assert "Mixed: device cpu (2 runs), NVIDIA H100 (4 runs). Separate them with --split-by FIELD" in err
     code, out, err = invoke("table", "--strict")
     assert (code, out) == (2, "")
-    assert "--strict: the runs are mixed: device cpu (2 runs), NVIDIA H100 (4 runs)." in err
+    assert "--strict: the runs have different environments: device cpu (2 runs), NVIDIA H100 (4 runs)." in err
     code, out, err = invoke("table", "--split-by", "device", "--strict", "--format", "csv")
     assert (code, err) == (0, "")
     rows = [(row["model"], row["device"], row["n_runs"]) for row in csv.DictReader(out.splitlines())]

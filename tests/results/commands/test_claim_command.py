@@ -115,8 +115,8 @@ def test_what_cannot_be_told_comes_with_the_reason(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "claim needs a line: --below X or --above X, one of them."),
-        (["--below", "1", "--above", "2"], "claim needs a line"),
+        ([], "claim needs a value: give either --below X or --above X."),
+        (["--below", "1", "--above", "2"], "claim needs a value"),
         (["--below", "nan"], "--below: got nan; accepted: a number."),
         (["--below", "1", "--metric", "los"], "Did you mean 'loss'?"),
         (["--below", "1", "--metric", "*"], "--metric *: names 2 measures"),

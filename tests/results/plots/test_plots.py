@@ -75,7 +75,7 @@ def test_points_show_the_mean_over_runs_with_t_intervals_along_a_field(experimen
     assert [text.get_text() for text in loss.get_xticklabels()] == ["0.001", "0.1"]
     assert (loss.get_xlabel(), loss.get_ylabel()) == ("learning_rate", "loss (lower is better)")
     assert accuracy.get_ylabel() == "accuracy (higher is better)"
-    assert legend(figure) == ["all runs (n = 3 runs a point)"]
+    assert legend(figure) == ["all runs (n = 3 runs per point)"]
     assert "Bar: 95% Student's t interval over runs" in caption(figure)
 
 
@@ -86,7 +86,7 @@ def test_groups_that_differ_in_more_are_lines_of_their_own_and_words_are_not_joi
         for rate in (0.1, 0.2):
             make_run({LOSS: rate}, model=model, learning_rate=rate)
     by_model = plot_field(groups(experiments), "model", {LOSS: "loss"})
-    assert legend(by_model) == ["learning_rate=0.1 (n = 1 run a point)", "learning_rate=0.2 (n = 1 run a point)"]
+    assert legend(by_model) == ["learning_rate=0.1 (n = 1 run per point)", "learning_rate=0.2 (n = 1 run per point)"]
     assert [text.get_text() for text in by_model.axes[0].get_xticklabels()] == ["mlp", "unet"]
     assert by_model.axes[0].lines[0].get_linestyle() == "None"
     assert "Hollow: a single run" in caption(by_model)
@@ -99,9 +99,9 @@ def test_quality_is_shown_against_the_samplers_steps(experiments: Path) -> None:
     figure = plot_steps(groups(experiments), {about: f"frechet {about.n_steps}" for about in [*FRECHET, LOSS]})
     (panel,) = figure.axes
     assert list(panel.lines[0].get_xdata()) == [5, 18, 50]
-    assert panel.get_xlabel() == "steps of the sampler"
+    assert panel.get_xlabel() == "sampler steps"
     assert panel.get_ylabel() == "frechet (lower is better)"
-    assert legend(figure)[0] == "learning_rate=0.1 (n = 3 runs a point)"
+    assert legend(figure)[0] == "learning_rate=0.1 (n = 3 runs per point)"
 
 
 def test_measures_of_other_protocols_have_a_panel_of_their_own(make_run: MakeRun, experiments: Path) -> None:
@@ -181,7 +181,7 @@ def test_names_with_markup_are_drawn_as_they_stand(make_run: MakeRun, invoke: In
         (("curvs",), "unknown plot 'curvs'. Did you mean 'curves'?"),
         (("curves", "los"), "unknown measure of the training curves 'los'. Did you mean 'loss'?"),
         (("field", "learning_rat"), "unknown config field 'learning_rat'. Did you mean 'learning_rate'?"),
-        (("field", "seed"), "seed is what the mean and its error are taken over"),
+        (("field", "seed"), "cannot plot against seed: the mean and its error are taken over seeds"),
         (("field", "learning_rate", "--metric", "los"), "Did you mean 'loss'?"),
         (("steps", "--metric", "loss"), "no measure has a number of sampler steps"),
         (("curves", "-o", "x.jpeg"), "got the suffix '.jpeg'; accepted: .png, .svg, .pdf"),
@@ -200,15 +200,15 @@ def test_nothing_to_plot_is_said(make_run: MakeRun, invoke: Invoke) -> None:
     assert "no run has finished" in invoke("plot", "curves")[2]
     path = make_run()
     assert "no finished run has a training curve" in invoke("plot", "curves")[2]
-    assert "no finished run has a picture of samples" in invoke("plot", "samples")[2]
+    assert "no finished run has sample images" in invoke("plot", "samples")[2]
     (path / "samples").mkdir()
     (path / "samples" / "torn.png").write_bytes(b"\x89PNG torn")
-    assert "torn.png: cannot be read as a picture" in invoke("plot", "samples")[2]
+    assert "torn.png: cannot be read as an image" in invoke("plot", "samples")[2]
 
 
-def test_more_lines_than_anybody_can_tell_apart_are_refused() -> None:
+def test_more_lines_than_a_reader_can_tell_apart_are_refused() -> None:
     assert len({(style["color"], style["linestyle"]) for style in styles(20)}) == 20
-    with pytest.raises(ConfigError, match="21 groups are more than 20"):
+    with pytest.raises(ConfigError, match="cannot plot 21 groups; at most 20 lines"):
         styles(21)
 
 

@@ -72,7 +72,7 @@ def test_the_report_has_groups_curves_samples_configs_and_failures(make_run: Mak
     some_runs(make_run)
     page, _ = report()
     text = "\n".join(page.texts)
-    for heading in ("Results", "Training curves", "Quality against sampler steps", "Samples", "Configs", "What failed"):
+    for heading in ("Results", "Training curves", "Quality against sampler steps", "Samples", "Configs", "Failures"):
         assert heading in page.texts
     assert "7 runs (1 failed, 6 finished) in 2 groups; runs of a group differ only in seed." in text
     # mlp: 0.30, 0.31, 0.34: mean 0.31667, sd 0.020817, half width 4.30265 × 0.020817/√3 = 0.0517
@@ -139,7 +139,7 @@ def test_a_report_of_runs_with_nothing_but_a_config_says_so(make_run: MakeRun, r
     page, _ = report()
     assert "Training curves" not in page.texts
     assert "Samples" not in page.texts
-    assert "Nothing: every run finished and could be read." in page.texts
+    assert "None: every run finished and could be read." in page.texts
 
 
 def test_what_could_not_be_read_is_in_the_report(make_run: MakeRun, report) -> None:

@@ -136,7 +136,7 @@ def test_rows_far_behind_do_not_cost_the_best_its_mark(make_run: MakeRun, experi
     models(make_run, c=[0.9, 0.93, 0.95], d=[0.9, 0.94, 0.95])
     made = table(experiments)
     assert [row.cells[0].is_best for row in made.rows] == [True, False, False, False]
-    assert "two-sided t tests; paired over seeds if all rows have the same seeds; else Welch's" in made.notes("*")
+    assert "two-sided t tests, paired over seeds if all rows have the same seeds, else Welch's" in made.notes("*")
 
 
 def test_rows_of_other_seeds_are_tested_by_welch(make_run: MakeRun, experiments: Path) -> None:
