@@ -65,7 +65,7 @@ def test_a_loop_of_ones_own_leaves_what_the_run_directory_promises(experiments: 
     )
     assert record.metadata.kind == "proportion"
     assert record.result == ScalarResult(0.75, 0.25, 4)
-    assert read_values(run.path, "train", record.metadata) == {5: 1.0, 6: 1.0, 7: 0.0, 8: 1.0}
+    assert read_values(run.path, "train", record.metadata) == ({5: 1.0, 6: 1.0, 7: 0.0, 8: 1.0}, [])
 
 
 @dataclasses.dataclass
@@ -259,7 +259,7 @@ def test_an_evaluation_is_added_later_and_counts_when_complete(experiments: Path
     (record,) = read_result_log(run.path).newest()
     assert record.result.mean == 0.75
     assert len(read_result_log(run.path).every()) == 3
-    assert read_values(run.path, "eval-0001", record.metadata) == {0: 1.0, 1: 1.0, 2: 1.0, 3: 0.0}
+    assert read_values(run.path, "eval-0001", record.metadata) == ({0: 1.0, 1: 1.0, 2: 1.0, 3: 0.0}, [])
     assert content(run.path, "evaluations/eval-0001.json")["split"] == "test"
     assert (run.path / "status.json").read_bytes() == before
 
@@ -363,7 +363,7 @@ def test_torch_tensors_are_observations_and_values(experiments: Path) -> None:
         run.save_values("accuracy", torch.arange(2), correct.to(torch.bfloat16))
     assert run.config == {"lr": 0.5}
     assert record.result.mean == 0.5
-    assert read_values(run.path, "train", record.metadata) == {0: 1.0, 1: 0.0}
+    assert read_values(run.path, "train", record.metadata) == ({0: 1.0, 1: 0.0}, [])
 
 
 @pytest.mark.parametrize(
@@ -404,8 +404,8 @@ def test_values_need_the_result_whose_mean_they_are(experiments: Path) -> None:
                 run.save_values("x", ids, values, metadata=ten.metadata)
         slash = run.log_result("a/b", [1.0])
         assert run.save_values("a/b", [1], [1.0]).name == "a%2Fb.npz"
-    assert read_values(run.path, "train", ten.metadata) == {1: 0.5}
-    assert read_values(run.path, "train", slash.metadata) == {1: 1.0}
+    assert read_values(run.path, "train", ten.metadata) == ({1: 0.5}, [])
+    assert read_values(run.path, "train", slash.metadata) == ({1: 1.0}, [])
 
 
 def test_the_curve_takes_epochs_other_meters_and_more_numbers(experiments: Path) -> None:
