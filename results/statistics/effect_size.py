@@ -16,7 +16,8 @@ def effect_size(difference: float, sd_a: float, n_a: int, sd_b: float, n_b: int)
         n_b: Replicates of B.
 
     Returns:
-        Dimensionless. NaN where a group has fewer than two replicates or neither has any spread.
+        Dimensionless. NaN where a group has fewer than two replicates, neither has any spread, or the degrees of
+        freedom are below two: a few replicates of unequal spread.
 
     Source: Delacre et al. 2021, "Why Hedges' g*s based on the non-pooled standard deviation should be reported with
     Welch's t-test", doi:10.31234/osf.io/tu6mp: the average variance, corrected for small samples by the exact gamma
@@ -30,7 +31,9 @@ def effect_size(difference: float, sd_a: float, n_a: int, sd_b: float, n_b: int)
     # Ratios to the larger spread: the fourth powers of tiny spreads would underflow.
     ratio_a, ratio_b = (sd_a / largest) ** 2, (sd_b / largest) ** 2
     df = (ratio_a + ratio_b) ** 2 / (ratio_a**2 / (n_a - 1) + ratio_b**2 / (n_b - 1))
-    if df <= 1:  # g has no expected value there: gamma((df - 1) / 2) has its pole at 1
+    # Towards one degree of freedom the factor falls to 0, and any effect with it: -0.00 beside a clear difference.
+    # Below two the variance of g does not exist either, so the effect is unknown.
+    if df < 2:
         return float("nan")
     # The usual 1 - 3 / (4 df - 1) is off by 1% at df = 2. Logarithms, because gamma overflows beyond 171.
     factor = float(np.exp(gammaln(df / 2) - gammaln((df - 1) / 2)) / np.sqrt(df / 2))

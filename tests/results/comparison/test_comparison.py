@@ -335,7 +335,7 @@ def test_a_group_without_a_finished_run_cannot_be_compared(make_run: MakeRun, ex
 def test_conditions_have_to_name_one_group(make_run: MakeRun, experiments: Path) -> None:
     for rate in (0.5, 0.25):
         make_run({LOSS: rate}, learning_rate=rate)
-    with pytest.raises(ConfigError, match=r"names 2 groups.*learning_rate \(0.5 or 0.25\).*, learning_rate=0.5'"):
+    with pytest.raises(ConfigError, match=r"matches 2 groups.*learning_rate \(0.5 or 0.25\).*, learning_rate=0.5'"):
         groups(experiments, "model=mlp")
     (group,) = groups(experiments, "model=mlp and learning_rate=0.25")
     assert len(group.runs) == 1

@@ -213,6 +213,11 @@ def test_effect_size_is_unbiased_in_small_samples() -> None:
     assert np.mean(sizes) == pytest.approx(1.0, abs=0.06)
 
 
+def test_effect_size_of_two_replicates_of_unequal_spread_is_unknown_not_zero() -> None:
+    assert math.isnan(effect_size(-0.0079, 4e-5, 2, 4e-9, 2))
+    assert effect_size(1.0, 0.5, 2, 0.5, 2) == pytest.approx(2 / math.sqrt(math.pi), rel=1e-12)  # df = 2, by hand
+
+
 def test_effect_size_is_unknown_without_spread_or_replicates() -> None:
     assert math.isnan(effect_size(1.0, 0.0, 5, 0.0, 5))
     assert math.isnan(effect_size(1.0, math.nan, 1, 1.0, 5))
