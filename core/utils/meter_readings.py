@@ -22,6 +22,7 @@ class Readings:
 
     _nan_policy: str
 
+    # Meter overrides these three methods and names(): it holds the state, this class only reads it.
     def _read(self, name: str) -> Measure:
         raise NotImplementedError
 
