@@ -85,6 +85,7 @@ def compare(
     from results.comparison.analysis import Analysis
     from results.comparison.comparison import compare_groups
     from results.comparison.examine import examine
+    from results.comparison.outcome import Outcome
     from results.environments import mixed_environments
     from results.run_files import without_garbage_collection
     from results.selection import select_group
@@ -100,14 +101,15 @@ def compare(
             raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
         if margin is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
             raise ConfigError("--equivalent-within is in the unit of one measure; name it with --metric.")
+        outcome = Outcome(comparisons, refused, detect, mixed)
         if style == "json":
             from results.comparison.json_form import comparisons_json
 
-            click.echo(comparisons_json(comparisons, refused, detect, mixed))
+            click.echo(comparisons_json(outcome))
         else:
             from results.comparison.text import comparisons_text
 
-            click.echo(comparisons_text(comparisons, refused, detect, mixed))
+            click.echo(comparisons_text(outcome))
         shared.report_faults([fault for group in groups for run in group.runs for fault in run.faults])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import attrs
@@ -12,6 +12,7 @@ from core.runs.strict_json import dumps
 from core.utils.results import ResultMetadata
 from results.comparison.comparison import Comparison
 from results.comparison.findings import findings_json
+from results.comparison.outcome import Outcome
 from results.groups import Group, UnknownSeed
 from results.over_runs import over_runs_numbers
 from results.run import Run
@@ -19,25 +20,13 @@ from results.run import Run
 SCHEMA = "pyml.comparison/1"
 
 
-def comparisons_json(
-    comparisons: Sequence[Comparison],
-    refused: Sequence[str] = (),
-    delta: float | None = None,
-    mixed: Mapping[str, Mapping[str, int]] | None = None,
-) -> str:
-    """Return strict JSON, in which NaN (unknown) is null.
-
-    Args:
-        comparisons: The comparisons of one call.
-        refused: Why some measures or results were left out.
-        delta: A difference to detect: adds the number of seeds that it needs.
-        mixed: The fields in which the runs' environments differ.
-    """
+def comparisons_json(outcome: Outcome) -> str:
+    """Return strict JSON, in which NaN (unknown) is null."""
     content = {
         "schema": SCHEMA,
-        "comparisons": [_comparison(one, delta) for one in comparisons],
-        "not_compared": list(refused),
-        "mixed": mixed or {},
+        "comparisons": [_comparison(one, outcome.delta) for one in outcome.comparisons],
+        "not_compared": list(outcome.refused),
+        "mixed": outcome.mixed,
     }
     return dumps(content, indent=2)
 

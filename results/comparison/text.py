@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from core.utils.formatting import format_value
@@ -11,6 +11,7 @@ from core.utils.tables import aligned
 from results.comparison.answer_lines import answer_legend, answer_lines
 from results.comparison.comparison import CANNOT_TELL, Comparison
 from results.comparison.finding_lines import finding_lines
+from results.comparison.outcome import Outcome
 from results.comparison.significance import RUNS
 from results.environments import mixed_line
 from results.groups import Group, UnknownSeed
@@ -19,38 +20,25 @@ from results.text.labels import spell
 from results.text.numbers import aligned_at_error, decimals_of
 
 OTHERS = (
-    "Parts and references: no answer, and each interval is for itself. To test them, name them with --primary or "
-    "--metric."
+    "Parts and references are not tested, and their intervals are not corrected for their number. To test them, name "
+    "them with --primary or --metric."
 )
 
 
-def comparisons_text(
-    comparisons: Sequence[Comparison],
-    refused: Sequence[str] = (),
-    delta: float | None = None,
-    mixed: Mapping[str, Mapping[str, int]] | None = None,
-) -> str:
-    """Return the whole output of ``compare``: groups, a table for each B, and what to know about them.
-
-    Args:
-        comparisons: The comparisons of one call.
-        refused: Why some measures or results were left out.
-        delta: A difference to detect: adds the number of seeds that it needs.
-        mixed: The fields in which the runs' environments differ.
-    """
-    groups = list(dict.fromkeys(one.b for one in comparisons))
+def comparisons_text(outcome: Outcome) -> str:
+    """Return the whole output of ``compare``: groups, a table for each B, and what to know about them."""
     parts = []
-    for b in groups:
-        of_b = [one for one in comparisons if one.b is b]
+    for b in dict.fromkeys(one.b for one in outcome.comparisons):
+        of_b = [one for one in outcome.comparisons if one.b is b]
         parts.append(f"{_group_line('A', of_b[0].a)}\n{_group_line('B', b)}")
         parts.append(_table([one for one in of_b if one.in_family]))
         if others := [one for one in of_b if not one.in_family]:
             parts.append(f"{OTHERS}\n{_table(others)}")
-        parts.append("\n".join(explanations(of_b, delta)))
-    parts.append("\n".join(refused))
-    if mixed:
-        parts.append(mixed_line(mixed))
-    parts.append(legend(comparisons))
+        parts.append("\n".join(explanations(of_b, outcome.delta)))
+    parts.append("\n".join(outcome.refused))
+    if outcome.mixed:
+        parts.append(mixed_line(outcome.mixed))
+    parts.append(legend(outcome.comparisons))
     return "\n\n".join(part for part in parts if part)
 
 

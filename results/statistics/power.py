@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
@@ -176,21 +177,11 @@ def _power_at(delta: float, error: float, df: float, alpha: float) -> float:
 
 
 def _fewest(power_at: Callable[[int], float], power: float) -> float:
-    """Return the smallest n >= 2 with enough power, by doubling and bisection: power grows with n."""
-    enough = 2
-    while power_at(enough) < power:
-        enough *= 2
-        if enough > MOST_RUNS:
-            return math.inf
-    too_few = enough // 2
-    while enough - too_few > 1:
-        # Searched over whole numbers: the degrees of freedom and with them the quantile move with n.
-        middle = (enough + too_few) // 2
-        if middle >= 2 and power_at(middle) >= power:
-            enough = middle
-        else:
-            too_few = middle
-    return float(enough)
+    """Return the smallest n >= 2 with enough power, which grows with n; infinity beyond ``MOST_RUNS``."""
+    # Searched over whole numbers: the degrees of freedom, and with them the quantile, change with n.
+    sizes = range(2, MOST_RUNS + 1)
+    place = bisect_left(sizes, True, key=lambda n: power_at(n) >= power)
+    return float(sizes[place]) if place < len(sizes) else math.inf
 
 
 def _check(delta: float, power: float, alpha: float) -> None:

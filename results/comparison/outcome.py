@@ -1,0 +1,26 @@
+"""All that one call of ``compare`` found, ready to be written as text or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import field, frozen
+
+from results.comparison.comparison import Comparison
+
+
+@frozen
+class Outcome:
+    """The comparisons of one call, and what belongs beside them.
+
+    Attributes:
+        comparisons: One per measure and B, those with an answer first.
+        refused: Why some measures or results were left out.
+        delta: A difference to detect, for which the number of seeds is wanted; None without ``--detect``.
+        mixed: The fields in which the runs' environments differ, each with the number of runs per value.
+    """
+
+    comparisons: Sequence[Comparison]
+    refused: Sequence[str] = ()
+    delta: float | None = None
+    mixed: Mapping[str, Mapping[str, int]] = field(factory=dict)
