@@ -19,8 +19,9 @@ from results.environments import environment_values
 from results.over_runs import OverRuns, summarise_results
 from results.run import Run
 from results.run_files import without_garbage_collection
-from results.text.labels import differing, printable, spell
+from results.text.labels import printable, spell
 from results.text.proportions import is_proportion
+from results.text.short_labels import WIDTH, ShortLabels, distinguishing_fields, short_labels
 
 SEED = "seed"
 
@@ -41,11 +42,14 @@ class Group:
     Attributes:
         runs: All runs of the group, of any status, oldest first.
         label: The fields in which the group differs from the other groups, such as "model=unet, learning_rate=0.001".
+            It may be long; see ``name_groups`` for short labels.
+        split_by: Fields of the environment in which the runs also agree.
     """
 
-    def __init__(self, runs: Iterable[Run], label: str = "") -> None:
+    def __init__(self, runs: Iterable[Run], label: str = "", split_by: Sequence[str] = ()) -> None:
         self.runs = tuple(runs)
         self.label = label
+        self.split_by = tuple(split_by)
 
     def __repr__(self) -> str:
         return f"Group({self.label!r}, {len(self.runs)} runs)"
@@ -128,8 +132,15 @@ def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]
             if run.config:
                 by_config.setdefault(_key(run, split_by), []).append(run)
     members = [group for group in by_config.values() if any(not _came_to_nothing(run) for run in group)]
-    labels = differing([described(runs[0], split_by) for runs in members])
-    return [Group(runs, printable(label)) for runs, label in zip(members, labels, strict=True)]
+    things = [described(runs[0], split_by) for runs in members]
+    fields = distinguishing_fields(things)
+    labels = [", ".join(f"{name}={spell(thing[name])}" for name in fields if name in thing) for thing in things]
+    return [Group(runs, printable(label), split_by) for runs, label in zip(members, labels, strict=True)]
+
+
+def name_groups(groups: Sequence[Group], width: int = WIDTH) -> ShortLabels:
+    """Return short labels that tell these groups apart, each at most ``width`` characters long."""
+    return short_labels([described(group.runs[0], group.split_by) for group in groups], width)
 
 
 def _came_to_nothing(run: Run) -> bool:

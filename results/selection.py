@@ -36,7 +36,7 @@ def select_group(
         group = next(
             (g for g in group_runs(database, split_by) if any(one.id == run.id for one in g.runs)), Group([run])
         )
-        return Group(group.runs, group.label or f"group of {run.id}")
+        return Group(group.runs, group.label or f"group of {run.id}", split_by)
     groups = group_runs(database.where(*_AND.split(spec)), split_by)
     if not groups:
         raise ConfigError(f"{spec!r}: none of the {len(database):,} runs meets it.")
@@ -46,7 +46,7 @@ def select_group(
             f"{_differing(groups, split_by)}. "
             f"Add a condition, such as {spec + ', ' + groups[0].label.split(', ')[0]!r}."
         )
-    return Group(groups[0].runs, spec)
+    return Group(groups[0].runs, spec, split_by)
 
 
 def _differing(groups: list[Group], split_by: Sequence[str]) -> str:
