@@ -1,9 +1,6 @@
 """Converts the values that a meter accepts, exactly, to a few standard forms; refuses all others with advice."""
 
 import array
-import datetime
-import decimal
-import fractions
 import operator
 import sys
 from collections.abc import Iterable
@@ -13,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from core.meter.array_likes import convert, is_array_like
 from core.meter.exact import BFLOAT16, scalar
+from core.meter.refusals import DTYPE_WAYS, kind, refusal, way_out, with_article
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +21,6 @@ INTEGER_BITS = 1024  #: Integers are accepted below 2**1024, where the range of 
 MOST_SAMPLES = 2**53  #: The largest ``n`` of one update.
 
 _EXACT_AS_FLOAT = 2**53
-_ACCEPTED = "a real number, or an array, tensor or list of real numbers"
 _INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _TENSOR_DTYPES = ["bfloat16", "float16", "float32", "float64", "bool", *_INTEGERS]
 
@@ -65,9 +63,9 @@ def standard(name: str, value: object, *, keeps_order: bool = False) -> Standard
         return _from_list(name, value)
     if isinstance(value, memoryview) or (isinstance(value, array.array) and value.typecode not in "uw"):
         return _from_numpy(name, np.asarray(value), keeps_order=keeps_order)
-    if hasattr(value, "__array__") and not isinstance(value, type):
-        return _from_array_like(name, value, keeps_order=keeps_order)
-    raise refusal(name, _kind(value), _way_out(value))
+    if is_array_like(value):
+        return standard(name, convert(name, value), keeps_order=keeps_order)
+    raise refusal(name, kind(value), way_out(value))
 
 
 def weight(n: object, names: Iterable[str]) -> int:
@@ -91,11 +89,6 @@ def weight(n: object, names: Iterable[str]) -> int:
     return w
 
 
-def refusal(name: str, came: str, way_out: str = "") -> TypeError:
-    """Return the error for a value of a type that meters do not accept. ``way_out`` says what to do instead."""
-    return TypeError(f"{name}: got {came}; accepted: {_ACCEPTED}{'; ' + way_out if way_out else ''}")
-
-
 def _integer(name: str, value: int) -> float | int:
     value = int(value)
     if -_EXACT_AS_FLOAT <= value <= _EXACT_AS_FLOAT:
@@ -112,7 +105,7 @@ def _from_numpy(name: str, value: "NDArray[Any] | np.generic", *, keeps_order: b
     dtype = flat.dtype
     if dtype.kind not in "biuf" or dtype.char == "g":
         shape = f" of shape {flat.shape}" if flat.ndim else ""
-        raise refusal(name, f"{_with_article(type(value).__name__)} of dtype {dtype}{shape}", _DTYPE_WAYS[dtype.kind])
+        raise refusal(name, f"{with_article(type(value).__name__)} of dtype {dtype}{shape}", DTYPE_WAYS[dtype.kind])
     return _plain(name, flat, keeps_order=keeps_order)
 
 
@@ -125,30 +118,22 @@ def _plain(name: str, values: NDArray[Any], *, keeps_order: bool) -> Standard:
     return np.require(values.ravel(order="C" if keeps_order else "K"), native, ["C", "A"])
 
 
-def _from_array_like(name: str, value: Any, *, keeps_order: bool) -> Standard:
-    try:
-        converted = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as fault:  # such as an array on a device, which the caller must copy
-        raise refusal(name, _kind(value), f"it does not convert to a NumPy array: {fault}") from fault
-    return _from_numpy(name, converted, keeps_order=keeps_order)
-
-
 def _from_tensor(name: str, tensor: "torch.Tensor", *, keeps_order: bool) -> Standard:
     import torch
 
     dtype = str(tensor.dtype).removeprefix("torch.")
-    way_out = None
+    advice = None
     if tensor.is_quantized:
-        way_out = "pass x.dequantize()"
+        advice = "pass x.dequantize()"
     elif tensor.is_meta:
-        way_out = "a meta tensor has no values; create it on a real device"
+        advice = "a meta tensor has no values; create it on a real device"
     elif tensor.is_nested or tensor.layout != torch.strided:
-        way_out = "pass x.to_dense(), or x.values() for the stored values only"
+        advice = "pass x.to_dense(), or x.values() for the stored values only"
     elif dtype not in _TENSOR_DTYPES:
-        way_out = "pass x.real, x.imag or x.abs()" if tensor.is_complex() else "convert it, as by x.float()"
-    if way_out is not None:
+        advice = "pass x.real, x.imag or x.abs()" if tensor.is_complex() else "convert it, as by x.float()"
+    if advice is not None:
         came = f"a tensor of {tensor.dtype}, layout {tensor.layout}, on {tensor.device}"
-        raise refusal(name, came, way_out)
+        raise refusal(name, came, advice)
     values = tensor.detach()
     if values.is_cuda:
         return OnDevice(values)
@@ -159,66 +144,35 @@ def _from_tensor(name: str, tensor: "torch.Tensor", *, keeps_order: bool) -> Sta
             return _plain(name, values_of_bits, keeps_order=keeps_order)
         return _plain(name, values.numpy(), keeps_order=keeps_order)
     except RuntimeError as fault:  # a tensor without memory, such as one inside torch.func.vmap
-        raise refusal(name, _kind(tensor), f"it does not convert to a NumPy array: {fault}") from fault
+        raise refusal(name, kind(tensor), f"it does not convert to a NumPy array: {fault}") from fault
 
 
 def _from_list(name: str, items: "list[object] | tuple[object, ...]") -> Standard:
     if {*map(type, items)} <= {float}:
         return np.array(items, np.float64)
     numbers = [_item(f"{name}[{i}]", item) for i, item in enumerate(items)]
-    if all(isinstance(number, float) for number in numbers):
-        return np.array(numbers, np.float64)
-    return numbers
+    on_device = [number.tensor for number in numbers if isinstance(number, OnDevice)]
+    if on_device and len(on_device) == len(numbers) and len({(each.dtype, each.device) for each in on_device}) == 1:
+        import torch
+
+        return OnDevice(torch.stack(on_device))
+    read = [_on_host(number) for number in numbers]
+    return np.array(read, np.float64) if all(isinstance(number, float) for number in read) else read
 
 
-def _item(where: str, item: object) -> float | int:
+def _item(where: str, item: object) -> float | int | OnDevice:
     number = standard(where, item)
-    if isinstance(number, float | int):
+    if isinstance(number, float | int) or (isinstance(number, OnDevice) and not number.tensor.ndim):
         return number
-    raise TypeError(f"{where}: got {_kind(item)}; accepted in a list: numbers; join the items into one array or tensor")
+    raise TypeError(f"{where}: got {kind(item)}; accepted in a list: numbers; join the items into one array or tensor")
 
 
-_DTYPE_WAYS = {
-    "c": "pass x.real, x.imag or abs(x)",
-    "f": "pass x.astype(float), which rounds",
-    "m": "divide by a unit, as x / numpy.timedelta64(1, 's')",
-    "M": "subtract a start and divide by a unit",
-    "O": "pass x.astype(float), if its items are numbers",
-    "S": "convert it, as by x.astype(float)",
-    "T": "convert it, as by x.astype(float)",
-    "U": "convert it, as by x.astype(float)",
-    "V": "pass each field as a measure of its own",
-}
-
-
-def _way_out(value: object) -> str:
-    """Return advice for a value of a type that is refused."""
-    match value:
-        case None:
-            return "leave the measure out of this call"
-        case str() | bytes() | bytearray():
-            return "convert it, as by float(x)"
-        case complex():
-            return "pass x.real, x.imag or abs(x)"
-        case decimal.Decimal() | fractions.Fraction():
-            return "pass float(x), which rounds"
-        case datetime.timedelta():
-            return "pass x.total_seconds()"
-        case datetime.date():
-            return "subtract a start and pass .total_seconds()"
-        case dict():
-            return "pass each entry as a measure of its own"
-    if type(value).__module__.startswith("scipy.sparse"):
-        return "pass x.toarray(), or x.data for the stored values only"
-    return "pass list(x)" if isinstance(value, Iterable) else "convert it, as by float(x)"
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"{_with_article(type(value).__name__)}"
-
-
-def _with_article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"
+def _on_host(number: float | int | OnDevice) -> float | int:
+    """Return an item of a list as a number; the host waits for a device."""
+    if isinstance(number, OnDevice):
+        number = standard("", number.tensor.cpu())  # type: ignore[assignment]  # a 0-d tensor is a number
+    assert isinstance(number, float | int)
+    return number
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -135,7 +135,11 @@ def _shape(came: Any, value: Standard) -> tuple[int, ...]:
     """Return the shape of a value as the caller passed it."""
     if isinstance(value, list):
         return (len(value),)
-    return () if isinstance(value, float | int) else tuple(getattr(came, "shape", None) or (len(came),))
+    if isinstance(value, float | int):
+        return ()
+    if shape := getattr(came, "shape", None):
+        return tuple(shape)
+    return tuple(value.tensor.shape) if isinstance(value, OnDevice) else value.shape
 
 
 def _pair_state(a: Standard, b: Standard, w: int) -> Pair | None:
