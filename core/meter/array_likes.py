@@ -58,7 +58,7 @@ def _from_dlpack(value: Any) -> Any:
     if device == _CPU:
         try:
             return np.from_dlpack(value)
-        except BufferError:  # a dtype that NumPy does not have, such as bfloat16
+        except (BufferError, RuntimeError):  # a dtype that NumPy does not have, such as bfloat16
             if torch is None:
                 raise
     if torch is None:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, Self, TypeVar
 
 from core.meter import engines
+from core.meter.attributes import added_attributes, set_attributes
 from core.meter.intake import Intake
 from core.meter.measure import Measure
 from core.meter.names import plain_name
 from core.meter.pair import Pair, canonical, checked_pairs
 from core.meter.reduce import Settings, all_reduce
-from core.meter.state import POLICIES, from_state, to_state
+from core.meter.state import POLICIES, State, from_state, to_state
 from core.utils.cluster_means import ClusteredMean
 from core.utils.meter_readings import Readings
 
@@ -148,7 +149,8 @@ class Meter(Readings):
     def merge_all(meters: Iterable[Meter]) -> Meter:
         """Return a meter with the observations of all meters; none of them changes.
 
-        It uses the engine of the first one. If all of them declared measures, it declares all of these.
+        It has the class, the engine and the other attributes of the first one. If all of them declared measures, it
+        declares all of these.
 
         Raises:
             TypeError: One of them is not a Meter.
@@ -159,10 +161,9 @@ class Meter(Readings):
             raise ValueError("merge_all: got no meter; accepted: at least one")
         if wrong := [each for each in listed if not isinstance(each, Meter)]:
             raise TypeError(f"merge_all: got a {type(wrong[0]).__name__}; accepted: Meters")
-        first, declared = listed[0], [each._intake.declared for each in listed]
+        declared = [each._intake.declared for each in listed]
         names = frozenset[str]().union(*declared) if all(declared) else frozenset[str]()
-        pairs, nan_policy = first._intake.pairs, first._nan_policy
-        total = Meter(*sorted(names), pairs=pairs, nan_policy=nan_policy, engine=first.engine)
+        total = listed[0]._empty_copy(names)
         for each in listed:
             total.merge(each)
         return total
@@ -175,12 +176,14 @@ class Meter(Readings):
         return Meter.merge_all([self]) if isinstance(other, int) and other == 0 else NotImplemented
 
     def __eq__(self, other: object) -> bool:
-        """Return whether the two have the same state, and so give the same results. Engines do not matter."""
-        return self.state_dict() == other.state_dict() if isinstance(other, Meter) else NotImplemented
+        """Return whether the two give the same results. Engines and declarations do not matter."""
+        if not isinstance(other, Meter):
+            return NotImplemented
+        return (self._state(), self._nan_policy) == (other._state(), other._nan_policy)
 
     __hash__ = None  # type: ignore[assignment]  # a meter changes
 
-    def all_reduce(self, group: Any = None) -> Meter:
+    def all_reduce(self, group: Any = None) -> Self:
         """Return a meter with the observations of all processes of torch.distributed; self does not change.
 
         Every process of ``group`` (None: all processes) must call this. Either all of them declared the same measures,
@@ -190,7 +193,6 @@ class Meter(Readings):
         Raises:
             ValueError: nan_policy, the pairs or the declared measures differ between processes; raised on all of them.
         """
-        declared, pairs = sorted(self._intake.declared), self._intake.pairs
         measures: dict[str, Measure] = {}
         states: dict[tuple[str, str], Pair] = {}
         fault = None
@@ -198,33 +200,50 @@ class Meter(Readings):
             measures, states = self._state()
         except ValueError as error:  # a NaN from a CUDA device under nan_policy="raise"
             fault = error
-        settings = Settings(self._nan_policy, list(pairs), declared)
+        settings = Settings(self._nan_policy, list(self._intake.pairs), sorted(self._intake.declared))
         reduced = all_reduce(measures, states, settings, fault=fault, group=group)
-        meter = Meter(*declared, pairs=pairs, nan_policy=self._nan_policy, engine=self.engine)
+        meter = self._empty_copy(self._intake.declared)
         meter._engine.add(*reduced)
         return meter
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as a dict for JSON. Equal meters give equal dicts, with either engine."""
-        return to_state(*self._state(), self._nan_policy)
+        return to_state(State(*self._state(), self._nan_policy, declared=bool(self._intake.declared)))
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any], *, engine: str | None = None) -> Self:
-        """Return a meter with the state that :meth:`state_dict` returned. It has no declared measures.
+        """Return a meter with the state that :meth:`state_dict` returned; a subclass's ``__init__`` is not called.
 
         Raises:
             ValueError: The state is corrupt; the message says where and why.
         """
-        return _restore(cls, state, (), engine)
+        measures, pairs, nan_policy, declared = from_state(state)
+        meter = cls.__new__(cls)
+        names = measures if declared else ()
+        Meter.__init__(meter, *names, pairs=pairs, nan_policy=nan_policy, engine=engine)
+        meter._engine.add(measures, list(pairs.values()))
+        return meter
 
     def reset(self) -> None:
         """Remove all observations. Declared measures stay, with no observations."""
         self._intake.transfers.clear()
         self._engine.clear()
 
+    def __getstate__(self) -> Any:
+        """Return the attributes that a subclass or a user has added, in the form of ``object.__getstate__``."""
+        return added_attributes(self, Meter.__slots__)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        rebuild = (type(self), self.state_dict(), tuple(sorted(self._intake.declared)), self.engine)
-        return _rebuild, rebuild, getattr(self, "__dict__", None)
+        return _rebuild, (type(self), self.state_dict(), self.engine), self.__getstate__()
+
+    def _empty_copy(self, declared: Iterable[str]) -> Self:
+        """Return a meter without observations, with these declared names and the other attributes of this one."""
+        meter = type(self).__new__(type(self))
+        names, pairs = sorted(declared), self._intake.pairs
+        Meter.__init__(meter, *names, pairs=pairs, nan_policy=self._nan_policy, engine=self.engine)
+        if (attributes := self.__getstate__()) is not None:
+            set_attributes(meter, attributes)
+        return meter
 
     def __repr__(self) -> str:
         names = "".join(f"{name!r}, " for name in self._engine.names())
@@ -262,22 +281,6 @@ class Meter(Readings):
         return {name: Measure._make(fields) for name, fields in self._engine.measures().items()}
 
 
-def _restore(cls: type[_M], state: Mapping[str, Any], declared: Iterable[str], engine: str | None) -> _M:
-    """Return a meter with that state; a subclass's own ``__init__`` is not called.
-
-    Args:
-        cls: The class of the meter.
-        state: As returned by :meth:`Meter.state_dict`.
-        declared: The names of the declared measures, if any.
-        engine: As for :class:`Meter`.
-    """
-    measures, pairs, nan_policy = from_state(state)
-    meter = cls.__new__(cls)
-    Meter.__init__(meter, *declared, pairs=pairs, nan_policy=nan_policy, engine=engine)
-    meter._engine.add(measures, list(pairs.values()))
-    return meter
-
-
-def _rebuild(cls: type[_M], state: Mapping[str, Any], declared: Iterable[str], engine: str) -> _M:
+def _rebuild(cls: type[_M], state: Mapping[str, Any], engine: str) -> _M:
     """Return a copied or unpickled meter; it uses the default engine if its own is not built here."""
-    return _restore(cls, state, declared, engine if engine in engines.available() else None)
+    return cls.from_state_dict(state, engine=engine if engine in engines.available() else None)

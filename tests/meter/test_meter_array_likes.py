@@ -72,7 +72,7 @@ def test_columns_of_pandas(new) -> None:
         pandas.DataFrame({"a": [BIG, None]}, dtype="Int64"),
         pandas.DataFrame({"a": [BIG, 2], "b": [0.5, 1.0]}),
     ):
-        with pytest.raises(TypeError, match="z: got .* of integers that convert to"):
+        with pytest.raises(TypeError, match=r"z: got .* of integers that convert to"):
             meter.update(z=refused)
 
 
@@ -83,7 +83,7 @@ def test_columns_of_polars(new) -> None:
     meter.update(x=polars.Series([BIG, 1]), y=polars.Series([3, None]))
     assert (meter.sum("x"), meter.mean("y"), meter.nan_count("y")) == (float(BIG + 1), 3.0, 1)
     for refused in (polars.Series([BIG, None]), polars.DataFrame({"a": [BIG, 2], "b": [0.5, None]})):
-        with pytest.raises(TypeError, match="z: got a .* of integers that convert to float64"):
+        with pytest.raises(TypeError, match=r"z: got a .* of integers that convert to float64"):
             meter.update(z=refused)
 
 

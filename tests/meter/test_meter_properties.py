@@ -52,7 +52,7 @@ def test_integers_of_any_size_are_exact(new, values) -> None:
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), values=st.lists(VALUES | st.sampled_from([math.inf, -math.inf, math.nan]), max_size=60))
 def test_any_order_batching_sharding_and_merge_tree_gives_the_same_state(new, data, values) -> None:
-    whole = new()
+    whole = new("x")
     whole.update(x=values)
     shuffled = data.draw(st.permutations(values))
     shards = [new("x")]

@@ -48,7 +48,7 @@ def by_updates(new: Kind) -> Meter:
 
 @ENGINES
 def test_the_state_is_what_the_format_says(new) -> None:
-    assert by_updates(new).state_dict() == by_hand()
+    assert by_updates(new).state_dict() == by_hand() | {"declared": True}
 
 
 @ENGINES
@@ -74,6 +74,18 @@ def test_a_state_written_by_the_first_release_still_loads(new) -> None:
 @ENGINES
 def test_a_declared_measure_is_in_the_state_as_nothing(new) -> None:
     assert new("nothing").state_dict()["measures"] == {"nothing": by_hand()["measures"]["nothing"]}
+
+
+@ENGINES
+def test_declared_measures_are_still_the_only_ones_after_loading(new) -> None:
+    meter = by_updates(new)
+    for again in (new.load(meter.state_dict()), pickle.loads(pickle.dumps(meter)), copy.copy(meter)):
+        with pytest.raises(KeyError, match=r"unknown measure 'other'.*loss, nothing"):
+            again.update(other=1.0)
+        assert again.state_dict() == meter.state_dict()
+    paired = new("a", "b", pairs=[("a", "b")])
+    with pytest.raises(KeyError, match=r"unknown measure 'c'"):
+        new.load(paired.state_dict()).update(c=1.0)
 
 
 @pytest.mark.parametrize("source", KINDS, ids=str)
@@ -168,6 +180,8 @@ CORRUPTED = {
         corrupted(posinf="0x1", neginf="0x1", min="-inf", max="inf"),
         "sums without finite observations",
     ),
+    "declared": (by_hand() | {"declared": 1}, "declared 1; accepted: true"),
+    "declared without measures": (by_hand() | {"declared": True, "measures": {}}, "not every declared measure"),
     "nan under raise": (by_hand() | {"nan_policy": "raise"}, "'raise'.*NaN"),
 }
 
@@ -185,4 +199,4 @@ def test_a_pickle_of_an_engine_that_is_missing_loads_into_the_other(monkeypatch)
     data = pickle.dumps(meter)
     monkeypatch.setattr(engines, "_missing", ImportError("not built"))
     other = pickle.loads(data)
-    assert (other.engine, other.state_dict()) == ("python", by_hand())
+    assert (other.engine, other.state_dict()) == ("python", by_hand() | {"declared": True})
