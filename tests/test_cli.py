@@ -235,13 +235,14 @@ def test_a_truncated_results_file_costs_its_torn_line_only(invoke: Invoke, exper
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_checkpoint_and_a_status_that_says_so(
-    tmp_path: Path, number: signal.Signals, code: int
+    tmp_path: Path, number: signal.Signals, code: int, request: pytest.FixtureRequest
 ) -> None:
     arguments = ["--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--experiments-dir", "runs"]
     program = "from core.cli import train_main; train_main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ
     )
+    request.addfinalizer(process.kill)  # a test that fails leaves no process that trains for ever
     assert process.stderr is not None
     while True:  # until the first sign that training is under way
         if list(tmp_path.glob("runs/*/metrics.jsonl")):

@@ -153,7 +153,9 @@ def test_an_error_is_told_on_stdout_where_stderr_is_closed(tmp_path: Path) -> No
     assert "unknown model 'none'" in done.stdout
 
 
-def test_what_interrupts_a_run_names_the_command_that_continues_it(tmp_path: Path) -> None:
+def test_what_interrupts_a_run_names_the_command_that_continues_it(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     arguments = ["--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--experiments-dir", "runs"]
     process = subprocess.Popen(
         [sys.executable, "-c", "from core.cli import train_main; train_main()", *arguments],
@@ -163,6 +165,7 @@ def test_what_interrupts_a_run_names_the_command_that_continues_it(tmp_path: Pat
         text=True,
         env=os.environ,
     )
+    request.addfinalizer(process.kill)  # a test that fails leaves no process that trains for ever
     while not list(tmp_path.glob("runs/*/metrics.jsonl")):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)

@@ -144,6 +144,7 @@ def interrupted(instruction: int, run: Callable[[], object]) -> bool:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for this when settrace is called
     sys.settrace(trace)
     try:
         run()
