@@ -100,10 +100,9 @@ def robust(n_experiments: int) -> Iterator[Line]:
         pairs = draw(kind, (n_experiments // 4, 2, 8), 3)
         yield f"Mann-Whitney, 8 {kind} runs a side: errs in", float(np.mean([rank_test(a, b) < 0.05 for a, b in pairs]))
     for n in (5, 10, 15, 20):
-        noticed = [shape_of(row).is_suspect for row in draw("lognormal", (few, n), n)]
-        yield f"skew check, {n} lognormal runs: noticed in", float(np.mean(noticed))
-        noticed = [shape_of(row).is_suspect for row in draw("normal", (few, n), n)]
-        yield f"skew check, {n} normal runs: noticed in", float(np.mean(noticed))
+        for kind in ("lognormal", "normal"):
+            noticed = [shape_of(row).is_suspect for row in draw(kind, (n_experiments // 4, n), n)]
+            yield f"skew check, {n} {kind} runs: noticed in", float(np.mean(noticed))
 
 
 def levels(n_experiments: int) -> Iterator[Line]:

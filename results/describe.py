@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from core.runs.result_log import LoggedRecord
+from core.utils.results import ResultSource
 from core.utils.tables import aligned
 from results.run import Run
 from results.staleness import stale_text
@@ -13,6 +16,7 @@ from results.text.proportions import interval_text, is_proportion
 
 MISSING = "(missing)"
 SAME = "(no difference)"
+NONE = "-"
 NOTHING = "(missing or unreadable)"
 NOT_SHOWN = {"schema", "packages"}
 
@@ -59,20 +63,36 @@ def _overview(run: Run) -> dict[str, Any]:
 
 
 def _every_record(run: Run) -> str:
+    entries = run.log().entries
     header = ("evaluation", "complete", "result", "mean ± error", "n", "unit", "details")
     rows = [
         (
             entry.evaluation or "-",
             "yes" if entry.is_complete else "NO",
             entry.record.metadata.name,
-            str(entry.record.result),
+            entry.record.value(),
             "?" if entry.record.result.n is None else f"{entry.record.result.n:,}",
             entry.record.metadata.unit,
             entry.record.metadata.details(),
         )
-        for entry in run.log().entries
+        for entry in entries
     ]
-    return f"All records, including older and incomplete evaluations\n{_indented(_table(header, rows))}"
+    return (
+        f"All evaluations\n{_indented(_evaluations(entries))}\n\n"
+        f"All records, including older and incomplete evaluations\n{_indented(_table(header, rows))}"
+    )
+
+
+def _evaluations(entries: Sequence[LoggedRecord]) -> str:
+    """Return a table of the evaluations, with what each one measured and when it finished."""
+    header = ("evaluation", "records", "step", "weights", "sample seed", "finished at")
+    counts = Counter((entry.evaluation, entry.record.source, entry.finished_at) for entry in entries)
+    rows = []
+    for (evaluation, source, finished_at), n in counts.items():
+        about = source or ResultSource()
+        parts = (None if about.step is None else f"{about.step:,}", about.weights, about.sample_seed, finished_at)
+        rows.append((evaluation or NONE, f"{n:,}", *(NONE if part is None else str(part) for part in parts)))
+    return _table(header, rows)
 
 
 def _proportions(run: Run) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from core.utils.results import ResultMetadata
 from results.environments import environment_values
@@ -20,7 +20,6 @@ from results.over_runs import OverRuns, summarise_results
 from results.run import Run
 from results.run_files import without_garbage_collection
 from results.text.labels import printable, spell
-from results.text.proportions import is_proportion
 from results.text.short_labels import WIDTH, ShortLabels, distinguishing_fields, short_labels
 
 SEED = "seed"
@@ -110,10 +109,7 @@ class Group:
         """Return the summary of a measure over the replicates; ``level`` is the coverage of the t interval."""
         runs = self.replicates_with(metadata)
         found = [run.current_measures[metadata] for run in runs.values()]
-        over = summarise_results(found, len(self.replicates) - len(runs), level)
-        if len(found) == 1 and is_proportion(metadata, found[0]):
-            return evolve(over, proportion=(found[0]["mean"], found[0]["n"]))
-        return over
+        return summarise_results(metadata, found, len(self.replicates) - len(runs), level)
 
 
 def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]:

@@ -9,8 +9,10 @@ from typing import Any
 from attrs import frozen
 
 from core.utils.formatting import format_value
+from core.utils.results import ResultMetadata
 from results.statistics.intervals import Summary, summarise
 from results.text.numbers import decimals_of, known_error, mean_error
+from results.text.proportions import interval_of, is_proportion
 
 
 @frozen
@@ -32,20 +34,25 @@ class OverRuns:
     proportion: tuple[float, int] | None = None
 
 
-def summarise_results(found: Sequence[Mapping[str, Any]], n_lacking: int = 0, level: float = 0.95) -> OverRuns:
+def summarise_results(
+    metadata: ResultMetadata, found: Sequence[Mapping[str, Any]], n_lacking: int = 0, level: float = 0.95
+) -> OverRuns:
     """Summarise a measure over runs.
 
     Args:
+        metadata: The measure.
         found: The result of each replicate, as the fields of a ScalarResult.
         n_lacking: Number of replicates without this result.
         level: Coverage of the interval over runs.
     """
     errors = [known_error(fields["error"], fields["n"]) for fields in found]
+    is_single = len(found) == 1 and is_proportion(metadata, found[0])
     return OverRuns(
         summarise([fields["mean"] for fields in found], level),
         math.sqrt(math.fsum(e * e for e in errors) / len(errors)) if errors else math.nan,
         sum(not math.isfinite(fields["mean"]) for fields in found),
         n_lacking,
+        (found[0]["mean"], found[0]["n"]) if is_single else None,
     )
 
 
@@ -63,19 +70,39 @@ def over_runs_text(over: OverRuns, error: str = "ci") -> str:
         over.within_error
     )  # the error over runs is unknown, so the error within a run sets the digits
     mean = format_value(summary.mean) if decimals is None else f"{summary.mean:.{decimals}f}"
-    return f"{mean} ± unknown{f' (all {summary.n} equal)' if summary.is_constant else ''}"
+    return f"{mean} ± unknown{f' (all {summary.n} runs are equal)' if summary.is_constant else ''}"
+
+
+def why_unknown(over: OverRuns) -> str:
+    """Return why the error over runs is unknown, such as "one run"; "" if it is known."""
+    summary = over.summary
+    if not math.isnan(summary.error):
+        return ""
+    if over.n_not_finite:
+        return f"{over.n_not_finite} of {summary.n} runs not finite"
+    if summary.is_constant:
+        return f"all {summary.n} runs are equal"
+    return "one run" if summary.n == 1 else "no run"
 
 
 def over_runs_numbers(over: OverRuns) -> dict[str, Any]:
-    """Return the summary as plain numbers, under the names that the JSON and CSV formats use."""
+    """Return the summary as plain numbers, under the names that the JSON and CSV formats use.
+
+    ``wilson_low`` and ``wilson_high`` are the ends of Wilson's interval of a single run's proportion, at the level of
+    the interval over runs; elsewhere NaN. ``why_error_unknown`` is "" where the error over runs is known.
+    """
     summary = over.summary
+    wilson = (math.nan, math.nan) if over.proportion is None else interval_of(*over.proportion, summary.level)
     return {
         "n_runs": summary.n,
         "mean": summary.mean,
         "standard_error": summary.error,
         "ci_low": summary.ci_low,
         "ci_high": summary.ci_high,
+        "why_error_unknown": why_unknown(over),
         "within_run_error": over.within_error,
+        "wilson_low": wilson[0],
+        "wilson_high": wilson[1],
         "n_runs_not_finite": over.n_not_finite,
         "n_runs_lacking": over.n_lacking,
     }

@@ -51,11 +51,19 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
 
 @frozen
 class LoggedRecord:
-    """A record as results.jsonl holds it, with the evaluation that wrote it and whether that came to its end."""
+    """A record as results.jsonl holds it.
+
+    Attributes:
+        record: The record.
+        evaluation: Id of the evaluation that wrote it, or None.
+        is_complete: Whether that evaluation came to its end.
+        finished_at: When it did, ISO 8601, as its closing line says; None if there is no such line.
+    """
 
     record: ResultRecord
     evaluation: str | None
     is_complete: bool
+    finished_at: str | None = None
 
 
 @frozen
@@ -90,7 +98,7 @@ def read_result_log(run_path: str | Path) -> ResultLog:
 
     path = Path(run_path) / RESULTS_FILE
     rows, faults = read_json_lines(path)
-    finished = {str(row.get("evaluation")) for row in rows if row.get("schema") == EVALUATION_SCHEMA}
+    finished = {str(row.get("evaluation")): row for row in rows if row.get("schema") == EVALUATION_SCHEMA}
     entries = []
     for row in rows:
         if row.get("schema") == EVALUATION_SCHEMA:
@@ -109,5 +117,7 @@ def read_result_log(run_path: str | Path) -> ResultLog:
         except ValueError as error:
             faults.append(Fault(path, f"{error}; the line is skipped"))
             continue
-        entries.append(LoggedRecord(record, evaluation, evaluation in {None, TRAINING} or evaluation in finished))
+        is_complete = evaluation in {None, TRAINING} or evaluation in finished
+        finished_at = finished.get(str(evaluation), {}).get("finished_at")
+        entries.append(LoggedRecord(record, evaluation, is_complete, None if finished_at is None else str(finished_at)))
     return ResultLog(tuple(entries), tuple(faults))

@@ -108,7 +108,10 @@ def _footer(n_runs: int, n_shown: int, n_measures: int) -> str:
 @runs.command(context_settings=shared.SETTINGS)
 @click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @click.option(
-    "--all", "every_record", is_flag=True, help="Show all records, including those of older and incomplete evaluations."
+    "--all",
+    "every_record",
+    is_flag=True,
+    help="Show every evaluation with its seed, weights, step and time, and all records.",
 )
 @click.option("--packages", is_flag=True, help="Also show the versions of all installed packages.")
 @shared.common_options

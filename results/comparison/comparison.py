@@ -198,7 +198,7 @@ def compare_groups(
     _check_distinct(groups)
     made, refused = [], []
     for other in groups[1:]:
-        matched, reasons = match_measures(groups[0], other, [*patterns, *primary] if patterns else (), ignore)
+        matched, reasons = match_measures(groups[0], other, patterns, ignore, primary)
         refused += [f"{reason} ({other.label})" if len(groups) > 2 else reason for reason in reasons]
         made += [_compared(groups[0], other, pair, method, level) for pair in matched]
     refused += [line for side, group in sides(groups) for line in _stale_lines(side, group, patterns)]

@@ -36,7 +36,11 @@ class MatchedMeasure:
 
 
 def match_measures(
-    a: Group, b: Group, patterns: Sequence[str] = (), ignore: Collection[str] = ()
+    a: Group,
+    b: Group,
+    patterns: Sequence[str] = (),
+    ignore: Collection[str] = (),
+    also: Sequence[str] = (),
 ) -> tuple[list[MatchedMeasure], list[str]]:
     """Match the measures of two groups.
 
@@ -48,6 +52,7 @@ def match_measures(
         b: The second group.
         patterns: Measures by name or label, in which * stands for any text; none takes all but the times.
         ignore: Metadata that may differ: "n_samples".
+        also: Further measures, by patterns: a time that is named here is matched even if ``patterns`` is empty.
 
     Returns:
         The matches, and for each name that both have but in no comparable way, why not.
@@ -58,7 +63,8 @@ def match_measures(
     measures_a, measures_b = list(a.measures()), list(b.measures())
     labels = measure_labels(dict.fromkeys([*measures_a, *measures_b]))
     matched, refused = [], []
-    for name in _chosen(labels, patterns):
+    patterns = [*patterns, *also] if patterns else ()
+    for name in _chosen(labels, patterns, also):
         of_a = [m for m in measures_a if m.name == name and is_wanted(labels[m], name, patterns)]
         of_b = [m for m in measures_b if m.name == name and is_wanted(labels[m], name, patterns)]
         found = _match(of_a, of_b, labels)
@@ -67,7 +73,7 @@ def match_measures(
             refused.append(reason)
         elif not found and of_a and of_b:
             refused.append(f"{name}: not compared, for the protocols differ: {_differences(of_a, of_b)}.")
-        elif not found and patterns:
+        elif not found and (patterns or any(_is_named(labels[m], name, also) for m in [*of_a, *of_b])):
             refused.append(f"{name}: only {'A' if of_a else 'B'} has it.")
         else:
             matched += found
@@ -93,9 +99,10 @@ def _why_refused(pair: MatchedMeasure, ignore: Collection[str]) -> str:
     return ""
 
 
-def _chosen(labels: dict[ResultMetadata, str], patterns: Sequence[str]) -> list[str]:
+def _chosen(labels: dict[ResultMetadata, str], patterns: Sequence[str], also: Sequence[str]) -> list[str]:
     if not patterns:
-        return list(dict.fromkeys(metadata.name for metadata in labels if not is_time(metadata)))
+        named = [m for m, label in labels.items() if not is_time(m) or _is_named(label, m.name, also)]
+        return list(dict.fromkeys(metadata.name for metadata in named))
     for pattern in patterns:
         if not any(is_wanted(label, metadata.name, [pattern]) for metadata, label in labels.items()):
             raise unknown_name("measure", pattern, {metadata.name for metadata in labels} | set(labels.values()))
@@ -105,6 +112,10 @@ def _chosen(labels: dict[ResultMetadata, str], patterns: Sequence[str]) -> list[
 def is_wanted(label: str, name: str, patterns: Sequence[str]) -> bool:
     """Return whether a name or label matches a pattern, in which * stands for any text; no pattern asks for all."""
     return not patterns or any(p in {label, name} or fnmatchcase(name, p) or fnmatchcase(label, p) for p in patterns)
+
+
+def _is_named(label: str, name: str, patterns: Sequence[str]) -> bool:
+    return bool(patterns) and is_wanted(label, name, patterns)
 
 
 def _match(

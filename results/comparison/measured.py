@@ -52,7 +52,7 @@ class Measured:
         found = [fields for key, fields in self.results.items() if key in keys]
         n_lacking = len(self.group.replicates) - len(self.results)
         n_not_finite = len(self.results) - len(self.values)
-        return attrs.evolve(summarise_results(found, n_lacking, level), n_not_finite=n_not_finite)
+        return attrs.evolve(summarise_results(self.metadata, found, n_lacking, level), n_not_finite=n_not_finite)
 
 
 def compared_values(a: Measured, b: Measured, *, paired: bool) -> tuple[dict[Any, float], dict[Any, float]]:

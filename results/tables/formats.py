@@ -133,7 +133,10 @@ _NUMBERS = (
     "standard_error",
     "ci_low",
     "ci_high",
+    "why_error_unknown",
     "within_run_error",
+    "wilson_low",
+    "wilson_high",
     "n_runs_not_finite",
     "n_runs_lacking",
 )

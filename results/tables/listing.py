@@ -84,7 +84,7 @@ def result_text(fields: Mapping[str, Any] | None) -> str:
     error = known_error(fields["error"], fields["n"])
     text = mean_error(fields["mean"], error)
     if error != fields["error"] and fields["error"] == 0:
-        text += f" (all {fields['n']:,} equal)"
+        text += f" (all {fields['n']:,} observations are equal)"
     not_finite = fields["n_nan"] + fields["n_inf"]
     return f"{text} ({not_finite:,} not finite)" if not_finite else text
 

@@ -19,11 +19,16 @@ def is_proportion(metadata: ResultMetadata, fields: Mapping[str, Any]) -> bool:
     return metadata.kind == "proportion" and bool(fields["n"]) and 0 <= fields["mean"] <= 1
 
 
-def interval_text(mean: float, n: int, level: float = 0.95) -> str:
-    """Return Wilson's interval of a proportion, such as "0.87 to 1.00" for 25 of 25."""
+def interval_of(mean: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the ends of Wilson's interval of a proportion of n observations."""
     from results.statistics.proportions import wilson_interval  # NumPy and SciPy: paid by those who print one
 
     found = wilson_interval(mean * n, n, level)
-    low, high = float(found.ci_low), float(found.ci_high)
+    return float(found.ci_low), float(found.ci_high)
+
+
+def interval_text(mean: float, n: int, level: float = 0.95) -> str:
+    """Return Wilson's interval of a proportion, such as "0.87 to 1.00" for 25 of 25."""
+    low, high = interval_of(mean, n, level)
     decimals = decimals_of(high - low)
     return f"{low:.6g} to {high:.6g}" if decimals is None else f"{low:.{decimals}f} to {high:.{decimals}f}"

@@ -62,7 +62,7 @@ def test_the_list_shows_what_sets_the_runs_apart(invoke: Invoke) -> None:
 
 def test_the_error_of_equal_observations_is_unknown_in_the_list() -> None:
     fields = {"mean": 1.0, "error": 0.0, "n": 25, "n_nan": 0, "n_inf": 0}
-    assert result_text(fields) == "1 ± unknown (all 25 equal)"
+    assert result_text(fields) == "1 ± unknown (all 25 observations are equal)"
     assert result_text({**fields, "n": 1}) == "1.0 ± 0"
 
 

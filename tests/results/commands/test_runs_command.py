@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 import pytest
 from made_runs import ACCURACY, LOSS, Invoke, MakeRun, log, set_status
+from written_runs import finished, measure, record, write_run
 
 from core.runs.environment import save_environment
 from core.utils.results import ResultMetadata, ScalarResult
@@ -85,7 +86,7 @@ RIGHT = attrs.evolve(ACCURACY, kind="proportion")
 
 def test_equal_observations_never_print_as_certainty(make_run: MakeRun, invoke: Invoke) -> None:
     make_run({RIGHT: ScalarResult(1.0, 0.0, n=25)})
-    assert "1 ± unknown (all 25 equal)" in invoke("runs")[1]
+    assert "1 ± unknown (all 25 observations are equal)" in invoke("runs")[1]
     for arguments in ([], ["--all"]):
         assert "1.0 ± unknown (all 25 observations are equal)" in invoke("runs", "show", "latest", *arguments)[1]
 
@@ -228,10 +229,31 @@ def test_show_tells_all_that_the_directory_says(make_run: MakeRun, invoke: Invok
     assert "numpy" not in out
     _, out, _ = invoke("runs", "show", path.name, "--all", "--packages")
     assert "numpy" in out
+    out = out.partition("All records")[2]
     lines = [line.split() for line in out.splitlines() if line.strip().startswith("eval-")]
     assert [(line[:3], line[3]) for line in lines] == [
         (["eval-0001", "yes", "loss"], "0.500"),
         (["eval-0002", "NO", "loss"], "0.400"),
+    ]
+
+
+def test_show_all_tells_of_each_evaluation_the_seed_weights_step_and_time(experiments: Path, invoke: Invoke) -> None:
+    first = {"step": 90, "weights": "ema", "sample_seed": 0}
+    lines = [
+        record(0.9, evaluation="train"),
+        record(0.3, evaluation="eval-0001", source=first),
+        record(0.4, measure("accuracy"), evaluation="eval-0001", source=first),
+        finished("eval-0001", 2, at="2026-01-01T00:05:00+00:00"),
+        record(0.2, evaluation="eval-0002", source={"step": 1200, "weights": "raw", "sample_seed": 7}),
+    ]
+    path = write_run(experiments, 0, lines, step=1200)
+    code, out, _ = invoke("runs", "show", path.name, "--all")
+    assert code == 0
+    table = out.partition("All evaluations\n")[2].partition("\n\n")[0]
+    assert [line.split() for line in table.splitlines()][2:] == [
+        ["train", "1", "-", "-", "-", "-"],
+        ["eval-0001", "2", "90", "ema", "0", "2026-01-01T00:05:00+00:00"],
+        ["eval-0002", "1", "1,200", "raw", "7", "-"],
     ]
 
 

@@ -141,3 +141,19 @@ def test_the_detectable_difference_has_80_percent_power_at_the_level_of_the_answ
         shift = one.detectable / one.test.error
         power = stats.nct.sf(line, N - 1, shift)  # the other tail is below 1e-6, where SciPy's cdf is NaN
         assert power == pytest.approx(0.8, abs=1e-5)
+
+
+def test_primary_names_times_without_metric(experiments: Path, invoke: Invoke) -> None:
+    values = np.random.default_rng(2).normal(size=(2, 2, N))
+    write_measures(experiments, values, [measure(), measure("time/eval", unit="run")])
+    _, out, _ = invoke(*WORDS, "--format", "json", "--primary", "time/*")
+    found = {one["label"]: one["in_family"] for one in json.loads(out)["comparisons"]}
+    assert found == {"time/eval": True, "loss": False}
+
+
+def test_primary_says_which_group_lacks_the_measure(experiments: Path, invoke: Invoke) -> None:
+    write_run(experiments, 0, [record(0.3), record(1.0, measure("time/eval", unit="run"))], model="mlp", seed=0)
+    write_run(experiments, 1, [record(0.4)], model="unet", seed=0)
+    code, _, err = invoke(*WORDS, "--primary", "time/*")
+    assert code == 2
+    assert "time/eval: only A has it." in err

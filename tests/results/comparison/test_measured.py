@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_runs import Invoke
-from written_runs import record, write_run
+from scipy import stats
+from written_runs import finished, record, write_run
 
 WORDS = ("compare", "model=mlp", "model=unet")
 MLP = {0: 0.30, 1: 0.34, 2: 0.32, 3: 9.0}
@@ -50,3 +52,33 @@ def test_welchs_test_shows_the_means_of_all_runs(invoke: Invoke) -> None:
     (one,) = json.loads(out)["comparisons"]
     assert one["a"]["mean"] == pytest.approx(sum(MLP.values()) / 4)
     assert one["b"]["mean"] == pytest.approx(sum(UNET.values()) / 4)
+
+
+def drawn(*, seed: int, mean: float, evaluation: str) -> list[dict[str, Any]]:
+    source = {"step": 90, "weights": "ema", "sample_seed": seed}
+    return [record(mean, evaluation=evaluation, source=source), finished(evaluation)]
+
+
+def test_samples_of_another_seed_stay_out_of_a_paired_test(experiments: Path, invoke: Invoke) -> None:
+    for i, (model, losses) in enumerate((("mlp", MLP), ("unet", UNET))):
+        for seed in range(3):
+            lines = drawn(seed=0, mean=losses[seed], evaluation="eval-0001")
+            if model == "mlp" and seed == 1:  # one run was evaluated once more, as by pyml-eval --seed 7
+                lines += drawn(seed=7, mean=5.0, evaluation="eval-0002")
+            write_run(experiments, 10 * i + seed, lines, model=model, seed=seed)
+    code, out, _ = invoke(*WORDS, "--format", "json")
+    assert code == 0
+    (one,) = json.loads(out)["comparisons"]
+    expected = stats.ttest_rel([MLP[seed] for seed in range(3)], [UNET[seed] for seed in range(3)])
+    assert one["test"]["method"] == "paired over seeds"
+    assert one["a"]["mean"] == pytest.approx((0.30 + 0.34 + 0.32) / 3)
+    assert one["test"]["p_value"] == pytest.approx(expected.pvalue, rel=1e-9)
+    assert one["note"] == "samples of seed 0 only; some runs were evaluated later with another seed"
+
+
+def test_samples_without_a_seed_in_common_are_compared_with_a_note(experiments: Path, invoke: Invoke) -> None:
+    for i, (model, losses) in enumerate((("mlp", MLP), ("unet", UNET))):
+        for seed in range(3):
+            lines = drawn(seed=7 * i, mean=losses[seed], evaluation="eval-0001")
+            write_run(experiments, 10 * i + seed, lines, model=model, seed=seed)
+    assert "the samples were drawn with different seeds (0, 7)" in invoke(*WORDS)[1]

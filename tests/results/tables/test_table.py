@@ -76,15 +76,35 @@ def test_the_interval_of_a_single_run_of_a_proportion_is_wilsons(make_run: MakeR
     for seed in range(2):
         make_run({right: ScalarResult(0.5 + seed / 10, 0.1, 25)}, model="unet", seed=seed)
     made = table(experiments, right, level=0.9)
+    assert "Wilson" not in table(experiments, right, within=False).notes("*")
     assert [row[-1] for row in cells(made)] == ["0.902 to 1.000", "0.10"]  # 25 / (25 + 1.6449²) = 0.9023
     assert "Within one run's proportion: Wilson's 90% interval." in made.notes("*")
-    assert "Wilson" not in table(experiments, right, within=False).notes("*")
+    single, several = csv.DictReader(io.StringIO(FORMATS["csv"](made, None)))
+    assert float(single["wilson_low"]) == pytest.approx(25 / (25 + stats.norm.ppf(0.95) ** 2), rel=1e-12)
+    assert (float(single["wilson_high"]), single["why_error_unknown"]) == (1.0, "one run")
+    assert (several["wilson_low"], several["why_error_unknown"]) == ("", "")
+    in_json = [group["measures"]["accuracy"] for group in json.loads(FORMATS["json"](made, None))["groups"]]
+    assert in_json[0]["wilson_low"] == float(single["wilson_low"])
+    assert (in_json[0]["why_error_unknown"], in_json[1]["wilson_high"]) == ("one run", None)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [([0.5, 0.5, 0.5], "all 3 runs are equal"), ([0.5, math.nan], "1 of 2 runs not finite"), ([0.5, 0.6], "")],
+)
+def test_csv_says_why_the_error_over_runs_is_unknown(
+    make_run: MakeRun, experiments: Path, values: list[float], reason: str
+) -> None:
+    models(make_run, mlp=values)
+    (row,) = csv.DictReader(io.StringIO(FORMATS["csv"](table(experiments), None)))
+    assert row["why_error_unknown"] == reason
+    assert (row["standard_error"] == "") == bool(reason)
 
 
 def test_runs_that_do_not_vary_have_an_unknown_error_and_few_digits(make_run: MakeRun, experiments: Path) -> None:
     for seed in range(3):
         make_run({LOSS: ScalarResult(1.5680761119115658, 0.25, 20)}, seed=seed)
-    assert cells(table(experiments, within=False)) == [["mlp", "3", "1.57 ± unknown (all 3 equal)"]]
+    assert cells(table(experiments, within=False)) == [["mlp", "3", "1.57 ± unknown (all 3 runs are equal)"]]
 
 
 def test_missing_failed_and_not_finite_are_said(make_run: MakeRun, experiments: Path) -> None:
