@@ -72,6 +72,15 @@ class Group:
         found = {key: run for key, run in self._finished if metadata in run.current_measures}
         return {key: found[key] for key in self.replicates if key in found}
 
+    @cached_property
+    def failed(self) -> dict[Any, Run]:
+        """The failed experiments: the newest failed run of each seed of which no run has finished.
+
+        A run that failed before its first step is no experiment: an option was wrong, or the memory was full.
+        """
+        failed = {_key_of_replicate(run): run for run in self.runs if _failed_in_training(run)}
+        return {key: run for key, run in failed.items() if key not in self.replicates}
+
     @property
     def n_repeated(self) -> int:
         """Number of finished runs that are left out because a newer run has the same seed."""
@@ -142,6 +151,10 @@ def name_groups(groups: Sequence[Group], width: int = WIDTH) -> ShortLabels:
 def _came_to_nothing(run: Run) -> bool:
     """Return whether a run failed before its first step. A run that diverged later counts as an experiment."""
     return run.status.state == "failed" and not run.status.step and not run.measures
+
+
+def _failed_in_training(run: Run) -> bool:
+    return run.status.state == "failed" and not _came_to_nothing(run)
 
 
 def seed_of(run: Run) -> int | str | None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import frozen
 
-from core.utils.formatting import format_value
 from core.utils.results import ResultMetadata
 from results.statistics.intervals import Summary, summarise
-from results.text.numbers import decimals_of, known_error, mean_error
+from results.text.durations import PLAIN, Unit, unit_of
+from results.text.numbers import known_error
 from results.text.proportions import interval_of, is_proportion
 
 
@@ -25,6 +25,7 @@ class OverRuns:
         n_not_finite: How many of the n runs have a NaN or infinite result, which makes the mean NaN or infinite.
         n_lacking: Number of replicates without this result; n does not count them.
         proportion: If the only run's result is a proportion: the proportion and its number of observations.
+        unit: The unit in which the numbers are printed.
     """
 
     summary: Summary
@@ -32,6 +33,7 @@ class OverRuns:
     n_not_finite: int
     n_lacking: int
     proportion: tuple[float, int] | None = None
+    unit: Unit = PLAIN
 
 
 def summarise_results(
@@ -47,30 +49,31 @@ def summarise_results(
     """
     errors = [known_error(fields["error"], fields["n"]) for fields in found]
     is_single = len(found) == 1 and is_proportion(metadata, found[0])
+    summary = summarise([fields["mean"] for fields in found], level)
     return OverRuns(
-        summarise([fields["mean"] for fields in found], level),
+        summary,
         math.sqrt(math.fsum(e * e for e in errors) / len(errors)) if errors else math.nan,
         sum(not math.isfinite(fields["mean"]) for fields in found),
         n_lacking,
         (found[0]["mean"], found[0]["n"]) if is_single else None,
+        unit_of(metadata, summary.mean),
     )
 
 
-def over_runs_text(over: OverRuns, error: str = "ci") -> str:
+def over_runs_text(over: OverRuns, error: str = "ci", unit: Unit | None = None) -> str:
     """Return mean ± error over runs. The error is "unknown" for one run, or if all runs are equal.
 
     Args:
         over: The summary over runs.
         error: "ci" for half of the t interval, "se" for the standard error.
+        unit: Print in this unit, such as that of the table; None for the unit that suits the mean.
     """
-    summary = over.summary
+    summary, unit = over.summary, unit or over.unit
     if not math.isfinite(summary.mean) or not math.isnan(summary.error):
-        return mean_error(summary.mean, summary.half_width if error == "ci" else summary.error)
-    decimals = decimals_of(
-        over.within_error
-    )  # the error over runs is unknown, so the error within a run sets the digits
-    mean = format_value(summary.mean) if decimals is None else f"{summary.mean:.{decimals}f}"
-    return f"{mean} ± unknown{f' (all {summary.n} runs are equal)' if summary.is_constant else ''}"
+        return unit.mean_error(summary.mean, summary.half_width if error == "ci" else summary.error)
+    # the error over runs is unknown, so the error within a run sets the digits
+    why = f" (all {summary.n} runs are equal)" if summary.is_constant else ""
+    return f"{unit.value(summary.mean, over.within_error)} ± unknown{why}"
 
 
 def why_unknown(over: OverRuns) -> str:

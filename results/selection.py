@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from core.config.errors import ConfigError
 from results.database import ResultsDatabase
 from results.groups import Group, described, group_runs
-from results.text.labels import differing_names, spell
+from results.text.labels import count, differing_names, printable, spell
 
 _CONDITION = re.compile("[<>=]")
 _AND = re.compile(r",\s+|\s+and\s+")
@@ -37,7 +37,11 @@ def select_group(
             (g for g in group_runs(database, split_by) if any(one.id == run.id for one in g.runs)), Group([run])
         )
         return Group(group.runs, group.label or f"group of {run.id}", split_by)
-    groups = group_runs(database.where(*_AND.split(spec)), split_by)
+    met = database.where(*_AND.split(spec))
+    groups = group_runs(met, split_by)
+    if not groups and len(met) and all(run.status.state == "failed" for run in met):
+        why = next((f": {run.status.reason}" for run in met if run.status.reason), "")
+        raise ConfigError(f"{spec!r}: {count(len(met), 'run')}, which failed before the first step{printable(why)}.")
     if not groups:
         raise ConfigError(f"{spec!r}: none of the {len(database):,} runs meets it.")
     if len(groups) > 1:

@@ -44,7 +44,7 @@ def _cut(mean: float, error: float) -> str | None:
 
 def format_duration(seconds: float, error_s: float | None = None) -> str:
     """Format a time in ns, µs, ms, s, min or h, whichever leaves a number from 1 up; the error in the same unit."""
-    scale, unit = _unit_of(seconds)
+    scale, unit = duration_unit(seconds)
     if error_s is None:
         return f"{seconds / scale:.3g} {unit}" if math.isfinite(seconds) else f"{format_value(seconds)} s"
     if math.isnan(seconds):
@@ -55,7 +55,8 @@ def format_duration(seconds: float, error_s: float | None = None) -> str:
     return f"({text}) {unit}" if "±" in text and not text.startswith("(") else f"{text} {unit}"
 
 
-def _unit_of(seconds: float) -> tuple[float, str]:
+def duration_unit(seconds: float) -> tuple[float, str]:
+    """Return the unit that suits a time, in seconds, and its name: (60.0, "min") for 200 s."""
     units = [(3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]
     if not math.isfinite(seconds) or seconds == 0:
         return 1.0, "s"

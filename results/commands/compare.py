@@ -85,6 +85,7 @@ def compare(
     from results.comparison.analysis import Analysis
     from results.comparison.comparison import compare_groups
     from results.comparison.examine import examine
+    from results.comparison.failed import only_failures
     from results.comparison.outcome import Outcome
     from results.environments import mixed_environments
     from results.run_files import without_garbage_collection
@@ -95,13 +96,19 @@ def compare(
         groups = [select_group(database, spec, whole_group=whole_group, split_by=split_by) for spec in specs]
         mixed = mixed_environments(run for group in groups for run in group.replicates.values())
         shared.refuse_mixed(mixed, strict)
-        comparisons, refused = compare_groups(groups, metrics, method, level, primary=primary, ignore=ignore)
+        failed = only_failures(groups, level)
+        comparable = [group for group in groups if group not in [one.b for one in failed]]
+        comparisons, refused = (
+            compare_groups(comparable, metrics, method, level, primary=primary, ignore=ignore)
+            if len(comparable) > 1 or not failed
+            else ([], [])
+        )
         comparisons = examine(comparisons, Analysis(robust, sequential, margin))
         if detect is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
             raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
         if margin is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
             raise ConfigError("--equivalent-within is in the unit of one measure; name it with --metric.")
-        outcome = Outcome(comparisons, refused, detect, mixed)
+        outcome = Outcome(comparisons, refused, detect, failed, mixed)
         if style == "json":
             from results.comparison.json_form import comparisons_json
 

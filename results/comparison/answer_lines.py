@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from results.comparison.analysis import Looks, RobustFinding
 from results.comparison.comparison import CANNOT_TELL, Comparison
+from results.comparison.difference_table import row_unit
 from results.comparison.equivalent import EquivalenceAnswer
 from results.text.numbers import decimals_of
 
@@ -50,9 +51,11 @@ def robust_text(one: Comparison, found: RobustFinding) -> str:
 
 
 def _signed(value: float, one: Comparison) -> str:
-    """Cut a difference by the digits of its standard error, as the table does."""
-    decimals = decimals_of(one.test.error)
-    return f"{value:+.3g}" if decimals is None else f"{value:+.{decimals}f}"
+    """Cut a difference by the digits of its standard error, as the table does; of a time, name the unit."""
+    unit = row_unit(one)
+    decimals = decimals_of(one.test.error / unit.scale)
+    scaled = value / unit.scale
+    return unit.named(f"{scaled:+.3g}" if decimals is None else f"{scaled:+.{decimals}f}")
 
 
 def _ends(low: float, high: float, one: Comparison) -> str:
@@ -71,10 +74,11 @@ def looks_text(one: Comparison, looks: Looks, delta: float | None) -> str:
         text = f"resolved from {first} pairs on; {n - first} more of each group were not needed"
     if delta is None:
         return f"{text} (--detect DELTA compares with a fixed plan)."
+    wanted = row_unit(one).value(delta)
     planned = one.runs_needed(delta)[0]
     if not math.isfinite(planned):
         return f"{text}."
-    text += f"; a fixed plan to detect {delta:g} with 80% power takes {int(planned):,} seeds of each group"
+    text += f"; a fixed plan to detect {wanted} with 80% power takes {int(planned):,} seeds of each group"
     if first is not None and first != planned:
         saved = int(planned) - first
         text += f": {abs(saved):,} {'saved' if saved > 0 else 'more than that were needed'}"
@@ -83,7 +87,7 @@ def looks_text(one: Comparison, looks: Looks, delta: float | None) -> str:
 
 def equivalence_text(one: Comparison, answer: EquivalenceAnswer) -> str:
     """Return the equivalence tests' interval and p-value, and what they say."""
-    within = f"within ± {answer.margin:g}"
+    within = f"within ± {row_unit(one).value(answer.margin)}"
     if math.isnan(answer.p_value):
         return f"equivalence {within} cannot be tested: the spread of the difference is unknown."
     p = f"p = {answer.p_adjusted:.2g}" if answer.p_adjusted >= 1e-4 else "p < 0.0001"

@@ -10,13 +10,13 @@ from attrs import frozen
 from core.config.errors import ConfigError
 from core.runs.strict_json import dumps
 from core.utils.results import ResultMetadata
+from results.comparison.difference_table import p_text
 from results.comparison.replicates import n_failed, over_survivors, survivors_in_order
-from results.comparison.text import describe_group, p_text
+from results.comparison.text import describe_group
 from results.groups import Group
 from results.measures import choose_measures
 from results.over_runs import OverRuns, over_runs_text
 from results.statistics.claim import ClaimTest, mean_claim, sequential_claim
-from results.text.numbers import decimals_of
 
 SCHEMA = "pyml.claim/1"
 CANNOT_TELL = "cannot tell"
@@ -116,7 +116,7 @@ def claim_text(claim: Claim) -> str:
     lines = [
         f"A: {claim.group.label}  ({describe_group(claim.group)})",
         "",
-        f"{claim.label} {side} {claim.line:g}: {claim.answer}.",
+        f"{claim.label} {side} {claim.over.unit.value(claim.line)}: {claim.answer}.",
         f"{claim.label} = {over_runs_text(claim.over)} over {_runs(claim.over.summary.n)}{_interval(claim)}.",
     ]
     if claim.method == "none":
@@ -157,9 +157,8 @@ def _runs(n: int) -> str:
 
 
 def _bound(claim: Claim) -> str:
-    bound, error = claim.test.bound, claim.over.summary.error
-    decimals = decimals_of(error if error > 0 else claim.over.within_error)
-    return f"{bound:.4g}" if decimals is None or not math.isfinite(bound) else f"{bound:.{decimals}f}"
+    error = claim.over.summary.error
+    return claim.over.unit.value(claim.test.bound, error if error > 0 else claim.over.within_error)
 
 
 def claim_json(claim: Claim) -> str:

@@ -116,7 +116,8 @@ class Comparison:
             return NOT_TESTED
         if self.equivalence is None or not self.equivalence.is_shown:
             return self._difference_answer
-        equivalent = f"equivalent within ± {self.equivalence.margin:g}"
+        unit = " s" if is_time(self.metadata) else ""
+        equivalent = f"equivalent within ± {self.equivalence.margin:g}{unit}"
         return f"{self._difference_answer}, but {equivalent}" if self.is_resolved else equivalent
 
     @property

@@ -12,6 +12,7 @@ from results.comparison.analysis import PLAIN, Analysis, robust_test, sequential
 from results.comparison.clustered import PAIRED_SAMPLES, clustered_test
 from results.comparison.comparison import Comparison
 from results.comparison.equivalent import equivalence_answers
+from results.comparison.failed import compare_failures
 from results.comparison.findings import Failures, Findings, Pairing
 from results.comparison.levels import two_levels
 from results.comparison.replicates import Replicates, n_failed
@@ -23,7 +24,7 @@ from results.statistics.shape import shape_of
 def examine(comparisons: Sequence[Comparison], analysis: Analysis = PLAIN) -> list[Comparison]:
     """Return the comparisons with what was seen beside their tests, answered as ``analysis`` asks for."""
     found = [_examined(one, analysis) for one in comparisons]
-    if analysis.margin is not None:
+    if analysis.margin is not None and found:
         family = [one for one in found if one.in_family]
         answers = equivalence_answers([one.test for one in family], analysis.margin, found[0].level)
         answered = [attrs.evolve(one, equivalence=answer) for one, answer in zip(family, answers, strict=True)]
@@ -80,10 +81,4 @@ def pairing_of(replicates: Replicates, level: float) -> Pairing | None:
 
 def _failures(one: Comparison) -> Failures | None:
     failed = n_failed(one.a, one.metadata), n_failed(one.b, one.of_b)
-    if not any(failed):
-        return None
-    from results.statistics.failures import failure_shares
-
-    counts = [len(group.replicates) + group.left_out.get("failed", 0) for group in (one.a, one.b)]
-    shares = failure_shares(failed[0], counts[0], failed[1], counts[1], one.level)
-    return Failures(shares.failed_a, shares.n_a, shares.failed_b, shares.n_b, shares.p_value)
+    return compare_failures(one.a, failed[0], one.b, failed[1], one.level) if any(failed) else None

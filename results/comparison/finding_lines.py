@@ -9,8 +9,10 @@ from typing import Protocol
 from results.comparison.clustered import Clusters
 from results.comparison.findings import Failures, Findings, Pairing, TwoLevels
 from results.statistics.shape import ENOUGH
-from results.text.labels import spell
+from results.text.labels import MOST_NAMES, names_text, spell
 from results.text.numbers import decimals_of
+
+UNCHANGED = "hardly changed"
 
 
 class HasFindings(Protocol):
@@ -27,7 +29,9 @@ class HasFindings(Protocol):
 
 def finding_lines(comparisons: Sequence[HasFindings]) -> list[str]:
     """Return what there is to say of the findings of one pair of groups."""
-    lines = _merged((one.label, text) for one in comparisons for text in _lines(one.findings))
+    found = [(one.label, text) for one in comparisons for text in _lines(one.findings)]
+    lines = _merged(found, len(comparisons))
+    lines += _pairing_lines(comparisons)
     few = [one.label for one in comparisons if one.findings.shapes and not _can_tell(one.findings)]
     seen = [one.label for one in comparisons if any(shape.is_suspect for shape in one.findings.shapes.values())]
     if few and not seen:
@@ -40,11 +44,23 @@ def _can_tell(findings: Findings) -> bool:
     return all(shape.can_tell for shape in findings.shapes.values())
 
 
-def _merged(found: Iterable[tuple[str, str]]) -> list[str]:
+def _merged(found: Iterable[tuple[str, str]], n_all: int) -> list[str]:
     by_text: dict[str, list[str]] = {}
     for label, text in found:
         by_text.setdefault(text, []).append(label)
-    return [f"{', '.join(labels)}: {text}" for text, labels in by_text.items()]
+    return [f"{names_text(labels, n_all)}: {text}" for text, labels in by_text.items()]
+
+
+def _pairing_lines(comparisons: Sequence[HasFindings]) -> list[str]:
+    """Return a line for each measure about pairing; one line in all for more than a few measures."""
+    pairings = [(one.label, one.findings.pairing) for one in comparisons if one.findings.pairing is not None]
+    if len(pairings) <= MOST_NAMES:
+        return _merged([(label, pairing_text(pairing)) for label, pairing in pairings], len(comparisons))
+    known = [pairing.correlation for _, pairing in pairings if not math.isnan(pairing.correlation)]
+    start = f"partners correlate with r from {min(known):+.2f} to {max(known):+.2f}; " if known else ""
+    changes = [change_of_width(pairing.width_ratio) for _, pairing in pairings]
+    counted = ", ".join(f"{changes.count(change)} {change}" for change in dict.fromkeys(sorted(changes)))
+    return [f"Pairing: {start}widths of the {len(pairings)} intervals: {counted}."]
 
 
 def _lines(findings: Findings) -> list[str]:
@@ -55,8 +71,6 @@ def _lines(findings: Findings) -> list[str]:
             lines.append(
                 f"{side} {shape.description()}{of}, so the t interval may cover less than it says; see --robust."
             )
-    if findings.pairing is not None:
-        lines.append(pairing_text(findings.pairing))
     if findings.levels is not None:
         lines.append(levels_text(findings.levels))
     if findings.clusters is not None:
@@ -66,11 +80,18 @@ def _lines(findings: Findings) -> list[str]:
     return lines
 
 
+def change_of_width(ratio: float) -> str:
+    """Return "narrower", "wider" or "hardly changed" for the width without pairing over the width with it."""
+    if 1 / 1.1 < ratio < 1.1:
+        return UNCHANGED
+    return "narrower" if ratio > 1 else "wider"
+
+
 def pairing_text(pairing: Pairing) -> str:
     """Return "partners correlate (r = +0.85); pairing makes the interval 2.4 times narrower."."""
     start = "" if math.isnan(pairing.correlation) else f"partners correlate with r = {pairing.correlation:+.2f}; "
     ratio = pairing.width_ratio
-    if 1 / 1.1 < ratio < 1.1:
+    if change_of_width(ratio) == UNCHANGED:
         return f"{start}pairing hardly changes the width of the interval."
     if ratio > 1:
         return f"{start}pairing makes the interval {ratio:.2g} times narrower."
@@ -79,10 +100,15 @@ def pairing_text(pairing: Pairing) -> str:
 
 def failures_text(failures: Failures) -> str:
     """Return "failed: 1 of 5 runs of A against 0 of 5 of B (Fisher's exact test, p = 1); ..."."""
+    return f"{shares_text(failures)}; means are over the runs that did not fail."
+
+
+def shares_text(failures: Failures) -> str:
+    """Return "failed: 1 of 5 runs of A against 0 of 5 of B (Fisher's exact test, p = 1)"."""
     p = "unknown" if math.isnan(failures.p_value) else f"{failures.p_value:.2g}"
     return (
         f"failed: {failures.failed_a} of {failures.n_a} runs of A against {failures.failed_b} of {failures.n_b} of B "
-        f"(Fisher's exact test, p = {p}); means are over the runs that did not fail."
+        f"(Fisher's exact test, p = {p})"
     )
 
 
@@ -93,9 +119,10 @@ def levels_text(levels: TwoLevels) -> str:
     low, high, difference = (f"{value:+.{decimals}f}" for value in (levels.ci_low, levels.ci_high, levels.difference))
     shares = f"{levels.from_seeds:.0%} of its variance comes from seeds, {levels.from_samples:.0%} from samples"
     p = "< 0.0001" if levels.p_value < 1e-4 else f"= {levels.p_value:.2g}"
+    clusters = "" if levels.n_clusters is None else f" in {levels.n_clusters:,} clusters"
     return (
-        f"over new seeds and new samples ({seeds} × {levels.n_samples:,} shared samples) A - B is {difference} "
-        f"[{low}, {high}], p {p}; {shares}: {levels.more_helps} would help more."
+        f"over new seeds and new samples ({seeds} × {levels.n_samples:,} shared samples{clusters}) A - B is "
+        f"{difference} [{low}, {high}], p {p}; {shares}: {levels.more_helps} would help more."
     )
 
 

@@ -61,6 +61,7 @@ class TwoLevels:
         from_samples: From the samples.
         from_both: From seed and sample together, and noise.
         more_helps: "more seeds" or "more samples": twice as many of them lowers the error more.
+        n_clusters: Clusters of the samples, if every run kept the same ones; the error then allows for them.
     """
 
     n_a: int
@@ -75,6 +76,7 @@ class TwoLevels:
     from_samples: float
     from_both: float
     more_helps: str
+    n_clusters: int | None = None
 
 
 @frozen

@@ -26,6 +26,9 @@ def comparisons_json(outcome: Outcome) -> str:
         "schema": SCHEMA,
         "comparisons": [_comparison(one, outcome.delta) for one in outcome.comparisons],
         "not_compared": list(outcome.refused),
+        "only_failures": [
+            {"a": one.a.label, "b": one.b.label, **attrs.asdict(one.failures)} for one in outcome.only_failures
+        ],
         "mixed": outcome.mixed,
     }
     return dumps(content, indent=2)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from results.comparison.clustered import sample_clusters
 from results.comparison.comparison import Comparison
 from results.comparison.findings import TwoLevels
 from results.comparison.measured import Measured
 from results.samples import Values, sample_values
+from results.statistics.clusters import cluster_columns
 from results.statistics.mixed import TwoLevelEstimate, two_level_difference, two_level_mean
 
 
@@ -27,8 +29,13 @@ def two_levels(one: Comparison) -> TwoLevels | None:
     if min(len(values_a), len(values_b), len(ids)) < 2:
         return None
     a, b = _matrix(list(values_a.values()), ids), _matrix(list(values_b.values()), ids)
+    clusters = _shared_clusters([(one.measured_a, values_a), (one.measured_b, values_b)], ids)
+    if clusters is not None:
+        a, b = cluster_columns(a, clusters), cluster_columns(b, clusters)
+        if a.shape[1] < 2:
+            return None
     found = two_level_mean(a - b, one.test_level) if one.test.is_paired else two_level_difference(a, b, one.test_level)
-    return _two_levels(found, len(a), len(b), len(ids))
+    return _two_levels(found, len(a), len(b), len(ids), None if clusters is None else a.shape[1])
 
 
 def _kept(side: Measured) -> dict[Any, Values] | None:
@@ -42,11 +49,28 @@ def _kept(side: Measured) -> dict[Any, Values] | None:
     return kept or None
 
 
+def _shared_clusters(sides: Sequence[tuple[Measured, dict[Any, Values]]], ids: Sequence[int]) -> list[int] | None:
+    """Return the cluster of each sample; None unless every run kept clusters, and the same ones."""
+    found: list[int] | None = None
+    for side, values in sides:
+        for seed in values:
+            clusters = sample_clusters(side.runs[seed], side.metadata, side.sample_seeds)
+            if not clusters or not clusters.keys() >= set(ids):
+                return None
+            of_run = [clusters[i] for i in ids]
+            if found is not None and of_run != found:
+                return None
+            found = of_run
+    return found
+
+
 def _matrix(runs: Sequence[Values], ids: Sequence[int]) -> NDArray[np.float64]:
     return np.array([[values[i] for i in ids] for values in runs])
 
 
-def _two_levels(found: TwoLevelEstimate, n_a: int, n_b: int, n_samples: int) -> TwoLevels | None:
+def _two_levels(
+    found: TwoLevelEstimate, n_a: int, n_b: int, n_samples: int, n_clusters: int | None
+) -> TwoLevels | None:
     variance = float(found.error) ** 2
     if not variance > 0:
         return None
@@ -64,4 +88,5 @@ def _two_levels(found: TwoLevelEstimate, n_a: int, n_b: int, n_samples: int) -> 
         from_samples=parts[1],
         from_both=parts[2],
         more_helps=found.more_helps,
+        n_clusters=n_clusters,
     )

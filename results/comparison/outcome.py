@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import field, frozen
 
 from results.comparison.comparison import Comparison
+from results.comparison.failed import OnlyFailures
 
 
 @frozen
@@ -17,10 +18,12 @@ class Outcome:
         comparisons: One per measure and B, those with an answer first.
         refused: Why some measures or results were left out.
         delta: A difference to detect, for which the number of seeds is wanted; None without ``--detect``.
+        only_failures: Groups of which one has no finished run, with their shares of failed runs.
         mixed: The fields in which the runs' environments differ, each with the number of runs per value.
     """
 
     comparisons: Sequence[Comparison]
     refused: Sequence[str] = ()
     delta: float | None = None
+    only_failures: Sequence[OnlyFailures] = ()
     mixed: Mapping[str, Mapping[str, int]] = field(factory=dict)

@@ -51,9 +51,9 @@ def over_survivors(group: Group, metadata: ResultMetadata, level: float) -> Over
 
 
 def n_failed(group: Group, metadata: ResultMetadata) -> int:
-    """Return how many runs failed: with the status "failed", or finished with a value that is not finite."""
+    """Return how many seeds failed: no run of them finished, or the value is not finite."""
     diverged = len(group.values(metadata)) - len(survivors(group, metadata))
-    return group.left_out.get("failed", 0) + diverged
+    return len(group.failed) + diverged
 
 
 def survivors_in_order(group: Group, metadata: ResultMetadata) -> tuple[float, ...]:

@@ -6,18 +6,22 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from core.utils.formatting import format_value
-from core.utils.tables import aligned
 from results.comparison.answer_lines import answer_legend, answer_lines
 from results.comparison.comparison import CANNOT_TELL, Comparison
-from results.comparison.finding_lines import finding_lines
+from results.comparison.difference_table import (
+    detectable_text,
+    difference_table,
+    has_detectable_column,
+    is_open,
+    row_unit,
+)
+from results.comparison.failed import OnlyFailures
+from results.comparison.finding_lines import finding_lines, shares_text
 from results.comparison.outcome import Outcome
 from results.comparison.significance import RUNS
 from results.environments import mixed_line
 from results.groups import Group, UnknownSeed
-from results.over_runs import over_runs_text
-from results.text.labels import spell
-from results.text.numbers import aligned_at_error, decimals_of
+from results.text.labels import names_text, spell
 
 OTHERS = (
     "Parts and references are not tested, and their intervals are not corrected for their number. To test them, name "
@@ -31,15 +35,29 @@ def comparisons_text(outcome: Outcome) -> str:
     for b in dict.fromkeys(one.b for one in outcome.comparisons):
         of_b = [one for one in outcome.comparisons if one.b is b]
         parts.append(f"{_group_line('A', of_b[0].a)}\n{_group_line('B', b)}")
-        parts.append(_table([one for one in of_b if one.in_family]))
+        parts.append(difference_table([one for one in of_b if one.in_family]))
+        parts.append(verdict([one for one in of_b if one.in_family]))
         if others := [one for one in of_b if not one.in_family]:
-            parts.append(f"{OTHERS}\n{_table(others)}")
+            parts.append(f"{OTHERS}\n{difference_table(others)}")
         parts.append("\n".join(explanations(of_b, outcome.delta)))
+    for one in outcome.only_failures:
+        parts.append(f"{_group_line('A', one.a)}\n{_group_line('B', one.b)}")
+        parts.append(f"{_capital(shares_text(one.failures))}.\nNo result to compare: {_without_finished(one)}.")
     parts.append("\n".join(outcome.refused))
     if outcome.mixed:
         parts.append(mixed_line(outcome.mixed))
-    parts.append(legend(outcome.comparisons))
+    if outcome.comparisons:
+        parts.append(legend(outcome.comparisons))
     return "\n\n".join(part for part in parts if part)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _without_finished(one: OnlyFailures) -> str:
+    sides = [side for side, group in (("A", one.a), ("B", one.b)) if not group.replicates]
+    return f"{' and '.join(sides)} {'has' if len(sides) == 1 else 'have'} no finished run"
 
 
 def _group_line(side: str, group: Group) -> str:
@@ -49,7 +67,8 @@ def _group_line(side: str, group: Group) -> str:
 def describe_group(group: Group) -> str:
     """Return "5 runs, seeds 0,1,2,3,4; left out: 1 failed", with every run that does not count."""
     n = len(group.replicates)
-    text = f"{n} run{'s' * (n != 1)}, seed{'s' * (n != 1)} {_seeds(list(group.replicates))}"
+    seeds = f", seed{'s' * (n != 1)} {_seeds(list(group.replicates))}" if n else ""
+    text = f"{n} {'run' if n else 'finished run'}{'s' * (n != 1)}{seeds}"
     left_out = [f"{count} {state}" for state, count in group.left_out.items()]
     if group.n_repeated:
         left_out.append(f"{group.n_repeated} older of a seed that was run again")
@@ -73,71 +92,51 @@ def _known_seeds(seeds: Sequence[Any]) -> str:
     return ", ".join(spell(seed) for seed in seeds[:8]) + (", ..." if len(seeds) > 8 else "")
 
 
-def _table(comparisons: Sequence[Comparison]) -> str:
-    if not comparisons:
-        return ""
-    first = comparisons[0]
-    level = f"{100 * first.level:g}%"
-    jointly = f", {first.n_family} jointly" if first.in_family and first.n_family > 1 else ""
-    corrected = f"p (Bonferroni, {first.n_family})" if jointly else "p"
-    header = ["measure", f"A ± {level}", f"B ± {level}", f"A - B [{level}{jointly}]", "effect", corrected, "answer"]
-    columns = [
-        [one.label for one in comparisons],
-        aligned_at_error([over_runs_text(one.over_a) for one in comparisons]),
-        aligned_at_error([over_runs_text(one.over_b) for one in comparisons]),
-        [difference_text(one) for one in comparisons],
-        [_effect(one.test.effect_size) for one in comparisons],
-        [p_text(one.p_adjusted) for one in comparisons],
-        [one.answer for one in comparisons],
-    ]
-    if not first.in_family:
-        header, columns = [*header[:5], "role"], [*columns[:5], [one.role for one in comparisons]]
-    return aligned(header, list(zip(*columns, strict=True)), right=("effect",))
-
-
-def difference_text(one: Comparison) -> str:
-    """Return "+0.024 [+0.010, +0.038]", cut by the standard error's digits."""
-    test = one.test
-    if math.isnan(test.error):
-        return f"{format_value(test.difference)} [unknown]"
-    decimals = decimals_of(test.error)
-    if decimals is None:
-        return f"{test.difference:+.3g} [{test.ci_low:+.3g}, {test.ci_high:+.3g}]"
-    return f"{test.difference:+.{decimals}f} [{test.ci_low:+.{decimals}f}, {test.ci_high:+.{decimals}f}]"
-
-
-def p_text(p_value: float) -> str:
-    """Return a p-value in two digits, "< 0.0001" below that, "-" where there is none."""
-    if math.isnan(p_value):
-        return "-"
-    return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
-
-
-def _effect(size: float) -> str:
-    return "-" if math.isnan(size) else f"{size:+.2f}"
-
-
 def explanations(comparisons: Sequence[Comparison], delta: float | None = None) -> list[str]:
     """Return what a reader must know: the tests, their limits, and what could have been detected."""
     tested: dict[str, list[str]] = {}
     for one in comparisons:
         tested.setdefault("; ".join([_how(one), *_notes(one)]), []).append(one.label)
-    lines = [f"{', '.join(labels)}: {how}." for how, labels in tested.items()]
-    for one in comparisons:
-        if one.answer == CANNOT_TELL and not math.isnan(one.detectable):
-            lines.append(f"{one.label}: cannot tell; {_detectable(one)}")
-        if delta is not None:
-            lines.append(f"{one.label}: {_detection(one, delta)}")
+    lines = [f"{names_text(labels, len(comparisons))}: {how}." for how, labels in tested.items()]
+    if has_detectable_column(comparisons):
+        lines.append(_detectable_column(next(filter(is_open, comparisons))))
+    else:
+        lines += [f"{one.label}: cannot tell; {_detectable(one)}" for one in comparisons if is_open(one)]
+    if delta is not None:
+        lines += [f"{one.label}: {_detection(one, delta)}" for one in comparisons]
     return lines + answer_lines(comparisons, delta) + finding_lines(comparisons)
 
 
+def verdict(comparisons: Sequence[Comparison]) -> str:
+    """Return the answers of several measures as one sentence; "" for one measure, whose answer needs none.
+
+    Such as "loss: A is better. a, b, c and 14 more: cannot tell."
+    """
+    if len(comparisons) < 2:
+        return ""
+    labels: dict[str, list[str]] = {}
+    for one in comparisons:
+        labels.setdefault(one.answer, []).append(one.label)
+    named = sorted(labels.items(), key=lambda pair: pair[0] == CANNOT_TELL)
+    return " ".join(f"{names_text(names, len(comparisons))}: {answer}." for answer, names in named)
+
+
 def _detectable(one: Comparison) -> str:
-    level = f"{100 * one.level:g}%"
-    jointly = f"at {level} for {one.n_family} answers together, " if one.n_family > 1 else ""
     return (
-        f"{_replicates(one)} would have shown a difference of {one.detectable:.2g} "
-        f"({jointly}80% power, if the spread is as observed)."
+        f"{_replicates(one)} would have shown a difference of {detectable_text(one)} "
+        f"({_jointly(one)}80% power, if the spread is as observed)."
     )
+
+
+def _detectable_column(one: Comparison) -> str:
+    return (
+        "detectable: the smallest difference that so many runs would have shown "
+        f"({_jointly(one)}80% power, if the spread is as observed)."
+    )
+
+
+def _jointly(one: Comparison) -> str:
+    return f"at {100 * one.level:g}% for {one.n_family} answers together, " if one.n_family > 1 else ""
 
 
 def _how(one: Comparison) -> str:
@@ -164,14 +163,15 @@ def _notes(one: Comparison) -> list[str]:
 
 def _detection(one: Comparison, delta: float) -> str:
     needed, few, many = one.runs_needed(delta)
+    wanted = row_unit(one).value(delta)
     if math.isnan(needed):
-        return f"to detect {delta:g}: cannot estimate the seeds needed: run at least two seeds of each group."
+        return f"to detect {wanted}: cannot estimate the seeds needed: run at least two seeds of each group."
     text = (
-        f"to detect {delta:g} with 80% power: {_count(needed)} seeds of each group "
+        f"to detect {wanted} with 80% power: {_count(needed)} seeds of each group "
         f"({_count(few)} to {_count(many)}, as the spread is estimated from few runs)."
     )
     if one.excludes(delta) and not one.is_resolved:
-        text += f" The interval already rules out a difference of {delta:g}."
+        text += f" The interval already rules out a difference of {wanted}."
     return text
 
 

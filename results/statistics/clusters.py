@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 class ClusteredMean(NamedTuple):
@@ -62,3 +62,23 @@ def clustered_mean(values: ArrayLike, cluster_ids: ArrayLike) -> ClusteredMean:
         return ClusteredMean(mean, math.nan, n_clusters, 0, plain)
     error = math.sqrt(float(np.sum(sums**2)) * n_clusters / (n_clusters - 1)) / len(x)
     return ClusteredMean(mean, error, n_clusters, n_clusters - 1, plain)
+
+
+def cluster_columns(values: ArrayLike, cluster_ids: ArrayLike) -> NDArray[np.float64]:
+    """Return one column per cluster in place of one per sample, with the same row means.
+
+    A row's standard error over its columns is its clustered standard error (see :func:`clustered_mean`), so a method
+    for independent columns, such as the two-level estimate, allows for clusters.
+
+    Args:
+        values: Shape ``(n_rows, n_samples)``.
+        cluster_ids: Shape ``(n_samples,)``: the cluster of each sample.
+
+    Returns:
+        Shape ``(n_rows, n_clusters)``, in ascending order of the ids.
+    """
+    x = np.asarray(values, dtype=float)
+    clusters, inverse = np.unique(np.asarray(cluster_ids), return_inverse=True)
+    means = x.mean(axis=-1, keepdims=True)
+    belongs = (inverse[:, None] == np.arange(len(clusters))).astype(float)
+    return np.asarray(means + (x - means) @ belongs * (len(clusters) / x.shape[-1]))

@@ -12,8 +12,9 @@ from results.database import MISSING, ResultsDatabase
 from results.run import Run
 from results.run_files import without_garbage_collection
 from results.staleness import MARK
+from results.text.durations import PLAIN, Unit, unit_of
 from results.text.labels import differing_names, printable, spell
-from results.text.numbers import aligned_at_error, known_error, mean_error
+from results.text.numbers import aligned_at_error, known_error
 
 NOTHING = "-"
 MOST_DIFFERING = 4  # fields shown of runs without a model
@@ -73,16 +74,20 @@ def field_text(run: Run, name: str) -> str:
 
 
 def _result_text(run: Run, metadata: ResultMetadata) -> str:
-    text = result_text(run.measures.get(metadata))
+    fields = run.measures.get(metadata)
+    text = NOTHING if fields is None else result_text(fields, unit_of(metadata, fields["mean"]))
     return f"{text} {MARK}" if run.stale and metadata in run.stale else text
 
 
-def result_text(fields: Mapping[str, Any] | None) -> str:
-    """Return a result as a cell: mean ± error, and how many observations were not finite."""
-    if fields is None:
-        return NOTHING
+def result_text(fields: Mapping[str, Any], unit: Unit = PLAIN) -> str:
+    """Return a result as a cell: mean ± error, and how many observations were not finite.
+
+    Args:
+        fields: The fields of its ScalarResult.
+        unit: The unit in which it is printed.
+    """
     error = known_error(fields["error"], fields["n"])
-    text = mean_error(fields["mean"], error)
+    text = unit.mean_error(fields["mean"], error)
     if error != fields["error"] and fields["error"] == 0:
         text += f" (all {fields['n']:,} observations are equal)"
     not_finite = fields["n_nan"] + fields["n_inf"]

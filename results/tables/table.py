@@ -103,7 +103,8 @@ class Table:
             return ""
         if cell.over.proportion is not None:
             return interval_text(*cell.over.proportion, self.level)
-        return short_error(cell.over.within_error)
+        unit, error = cell.over.unit, cell.over.within_error
+        return short_error(error) if math.isnan(error) else unit.named(short_error(error / unit.scale))
 
     def notes(self, mark: str) -> str:
         """Return a note that explains the numbers and the mark of the best value.

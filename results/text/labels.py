@@ -8,6 +8,8 @@ from typing import Any
 from core.utils.output import printable as printable  # imported from here by other modules
 from core.utils.results import ResultMetadata
 
+MOST_NAMES = 3  # written out in a sentence
+
 
 def measure_labels(measures: Iterable[ResultMetadata]) -> dict[ResultMetadata, str]:
     """Return a label for each of the measures, such as "frechet" or "frechet (n_steps=18)" if two share a name."""
@@ -49,6 +51,20 @@ def spell(value: object) -> str:
 def count(n: int, noun: str) -> str:
     """Return "1 run" or "2,000 runs"."""
     return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def names_text(names: Sequence[str], n_all: int) -> str:
+    """Return names for a sentence: "a, b, c", "a, b, c and 14 more", or "All 18 measures".
+
+    Args:
+        names: Names of measures.
+        n_all: Number of measures that there are.
+    """
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names)
+    if len(names) == n_all:
+        return f"All {n_all} measures"
+    return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"
 
 
 def is_time(metadata: ResultMetadata) -> bool:

@@ -2,11 +2,13 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from made_runs import LOSS, Invoke, MakeRun
 from scipy import stats
+from written_runs import record, write_run
 
 from core.utils.results import ScalarResult
 from results.comparison.examine import pairing_of
@@ -119,3 +121,49 @@ def test_a_group_in_which_all_runs_diverged_has_no_mean_but_a_share_of_failures(
 def test_without_a_failure_nothing_is_said_of_failures(make_run: MakeRun, invoke: Invoke) -> None:
     two_groups(make_run, [0.3, 0.31, 0.33], [0.2, 0.22, 0.25])
     assert findings(invoke)["failures"] is None
+
+
+def test_a_group_of_only_failed_runs_has_a_share_of_failures(experiments: Path, invoke: Invoke) -> None:
+    for seed in range(5):
+        write_run(experiments, seed, [], state="failed", model="mlp", seed=seed)
+        write_run(experiments, 10 + seed, [record(0.3 + 0.01 * seed)], model="unet", seed=seed)
+    p = stats.fisher_exact([[5, 0], [0, 5]]).pvalue
+    code, out, _ = invoke("compare", "model=mlp", "model=unet")
+    assert code == 0
+    assert f"Failed: 5 of 5 runs of A against 0 of 5 of B (Fisher's exact test, p = {p:.2g})." in out
+    assert "No result to compare: A has no finished run." in out
+    _, out, _ = invoke("compare", "model=unet", "model=mlp", "--format", "json")
+    (only,) = json.loads(out)["only_failures"]
+    assert (only["failed_a"], only["failed_b"], only["p_value"]) == (0, 5, pytest.approx(p))
+
+
+def test_other_groups_are_still_compared_beside_one_of_only_failed_runs(experiments: Path, invoke: Invoke) -> None:
+    for seed in range(3):
+        write_run(experiments, seed, [record(0.1 * seed)], model="mlp", seed=seed)
+        write_run(experiments, 10 + seed, [], state="failed", model="tri", seed=seed)
+        write_run(experiments, 20 + seed, [record(0.3 + 0.2 * seed)], model="unet", seed=seed)
+    code, out, _ = invoke("compare", "model=mlp", "model=tri", "model=unet")
+    assert code == 0
+    assert "Failed: 0 of 3 runs of A against 3 of 3 of B" in out
+    assert "loss: paired over seeds, 3 pairs" in out
+
+
+def test_a_seed_that_failed_twice_is_one_failure_and_one_that_finished_later_is_none(
+    experiments: Path, invoke: Invoke
+) -> None:
+    for seed in range(4):
+        write_run(experiments, seed, [record(0.1 * seed)], model="mlp", seed=seed)
+        write_run(experiments, 10 + seed, [record(0.3 + 0.2 * seed)], model="unet", seed=seed)
+    for number in (20, 21):
+        write_run(experiments, number, [], state="failed", model="mlp", seed=9)
+    write_run(experiments, 22, [], state="failed", model="unet", seed=0)
+    write_run(experiments, 23, [], state="failed", step=None, model="unet", seed=8)  # before its first step
+    assert "failed: 1 of 5 runs of A against 0 of 4 of B" in invoke("compare", "model=mlp", "model=unet")[1]
+
+
+def test_runs_that_failed_before_their_first_step_are_named(experiments: Path, invoke: Invoke) -> None:
+    write_run(experiments, 0, [record(0.3)], model="mlp", seed=0)
+    write_run(experiments, 1, [], state="failed", step=None, model="unet", seed=0)
+    code, _, err = invoke("compare", "model=mlp", "model=unet")
+    assert code == 2
+    assert "'model=unet': 1 run, which failed before the first step" in err

@@ -135,3 +135,32 @@ def test_a_cluster_id_too_few_is_refused_and_writes_nothing(tmp_path: Path) -> N
     with pytest.raises(TypeError, match="cluster_ids: got an array of float64; accepted: integers"):
         save_values(tmp_path, "eval-1", "quiz", [3, 4], np.array([0.0, 1.0]), LOSS, [0.5, 1.0])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_over_seeds_the_two_level_estimate_allows_for_clusters(make_run: MakeRun, invoke: Invoke) -> None:
+    clusters = [0, 0, 0, 1, 1, 2, 3, 3, 3, 3, 4, 4]
+    a, b = draw(1, 4, 0.5), draw(2, 4, 0.0)
+    for model, rows in (("mlp", a), ("unet", b)):
+        for seed, row in enumerate(rows):
+            with_values(make_run, row, clusters, model=model, seed=seed)
+    d = a - b  # by hand: each cluster's sum of deviations from the row's mean, times clusters / samples
+    mean = d.mean(axis=1, keepdims=True)
+    columns = [mean[:, 0] + 5 / 12 * (d - mean)[:, np.equal(clusters, c)].sum(axis=1) for c in range(5)]
+    expected = two_level_mean(np.stack(columns, axis=1))
+    out, one = compare(invoke)
+    levels = one["findings"]["levels"]
+    assert (levels["n_samples"], levels["n_clusters"]) == (12, 5)
+    assert levels["difference"] == pytest.approx(d.mean())
+    assert levels["error"] == pytest.approx(float(expected.error))
+    assert "(4 seeds × 12 shared samples in 5 clusters)" in out
+
+
+def test_a_run_with_other_clusters_turns_them_off_for_all(make_run: MakeRun, invoke: Invoke) -> None:
+    a, b = draw(1, 2, 0.5), draw(2, 2, 0.0)
+    for model, rows in (("mlp", a), ("unet", b)):
+        for seed, row in enumerate(rows):
+            clusters = [i // 4 for i in range(12)] if seed or model == "mlp" else list(range(12))
+            with_values(make_run, row, clusters, model=model, seed=seed)
+    levels = compare(invoke)[1]["findings"]["levels"]
+    assert levels["n_clusters"] is None
+    assert levels["error"] == pytest.approx(float(two_level_mean(a - b).error))
