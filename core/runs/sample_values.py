@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,14 +10,13 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from core.runs.files import Fault, read_file, write_atomic
-from core.runs.limits import MOST_VALUES_BYTES
+from core.runs.arrays import read_arrays, write_arrays
+from core.runs.files import Fault
 from core.runs.serialise import unstructure
 from core.runs.strict_json import dumps
 from core.utils.metadata import ResultMetadata
 
 VALUES = "values"
-ARRAYS = {"sample_id", "value", "cluster_id", "metadata"}
 
 
 def save_values(
@@ -58,9 +55,8 @@ def save_values(
     )
     path = Path(run_path) / VALUES / evaluation / f"{quote(name, safe=' ')}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    np.savez(buffer, sample_id=ids, value=numbers, metadata=np.array(dumps(unstructure(metadata))), **clusters)
-    write_atomic(path, buffer.getvalue())
+    about = np.array(dumps(unstructure(metadata)))
+    write_arrays(path, {"sample_id": ids, "value": numbers, "metadata": about, **clusters})
     return path
 
 
@@ -110,27 +106,6 @@ def read_values(
     return None, faults
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a file by name, once its size and its checksums have been verified.
-
-    A flipped bit would otherwise change a comparison silently, and a small file could expand to more than the memory.
-
-    Raises:
-        ValueError: The file cannot be used; the message says why.
-    """
-    try:
-        content = read_file(str(path), MOST_VALUES_BYTES)
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MOST_VALUES_BYTES:
-                raise ValueError(f"expands to more than {MOST_VALUES_BYTES:,} bytes")
-            if (bad := archive.testzip()) is not None:
-                raise ValueError(f"the checksum of {bad} is wrong")
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in ARRAYS}
-    except Exception as error:  # damage ends in zlib, LZMA, tokenize and many other errors: each is one unusable file
-        raise ValueError(f"{type(error).__name__}: {error}") from None
-
-
 def _metadata_of(arrays: dict[str, NDArray[Any]]) -> ResultMetadata:
     return ResultMetadata(**json.loads(str(arrays["metadata"])))
 
@@ -138,7 +113,7 @@ def _metadata_of(arrays: dict[str, NDArray[Any]]) -> ResultMetadata:
 def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDArray[np.float64]] | Fault | None:
     """Return the arrays of a file whose values are of this metadata, None of any other, or why it cannot be used."""
     try:
-        arrays = _load(path)
+        arrays = read_arrays(path)
         if _metadata_of(arrays) != metadata:
             return None
         ids, values = arrays["sample_id"], arrays["value"]
@@ -159,7 +134,7 @@ def read_clusters(run_path: str | Path, evaluation: str, metadata: ResultMetadat
     """
     for path in sorted((Path(run_path) / VALUES / evaluation).glob("*.npz")):
         try:
-            arrays = _load(path)
+            arrays = read_arrays(path)
             if _metadata_of(arrays) != metadata or "cluster_id" not in arrays:
                 continue
             ids, clusters = arrays["sample_id"], arrays["cluster_id"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.runs import sample_values
+from core.runs import arrays
 from core.runs.sample_values import read_values, save_values
 from core.utils.metadata import ResultMetadata
 
@@ -49,7 +49,7 @@ def test_a_small_file_that_expands_beyond_the_bound_is_refused(
 ) -> None:
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("more.npy", b"\0" * 1_000_000)
-    monkeypatch.setattr(sample_values, "MOST_VALUES_BYTES", 100_000)
+    monkeypatch.setattr(arrays, "MOST_VALUES_BYTES", 100_000)
     values, faults = read_values(tmp_path, "eval-0001", METADATA)
     assert values is None
     assert "expands to more than 100,000 bytes" in str(faults[0])
