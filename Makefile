@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES = pyproject.toml setup.py constraints.txt $(wildcard csrc/*.hpp csrc/python/*.hpp csrc/*.cpp)
 
-.PHONY: demo test lint cpp-test wheel-test python-test browser-test faults clean
+.PHONY: demo test lint cpp-test wheel-test python-test callbacks-test browser-test faults clean
 
 demo: $(VENV)/.installed  ## train a diffusion model on real digits and evaluate it: about two minutes
 	$(BIN)/pyml-train --model mlp
@@ -28,6 +28,9 @@ wheel-test: $(VENV)/.installed-for-tests
 python-test: $(VENV)/.installed-for-tests
 	PYML_REQUIRE_EXTENSION=1 $(BIN)/python -m pytest -n 2
 
+callbacks-test: $(VENV)/.installed-extra-callbacks  ## the examples with Lightning and with Hugging Face's Trainer
+	$(BIN)/python -m pytest tests/examples/test_callbacks.py
+
 browser-test: $(VENV)/.installed-for-tests  ## the HTML report in headless Chromium (Debian: apt-get install chromium)
 	PYML_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest tests/results/report/test_report_in_browser.py
 
@@ -48,6 +51,11 @@ $(VENV)/.installed-for-tests: $(VENV)/bin/python $(SOURCES)
 	@echo "Installing pinned dependencies and building the extension: a minute or more, torch is large."
 	PYML_REQUIRE_EXTENSION=1 $(PIP) --editable '.[test]'
 	touch $@ $(VENV)/.installed
+
+# Only what an extra names: installing .[extra] would build the extension once more.
+$(VENV)/.installed-extra-%: $(VENV)/.installed-for-tests
+	$(PIP) $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$*'])")
+	touch $@
 
 clean:  ## remove the environment and everything built; runs stay
 	rm -rf $(VENV) build dist *.egg-info core/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -150,6 +150,18 @@ def test_python_blocks_run(page: Path, experiments: Path, monkeypatch: pytest.Mo
         example.evaluate()
 
 
+@pytest.mark.parametrize("example", ["lightning_loop", "trainer_loop"])
+def test_the_page_on_callbacks_shows_code_of_the_examples(example: str) -> None:
+    """Their packages are not installed for all tests; ``make callbacks-test`` runs the examples."""
+    text = (ROOT / "docs/lightning_and_trainer.md").read_text(encoding="utf-8")
+    program = (ROOT / f"examples/{example}.py").read_text(encoding="utf-8")
+    (section,) = (part for part in text.split("\n## ") if f"{example}.py" in part)
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert block in program
+
+
 @by_page
 def test_documented_commands_and_options_exist(page: Path) -> None:
     for line in documented_lines(page):

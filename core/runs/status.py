@@ -114,7 +114,9 @@ def how_it_ended(error: BaseException | None) -> tuple[State, str | None]:
         return "finished", None
     if isinstance(error, RunInterrupted):
         return "interrupted", str(error)
-    if isinstance(error, KeyboardInterrupt):
+    # Frameworks such as Lightning catch Ctrl-C, tidy up and leave by sys.exit(1).
+    while_handling = error.__context__ if isinstance(error, SystemExit) else None
+    if isinstance(error, KeyboardInterrupt) or isinstance(while_handling, KeyboardInterrupt):
         return "interrupted", "Ctrl-C"
     if isinstance(error, SystemExit) and error.code in {None, 0}:  # sys.exit() at the end of the work
         return "finished", None

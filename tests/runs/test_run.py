@@ -178,6 +178,19 @@ def test_a_run_says_how_it_ended(experiments: Path, error: BaseException, state:
     assert (run_status(runs[0].path).state, run_status(runs[0].path).reason) == (state, reason)
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_ctrl_c_that_is_turned_into_an_exit_counts_as_an_interruption(experiments: Path, code: int) -> None:
+    def work() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(code)  # as Lightning does
+
+    with pytest.raises(SystemExit), Run(CONFIG) as run:
+        work()
+    assert (run_status(run.path).state, run_status(run.path).reason) == ("interrupted", "Ctrl-C")
+
+
 LOOP = """
 import sys, time
 from core.runs import Run
