@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from core.meter.float_bits import order
 from core.meter.measure import S2_BITS, Measure
 from core.meter.measure_state import check_keys, from_fields, integer, to_fields
 from core.meter.pair import Pair, canonical
@@ -69,8 +70,17 @@ def _contradiction(pair: Pair, whole: list[Measure]) -> str:
         "the pair and its measures differ in their observations": any(
             measure.k + measure.nan != a.k + pair.nan for measure in whole
         ),
+        "no observation is incomplete, yet the pair and its measures differ": not pair.nan and whole != [a, b],
+        "a value of the pair lies outside its measure": any(map(_sticks_out, (a, b), whole)),
         "the number of infinities does not fit": not max(infinities) <= pair.inf <= min(sum(infinities), a.k),
         "ab is larger than its observations can be": abs(pair.ab) > largest,
         "ab is larger than the sums of squares allow": not pair.inf and pair.ab**2 > a.s2 * b.s2,
     }
     return next((reason for reason, broken in rules.items() if broken), "")
+
+
+def _sticks_out(part: Measure, whole: Measure) -> bool:
+    """Return whether the extremes of some of the observations lie outside those of all."""
+    if part.min is None or part.max is None or whole.min is None or whole.max is None:
+        return part.min is not None
+    return order(part.min) < order(whole.min) or order(part.max) > order(whole.max)

@@ -330,6 +330,15 @@ def changed(**fields) -> dict:
     return state
 
 
+def complete_but_different() -> dict:
+    """The state of a pair with (1.5, 2.0) of n = 2 only, while its first measure has n = 3."""
+    state = changed(nan="0x0")
+    of_pair = state["pairs"][0]["a"]
+    state["measures"]["a"] = of_pair | {"n": "0x3", "s1": hex(9 << 1073), "s2": hex(27 << 2146)}
+    state["measures"]["b"]["nan"] = "0x0"
+    return state
+
+
 CORRUPTED = {
     "no pairs": ({key: value for key, value in by_hand().items() if key != "pairs"}, "pairs of type NoneType"),
     "a field is missing": (by_hand() | {"pairs": [{"names": ["a", "b"]}]}, r"got \['names'\].*exactly names, a, b, ab"),
@@ -339,7 +348,15 @@ CORRUPTED = {
     "text": (changed(ab="6"), "'a', 'b'.*ab '6'.*hex string"),
     "negative": (changed(nan="-0x1"), "count is negative"),
     "observations": (changed(nan="0x2"), "differ in their observations"),
-    "counts": (changed(b=by_hand()["pairs"][0]["b"] | {"n": "0x3"}), "differ in their counts"),
+    "counts": (
+        changed(b=by_hand()["pairs"][0]["b"] | {"n": "0x3", "s1": hex(6 << 1074), "s2": hex(12 << 2148)}),
+        "differ in their counts",
+    ),
+    "complete": (complete_but_different(), "no observation is incomplete, yet"),
+    "outside": (
+        changed(a=by_hand()["pairs"][0]["b"], ab=hex(8 << 2148)),  # 2.0, where the measure has 1.5 and 1.0
+        "a value of the pair lies outside its measure",
+    ),
     "nan": (changed(a=by_hand()["pairs"][0]["a"] | {"nan": "0x1"}), "complete observation has a NaN"),
     "infinity": (changed(inf="0x1"), "infinities does not fit"),
     "large": (changed(ab=hex(2**4300)), "ab is larger"),

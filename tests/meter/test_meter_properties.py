@@ -46,6 +46,7 @@ def test_integers_of_any_size_are_exact(new, values) -> None:
     at_once.update(x=values)
     check(meter, "x", values)
     assert at_once.state_dict() == meter.state_dict()
+    assert new.load(meter.state_dict()) == meter
 
 
 @ENGINES

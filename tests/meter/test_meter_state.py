@@ -77,6 +77,31 @@ def test_a_declared_measure_is_in_the_state_as_nothing(new) -> None:
 
 
 @ENGINES
+@pytest.mark.parametrize(
+    "values",
+    [
+        [2**53 + 1],
+        [-(2**60) - 1, -(2**60) - 1],
+        [2**1024 - 1],
+        [1 - 2**1024, 2**1024 - 2**970],
+        [2**1024 - 2**970 - 1],
+        [math.inf, 2**1024 - 1],
+        [math.inf, -math.inf, 1.0],
+        [math.inf, -5e-324],
+        [5e-324],
+        [1.7976931348623157e308, -1.7976931348623157e308],
+        [0.0, math.nan],
+    ],
+)
+def test_a_state_at_the_edge_of_what_can_be_is_read_back(new, values) -> None:
+    for n in (1, 3, 2**53):
+        meter = new()
+        for value in values:
+            meter.update(x=value, n=n)
+        assert new.load(meter.state_dict()).state_dict() == meter.state_dict()
+
+
+@ENGINES
 def test_declared_measures_are_still_the_only_ones_after_loading(new) -> None:
     meter = by_updates(new)
     for again in (new.load(meter.state_dict()), pickle.loads(pickle.dumps(meter)), copy.copy(meter)):
@@ -179,6 +204,18 @@ CORRUPTED = {
     "sums of infinities": (
         corrupted(posinf="0x1", neginf="0x1", min="-inf", max="inf"),
         "sums without finite observations",
+    ),
+    # The hand-made state has 1.5 twice and -0.25 once, so that s1 may lie in 1.0 ... 2.75, in units of 2**-1074.
+    "mean below min": (corrupted(s1=hex(1 << 1073), s2=hex(1 << 2150)), "mean is below min"),
+    "mean above max": (corrupted(s1=hex((11 << 1072) + 1)), "mean is above max"),
+    "negative mean": (corrupted(s1=hex(-(1 << 1074))), "mean is below min"),
+    "spread": (corrupted(s2=hex((73 << 2144) + 1)), "s2 is larger than min and max allow"),
+    "one of two values": (corrupted(k="0x1"), "one observation has two values"),
+    "max is inf": (corrupted(max="inf"), r"max is \+inf, yet no \+inf was counted"),
+    "min is -inf": (corrupted(min="-inf"), "min is -inf, yet no -inf was counted"),
+    "one infinity of two observations": (
+        corrupted(posinf="0x1", max="inf", s1=hex(-(1 << 1074))),
+        "mean is below min",
     ),
     "declared": (by_hand() | {"declared": 1}, "declared 1; accepted: true"),
     "declared without measures": (by_hand() | {"declared": True, "measures": {}}, "not every declared measure"),
