@@ -66,6 +66,26 @@ inline double from_order_key(std::int64_t key) noexcept {
     return bit_cast<double>(key < 0 ? key ^ INT64_MAX : key);
 }
 
+/// Returns the double nearest to an integer, ties to even, in every rounding mode. T is an integer of up to 64 bits.
+template <class T>
+double nearest_double(T x) noexcept {
+    if constexpr (sizeof(T) < 8) {
+        return static_cast<double>(x);
+    } else {
+        const bool negative = x < 0;
+        std::uint64_t units = negative ? 0 - static_cast<std::uint64_t>(x) : static_cast<std::uint64_t>(x);
+        int shift = 0;
+        while (units >> shift >> 53 != 0) ++shift;
+        if (shift != 0) {
+            const std::uint64_t half = std::uint64_t{1} << (shift - 1), rest = units & (2 * half - 1);
+            units >>= shift;
+            units += rest > half || (rest == half && (units & 1) != 0);
+        }
+        const double magnitude = static_cast<double>(static_cast<std::int64_t>(units)) * power_of_two(shift);
+        return negative ? -magnitude : magnitude;
+    }
+}
+
 /// Element types that C++17 does not have. Their memory layout is that of NumPy and PyTorch.
 struct Float16 {
     std::uint16_t bits;  ///< IEEE 754 binary16
@@ -78,9 +98,11 @@ struct Bool {
 };
 
 /// Returns the exact value of a float as a double. A subnormal is computed from its integer fraction, because under
-/// denormals-are-zero the processor's own conversion would return 0.
+/// denormals-are-zero the processor's own conversion would return 0. NaN is composed from its bits, because the
+/// conversion of a signalling NaN raises an exception.
 inline double widen(float x) noexcept {
     const auto bits = bit_cast<std::uint32_t>(x);
+    if ((bits & 0x7fffffff) > 0x7f800000) return bit_cast<double>(std::uint64_t{0x7ff8} << 48);
     if ((bits & 0x7f800000) != 0) return static_cast<double>(x);
     const double magnitude = static_cast<double>(static_cast<std::int32_t>(bits & 0x7fffff)) * power_of_two(-149);
     return bits >> 31 ? -magnitude : magnitude;

@@ -156,8 +156,8 @@ void Measure::add_integers(const Integer* data, std::size_t size) noexcept {
         square_high.add(square.high);
     }
     n_observations_.add(size);
-    include(order_key(static_cast<double>(min)));
-    include(order_key(static_cast<double>(max)));
+    include(order_key(nearest_double(min)));
+    include(order_key(nearest_double(max)));
     constexpr unsigned kOne = -ValueSum::kUnit, kSquareOne = -SquareSum::kUnit;
     values_.add(limbs(sum), kOne, false);
     values_.add(limbs(n_negative), kOne + 64, true);

@@ -53,7 +53,7 @@ Operand operand_of(T x) noexcept {
         bool negative = false;
         if constexpr (std::is_signed_v<T>) negative = x < 0;
         constexpr auto kOne = static_cast<unsigned>(-kSmallestExponent);
-        return {negative ? 0 - bits : bits, kOne, negative, static_cast<double>(x)};
+        return {negative ? 0 - bits : bits, kOne, negative, nearest_double(x)};
     } else if constexpr (std::is_same_v<T, float>) {
         return operand_of(widen(x));
     } else {

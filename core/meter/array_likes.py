@@ -71,7 +71,7 @@ def _check_integers(name: str, value: Any, converted: np.ndarray[Any, Any]) -> N
     if converted.dtype.kind not in "fO" or not any(map(_INTEGER_DTYPE.match, _dtypes(value))):
         return
     # Any integer that was rounded is now a float of at least 2**53.
-    if converted.dtype.kind == "f" and not np.any(np.abs(converted) >= _ROUNDS_FROM):
+    if converted.dtype.kind == "f" and not np.any(np.abs(converted[np.isfinite(converted)]) >= _ROUNDS_FROM):
         return
     became = "objects" if converted.dtype.kind == "O" else "float64, which rounds integers of 2**53 and more"
     raise refusal(name, f"{kind(value)} of integers that convert to {became}", _HOW_TO_KEEP_INTEGERS)

@@ -6,6 +6,7 @@ common exponent and summed together, in pieces of 20 bits. ``np.bincount`` adds 
 products of two pieces, stays below 2^53 and is therefore exact.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,9 +137,12 @@ def _value(key: int, form: Format) -> float:
     if exponent == form.special:
         return float("inf") if key > 0 else float("-inf")
     m = fraction + (1 << form.fraction_bits if exponent else 0)
-    # All three are normal doubles, also where the value is subnormal in its own format: no mode flushes them to zero.
-    value = float(m) * 2.0 ** (form.scale - S1_BITS + max(exponent - 1, 0))
-    return value if key > 0 else 0.0 - value
+    if not m:
+        return 0.0
+    # Exact, as a power by ** is not under every rounding mode; and a normal double, also where the value is subnormal
+    # in its own format, so that no mode flushes it to zero.
+    value = math.ldexp(m, form.scale - S1_BITS + max(exponent - 1, 0))
+    return value if key > 0 else -value
 
 
 def without_bools(array: NDArray[Any]) -> NDArray[Any]:

@@ -37,9 +37,12 @@ def ratio(pair: Pair, *, omit_nan: bool) -> float:
 def _infinite_ratio(a: Measure, b: Measure) -> float:
     """Return mean(a) / mean(b) where at least one of the two is not finite."""
     numerator, denominator = rounding.mean(a, omit_nan=False), rounding.mean(b, omit_nan=False)
-    if denominator == 0:
+    # By cases, because an invalid operation such as inf / inf may be a fatal error.
+    if math.isnan(numerator) or math.isnan(denominator) or denominator == 0:
         return math.nan
-    return numerator / denominator + 0.0  # a zero is +0.0
+    if math.isinf(denominator):
+        return math.nan if math.isinf(numerator) else 0.0
+    return numerator if denominator > 0 else -numerator
 
 
 def ratio_error(pair: Pair, *, omit_nan: bool) -> float:

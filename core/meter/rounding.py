@@ -11,11 +11,15 @@ from core.meter.float_bits import from_order
 from core.meter.measure import S1_BITS, S2_BITS, Measure
 
 _SMALLEST_NORMAL = 2.0**-1022
+_FLOAT_BITS = 53  #: The precision of a double.
 _ROOT_BITS = 64  #: Bits of a root before rounding. 53 and one for ties would do.
 
 
 def ratio(p: int, q: int) -> float:
     """Return p / q (q > 0) rounded once: ±inf beyond the range of doubles, and +0.0 for every zero."""
+    if q.bit_length() <= _FLOAT_BITS:
+        # CPython divides small integers as floats, in the rounding mode of the processor, and large ones as integers.
+        p, q = p << _FLOAT_BITS, q << _FLOAT_BITS
     try:
         value = p / q
     except OverflowError:
@@ -45,7 +49,9 @@ def mean(measure: Measure, *, omit_nan: bool) -> float:
     if not measure.k or (measure.nan and not omit_nan):
         return math.nan
     if measure.posinf or measure.neginf:
-        return math.inf * (bool(measure.posinf) - bool(measure.neginf))  # infinities of both signs: inf * 0 is NaN
+        if measure.posinf and measure.neginf:
+            return math.nan
+        return math.inf if measure.posinf else -math.inf
     return ratio(measure.s1, measure.n << S1_BITS)
 
 

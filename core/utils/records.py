@@ -45,7 +45,8 @@ class ScalarResult:
 
     @error.validator
     def _not_negative(self, _attribute: object, value: float) -> None:
-        if value < 0:
+        # Not value < 0 alone: a comparison with NaN ends the process where invalid operations are trapped.
+        if not math.isnan(value) and value < 0:
             raise ValueError(f"error: got {value!r}; accepted: a number from 0 up, or NaN where it is unknown")
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
