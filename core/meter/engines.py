@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Protocol
 
 from core.config.errors import ConfigError
+from core.meter import self_test
 from core.meter.intake import Intake
 from core.meter.measure import Measure
 from core.meter.pair import Pair
@@ -27,6 +30,20 @@ except ImportError as fault:
     _missing: ImportError | None = fault
 else:
     _missing = None
+
+
+def _refuse_a_broken_build(module: ModuleType) -> ImportError | None:
+    """Return the error of an extension that adds wrongly, after a warning; None if it is well."""
+    try:
+        self_test.check(module)
+    except ImportError as fault:
+        warnings.warn(f"{fault}; the Python engine of the meter is used: {HOW_TO_BUILD}", RuntimeWarning, stacklevel=3)
+        return fault
+    return None
+
+
+if _missing is None:
+    _missing = _refuse_a_broken_build(_meter)
 
 
 class Engine(Protocol):
