@@ -24,6 +24,8 @@ std::vector<std::string> simd_levels() {
 
 }  // namespace
 
+// The function that pybind11 defines gets another name, because it would wait for ever in a subinterpreter.
+#define PyInit__meter pyml_init_meter
 PYBIND11_MODULE(_meter, module) {
     using pyml::Engine;
     module.doc() = "The C++ engine of the meter. Use it through core.utils.meters.Meter.";
@@ -49,4 +51,14 @@ PYBIND11_MODULE(_meter, module) {
         .def("clear", &Engine::clear);
     auto* const type = reinterpret_cast<PyTypeObject*>(engine.ptr());
     engine.attr("update") = py::reinterpret_steal<py::object>(PyDescr_NewMethod(type, &pyml::kUpdate));
+}
+#undef PyInit__meter
+
+PYBIND11_PLUGIN_IMPL(_meter) {
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError,
+                        "core._meter runs in the main interpreter only; in a subinterpreter use PYML_ENGINE=python");
+        return nullptr;
+    }
+    return pyml_init_meter();
 }

@@ -135,6 +135,8 @@ def _from_tensor(name: str, tensor: "torch.Tensor", *, keeps_order: bool) -> Sta
         came = f"a tensor of {tensor.dtype}, layout {tensor.layout}, on {tensor.device}"
         raise refusal(name, came, advice)
     values = tensor.detach()
+    if _is_freed(values):
+        raise refusal(name, kind(tensor), "its storage has been freed or shrunk; read it before that, or gather it")
     if values.is_cuda:
         return OnDevice(values)
     values = values.cpu().resolve_neg()  # no copy for a tensor in CPU memory
@@ -145,6 +147,16 @@ def _from_tensor(name: str, tensor: "torch.Tensor", *, keeps_order: bool) -> Sta
         return _plain(name, values.numpy(), keeps_order=keeps_order)
     except RuntimeError as fault:  # a tensor without memory, such as one inside torch.func.vmap
         raise refusal(name, kind(tensor), f"it does not convert to a NumPy array: {fault}") from fault
+
+
+def _is_freed(tensor: "torch.Tensor") -> bool:
+    """Return whether the storage is too small: libraries that shard parameters free it while they are not in use."""
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    needed = (tensor.storage_offset() + last + 1) * tensor.element_size() if tensor.numel() else 0
+    try:
+        return bool(needed > tensor.untyped_storage().nbytes())
+    except NotImplementedError:  # inside torch.func.vmap, which has its own refusal
+        return False
 
 
 def _from_list(name: str, items: "list[object] | tuple[object, ...]") -> Standard:

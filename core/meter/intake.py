@@ -14,6 +14,7 @@ from core.meter.inputs import OnDevice, Standard, standard, weight
 from core.meter.measure import COUNT_BITS, Measure, of_float, of_integer
 from core.meter.names import plain_name
 from core.meter.pair import Pair, of_numbers
+from core.meter.pins import Pins, pinned
 from core.meter.products import numbers
 from core.meter.transfers import Transfers
 
@@ -30,8 +31,9 @@ class PairUpdate(NamedTuple):
     state: Pair | None  #: the state to merge, or None: the engine can compute it from the plain values
 
 
-#: An update in plain form: the values by name, ``n``, and what to add to the pairs. A plain tuple, because it is fast.
-Update: TypeAlias = tuple[dict[str, Plain], int, list[PairUpdate]]
+#: An update in plain form: the values by name, ``n``, what to add to the pairs, and what keeps the arrays from being
+#: resized until the update has been added. A plain tuple, because it is fast.
+Update: TypeAlias = tuple[dict[str, Plain], int, list[PairUpdate], Pins]
 
 
 class Intake:
@@ -76,6 +78,7 @@ class Intake:
         for name in named:
             self.check_name(name)
         w = weight(n, named)
+        pins = pinned(named.values())
         if self.pairs:
             taken = {name: standard(name, value, keeps_order=name in self._in_pairs) for name, value in named.items()}
         else:
@@ -89,7 +92,8 @@ class Intake:
         if any(isinstance(value, OnDevice) for value in taken.values()):
             self.transfers.start(taken, w, fold)
             return None
-        return {name: _plain(value, w) for name, value in taken.items()}, w, pairs
+        plain = {name: _plain(value, w) for name, value in taken.items()}
+        return plain, w, pairs, [*pins, *pinned(plain.values())]
 
     def _pairs(self, named: dict[str, object], taken: dict[str, Standard], w: int) -> list[PairUpdate]:
         """Return what an update adds to the pairs.

@@ -6,7 +6,6 @@ something is read. Extending a list by a list or tuple is atomic, so a lock is n
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
@@ -16,6 +15,7 @@ import numpy as np
 
 from core.meter.exact import measure_array
 from core.meter.intake import Intake, PairUpdate, Plain, check_capacity, nan_refused, unknown_measure
+from core.meter.locks import new_lock
 from core.meter.measure import Measure, of_float
 from core.meter.pair import Pair, of_numbers
 from core.meter.products import pair_arrays
@@ -35,7 +35,7 @@ class PythonEngine:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         # _STATE, (measures, pairs), name, value, name, value, ...: the state and the floats that wait are one list.
         # One assignment adds floats to the state and removes them, so that an interruption cannot come between.
         self._pending: list[Any] = [_STATE, ({}, [])]
@@ -47,7 +47,7 @@ class PythonEngine:
         taken = self._intake.take(measures, n, values, self.update)
         if taken is None:
             return
-        plain, n_samples, pairs = taken
+        plain, n_samples, pairs, _pins = taken  # the pins last as long as this call
         added = {name: _measure(value, n_samples) for name, value in plain.items()}
         if self._intake.refuses_nan:
             for name, measure in added.items():

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from core.meter.inputs import OnDevice, Standard
+from core.meter.locks import new_lock
 
 if TYPE_CHECKING:
     import torch
 
 Fold = Callable[..., None]
+
+_CREATING = new_lock()
 
 MOST_BYTES = 64 << 20  #: The most bytes in flight; beyond that an update waits for the oldest copy.
 
@@ -71,7 +74,7 @@ class Transfers:
         self._queue: deque[Transfer] = deque()
         self._bytes = 0
         self._faults: deque[Exception] = deque()
-        self._lock = threading.RLock()
+        self._lock: threading.RLock | None = None  # made by the first copy: most meters need none
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -86,7 +89,7 @@ class Transfers:
                 n_bytes += value.tensor.numel() * value.tensor.element_size()
             else:  # the caller may overwrite the array before this update is added
                 copies[name] = value.copy() if isinstance(value, np.ndarray) else value
-        with self._lock:
+        with self._locked():
             self._queue.append(Transfer(copies, n, n_bytes))
             self._bytes += n_bytes
             while self._queue and (self._bytes > MOST_BYTES or self._queue[0].is_done()):
@@ -104,7 +107,7 @@ class Transfers:
         """
         if not (self._queue or self._faults or self._bytes):
             return
-        with self._lock:
+        with self._locked():
             if self._faults:
                 raise self._faults.popleft()
             while self._queue:
@@ -112,10 +115,18 @@ class Transfers:
 
     def clear(self) -> None:
         """Drop all updates in flight, and the errors that have not been raised yet."""
-        with self._lock:
+        with self._locked():
             self._queue.clear()
             self._faults.clear()
             self._bytes = 0
+
+    def _locked(self) -> threading.RLock:
+        """Return the lock of this queue."""
+        if self._lock is None:
+            with _CREATING:
+                if self._lock is None:
+                    self._lock = new_lock()
+        return self._lock
 
     def _land_oldest(self, fold: Fold) -> None:
         transfer = self._queue[0]

@@ -21,6 +21,7 @@
 #include "../queued_measure.hpp"
 #include "../simd.hpp"
 #include "fields.hpp"
+#include "interpreter_end.hpp"
 #include "pair_values.hpp"
 #include "plain_value.hpp"
 
@@ -42,7 +43,8 @@ constexpr std::size_t kLargeArray = 16384;
 /// Raises the exception that a function of core.meter.intake builds.
 template <class... Args>
 [[noreturn]] void raise_from_intake(const char* builder, Args&&... args) {
-    const py::object error = py::module_::import("core.meter.intake").attr(builder)(std::forward<Args>(args)...);
+    const py::object build = py::module_::import("core.meter.intake").attr(builder);
+    const py::object error = call_python(build, std::forward<Args>(args)...);
     PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
     throw py::error_already_set();
 }
@@ -144,7 +146,7 @@ inline Measure Engine::sum_apart(const py::handle& object, std::uint64_t weight)
     } else if (value.size < kLargeArray) {
         value.add_array(measure, value.data, value.size, level_);
     } else {
-        const py::gil_scoped_release without_gil;
+        const WithoutGil without_gil;
         value.add_array(measure, value.data, value.size, level_);
     }
     return measure;
@@ -174,16 +176,18 @@ inline Pair Engine::pair_apart(const py::tuple& pair, const py::dict& values, co
         return state;
     }
     const Measure &sum_a = sum_of(pair[1]), &sum_b = sum_of(pair[2]);
-    const py::gil_scoped_release without_gil;  // the arrays live as long as `values`
+    const WithoutGil without_gil;  // the arrays live as long as `values`
     add_pair_array(state, a, b, sum_a, sum_b, level_);
     return state;
 }
 
 inline void Engine::add(const py::object& measures, const py::object& n, const py::dict& values,
                         const py::object& self) {
-    const py::object taken = intake_.attr("take")(measures, n, values, self.attr("update"));
+    const py::object taken = call_python(intake_.attr("take"), measures, n, values, py::object(self.attr("update")));
     if (taken.is_none()) return;  // the values are being copied from a CUDA device
-    const auto [plain_values, weight, pairs] = taken.cast<std::tuple<py::dict, std::uint64_t, py::list>>();
+    // The pins keep the arrays from being resized by other threads while they are read without the GIL.
+    const auto [plain_values, weight, pairs, pins] =
+        taken.cast<std::tuple<py::dict, std::uint64_t, py::list, py::object>>();
     Sums sums;
     for (const auto& [name, value] : plain_values) {
         auto sum = std::make_shared<const Measure>(sum_apart(value, weight));
@@ -205,7 +209,7 @@ inline void Engine::check_capacity(const py::str& name, const Measure& sum) cons
         n_samples.add(here->settled().n_samples());
         n_nan.add(here->settled().n_nan());
     } else {
-        intake_.attr("check_name")(name);
+        call_python(intake_.attr("check_name"), name);
     }
     if (((n_samples.high | n_nan.high) >> (kCountBits - 64)) != 0) {
         raise_from_intake("check_capacity", name, to_int(n_samples), to_int(n_nan));

@@ -1,0 +1,27 @@
+"""Keeps arrays from being resized by another thread while their memory is read without the GIL."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+#: While they exist, the arrays keep their memory.
+Pins: TypeAlias = list[weakref.ref[Any]]
+
+
+def pinned(values: Iterable[object]) -> Pins:
+    """Return weak references to each array among the values, and to the arrays that it is a view of.
+
+    NumPy refuses to resize an array that has a weak reference, ``resize(..., refcheck=False)`` included. Memory that an
+    array borrows from other objects, such as a bytearray, is protected by the array's own buffer export.
+    """
+    pins: Pins = []
+    for value in values:
+        owner = value
+        while isinstance(owner, np.ndarray):
+            pins.append(weakref.ref(owner))
+            owner = owner.base
+    return pins
