@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from io import TextIOWrapper
 from typing import NoReturn, TextIO
 
 import click
@@ -67,7 +67,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, name: st
     given = list(sys.argv[1:] if arguments is None else arguments)
     open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "±" shows "?"
     try:
         with warnings.catch_warnings():
@@ -109,7 +109,9 @@ def report(error: Exception) -> int:
     """
     is_open = sys.stderr is not None
     if isinstance(error, click.ClickException):
-        error.show(sys.stderr or sys.stdout)
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"), err=is_open)
         return 2 if isinstance(error, click.UsageError) else 1
     if isinstance(error, click.exceptions.Abort):
         say("Interrupted.", err=is_open)

@@ -149,3 +149,16 @@ def test_the_light_modules_import_nothing_heavy(module: str) -> None:
 
 def test_the_command_line_starts_without_numpy() -> None:
     assert not loaded_by("import core.cli") & (HEAVY | {"numpy"})
+
+
+def printing_calls(module: str) -> list[str]:
+    """Return the calls in a module that print something, or write to a standard stream, by themselves."""
+    printers = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [name for name in calls if name in printers]
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"core.utils.output"}))
+def test_only_one_module_prints(module: str) -> None:
+    assert printing_calls(module) == []  # say() and put() replace what could control the terminal

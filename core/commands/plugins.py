@@ -10,6 +10,7 @@ from types import ModuleType
 import click
 
 from core import plugins as registry
+from core.utils.output import put
 
 
 class TorchNeededError(ImportError):
@@ -39,19 +40,19 @@ def plugins(check: bool) -> None:
         sys.meta_path.insert(0, blocker)
     try:
         for group in registry.GROUPS:
-            click.echo(f"{registry.KIND[group]}s ({group})")
+            put(f"{registry.KIND[group]}s ({group})")
             rows = [(p.name, f"{p.distribution} {p.version}", state) for p, state in _states(group, check)]
             n_broken += sum(bool(state) for _, _, state in rows)
             for name, owner, state in rows:
-                click.echo(f"  {name:<16} {owner:<24} {state}".rstrip())
+                put(f"  {name:<16} {owner:<24} {state}".rstrip())
             if not rows:
-                click.echo("  none; is pyml-core installed? Try: pip install -e .")
+                put("  none; is pyml-core installed? Try: pip install -e .")
     finally:
         if not check:
             sys.meta_path.remove(blocker)
-    click.echo(engines.describe())
+    put(engines.describe())
     if check and n_broken:
-        click.echo(f"{n_broken} broken", err=True)
+        put(f"{n_broken} broken", err=True)
         sys.exit(1)
 
 

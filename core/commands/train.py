@@ -194,7 +194,7 @@ def _train(
     if run_path is None:
         run_path = create_experiment_subdir(resolved.global_config, run_id or generate_run_id())
     if print_run:
-        say(str(run_path))
+        say(str(run_path), exact=True)
     with (
         messages_to(messages),
         StopSignals() as signals,

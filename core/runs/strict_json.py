@@ -82,6 +82,10 @@ def _check_depth(text: str) -> None:
             raise ValueError(f"nested more than {MOST_DEPTH} deep")
 
 
+#: DEL, C1 controls, soft hyphens, bidirectional controls, zero-width characters, line and paragraph separators.
+_INVISIBLE = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, float):
         return encode_float(value)
@@ -95,8 +99,13 @@ def _encode(value: Any) -> Any:
 def dumps(value: Any, *, indent: int | None = None) -> str:
     """Return strict JSON of a tree of dicts, lists, strings, numbers, bools and None.
 
+    Control and invisible characters, such as those that change the direction of text, are escaped.
+
     Args:
         value: The tree. NaN becomes null, infinities become strings.
         indent: Spaces per level; None writes one line.
     """
-    return json.dumps(_encode(value), allow_nan=False, ensure_ascii=False, indent=indent)
+    text = json.dumps(_encode(value), allow_nan=False, ensure_ascii=False, indent=indent)
+    return (
+        text if text.isascii() and "\x7f" not in text else _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    )

@@ -7,6 +7,7 @@ import os
 import select
 import stat
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import IO, Literal
@@ -29,12 +30,15 @@ def messages_to(place: Place) -> Iterator[None]:
         _PLACE.reset(token)
 
 
-def say(text: str, *, err: bool = False) -> None:
+def say(text: str, *, err: bool = False, exact: bool = False) -> None:
     """Print a line to stdout or stderr; ignore a closed pipe and characters that the terminal cannot show.
 
     A run must not end because nobody reads its output any more. On stderr, a line that a full pipe or a stopped
     terminal does not take within a second is dropped: it is about progress, and the work must go on. On stdout, where
     results are printed, the reader may take its time.
+
+    Text that did not come from this program, such as a name in a file, is shown as ``printable_lines`` gives it;
+    ``exact`` prints it as it is, for a path that a script reads.
     """
     place = "stderr" if err else _PLACE.get()
     stream = sys.stderr if place == "stderr" else sys.stdout
@@ -42,7 +46,8 @@ def say(text: str, *, err: bool = False) -> None:
         return
     with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
         encoding = getattr(stream, "encoding", None) or "utf-8"
-        printed = text.encode(encoding, "replace").decode(encoding)
+        shown = text if exact else printable_lines(text)
+        printed = shown.encode(encoding, "replace").decode(encoding)
         descriptor = _pipe_of(stream) if place == "stderr" else None
         if descriptor is None:
             print(printed, file=stream, flush=True)
@@ -89,6 +94,40 @@ def open_standard_streams() -> None:
                 os.close(opened)
 
 
+def put(text: str, *, err: bool = False, end: str = "\n") -> None:
+    """Print what a command was asked for. Unlike ``say``, it waits for a slow reader, and a closed pipe is an error.
+
+    Args:
+        text: One or more lines; see ``printable_lines``.
+        err: Whether to print to stderr.
+        end: What follows the text.
+
+    Raises:
+        BrokenPipeError: The reader has closed the pipe.
+    """
+    stream = sys.stderr if err else sys.stdout
+    if stream is not None:
+        stream.write(f"{printable_lines(text)}{end}")
+        stream.flush()
+
+
 def printable(text: str) -> str:
-    """Replace control characters, line ends among them, so that text from a file cannot control the terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Return text from a file as one line that cannot control the terminal or change the order of its characters.
+
+    Line ends, control characters (C0 and C1), bidirectional controls and other invisible characters are replaced.
+    Spaces of other widths become plain ones.
+    """
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def printable_lines(text: str) -> str:
+    """Return text of several lines, each as ``printable`` shows it; tabs are kept."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c in "\n\t" else _shown(c) for c in text)
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if unicodedata.category(character) == "Zs" else "\N{REPLACEMENT CHARACTER}"

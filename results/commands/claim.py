@@ -7,6 +7,7 @@ import math
 import click
 
 from core.config.errors import ConfigError
+from core.utils.output import put
 from results.commands import shared
 
 
@@ -49,7 +50,7 @@ def claim(
         database = shared.open_database(experiments_dir, where)
         group = select_group(database, spec, whole_group=whole_group)
         made = make_claim(group, metric, line, below=below is not None, sequential=sequential, level=level)
-        click.echo(claim_json(made) if style == "json" else claim_text(made))
+        put(claim_json(made) if style == "json" else claim_text(made))
         shared.report_faults([fault for run in group.runs for fault in run.faults])
 
 

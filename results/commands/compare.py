@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from core.config.errors import ConfigError
+from core.utils.output import put
 from results.commands import shared
 
 
@@ -112,11 +113,11 @@ def compare(
         if style == "json":
             from results.comparison.json_form import comparisons_json
 
-            click.echo(comparisons_json(outcome))
+            put(comparisons_json(outcome))
         else:
             from results.comparison.text import comparisons_text
 
-            click.echo(comparisons_text(outcome))
+            put(comparisons_text(outcome))
         shared.report_faults([fault for group in groups for run in group.runs for fault in run.faults])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.config.errors import ConfigError, unknown_name
+from core.utils.output import put
 from results.commands import shared
 
 if TYPE_CHECKING:
@@ -161,4 +162,4 @@ def _save(figure: Figure, output: str, groups: Sequence[Group]) -> None:
     from results.provenance import provenance
 
     save(figure, Path(output), provenance(groups))
-    click.echo(f"Written: {output}")
+    put(f"Written: {output}")

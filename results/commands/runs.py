@@ -10,6 +10,7 @@ import click
 
 from core.config.errors import unknown_name
 from core.runs.completion import complete_runs
+from core.utils.output import put
 from results.commands import shared
 
 N_MEASURES = 3
@@ -86,11 +87,11 @@ def list_(
         while not metrics and len(measures) > 1 and len(table.partition("\n")[0]) > _width():
             measures.popitem()
             table = list_runs(database, measures, columns)
-        click.echo(table)
+        put(table)
         stale = stale_note([run for run in database if has_stale(run, measures)])
-        click.echo(f"\n{_footer(len(database), len(measures), len(choose_measures(database.metadata())))}")
+        put(f"\n{_footer(len(database), len(measures), len(choose_measures(database.metadata())))}")
         if stale:
-            click.echo(stale)
+            put(stale)
         shared.report_faults(database.faults)
 
 
@@ -123,7 +124,7 @@ def show(run: str, every_record: bool, packages: bool, experiments_dir: str | No
     from results.describe import describe_run
 
     found = shared.find_run(run, experiments_dir)
-    click.echo(describe_run(found, every_record=every_record, packages=packages))
+    put(describe_run(found, every_record=every_record, packages=packages))
     shared.report_faults(found.check())
 
 
@@ -139,7 +140,7 @@ def diff(a: str, b: str, experiments_dir: str | None) -> None:
     from results.describe import describe_difference
 
     one, other = shared.find_run(a, experiments_dir), shared.find_run(b, experiments_dir)
-    click.echo(describe_difference(one, other))
+    put(describe_difference(one, other))
     shared.report_faults([*one.faults, *other.faults])
 
 
@@ -158,5 +159,5 @@ def export(where: tuple[str, ...], style: str, output: str | None, experiments_d
         if output:
             shared.write_file(Path(output), content.encode())
         else:
-            click.echo(content, nl=False)
+            put(content, end="")
         shared.report_faults(database.faults)

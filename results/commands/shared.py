@@ -11,6 +11,7 @@ import click
 from core.config.errors import ConfigError
 from core.config.options import debug_option, experiments_dir_option
 from core.runs.directory import resolve_run
+from core.utils.output import put
 from results.database import ResultsDatabase
 from results.run import Run
 from results.run_files import Fault
@@ -141,9 +142,9 @@ def count_of_more(n_shown: int, n_measures: int) -> str:
 def report_faults(faults: Sequence[Fault]) -> None:
     """Print what could not be read to stderr, at most ``MOST_FAULTS`` lines."""
     for fault in faults[:MOST_FAULTS]:
-        click.echo(f"Could not be read: {fault}", err=True)
+        put(f"Could not be read: {fault}", err=True)
     if len(faults) > MOST_FAULTS:
-        click.echo(f"Could not be read: {len(faults) - MOST_FAULTS:,} more", err=True)
+        put(f"Could not be read: {len(faults) - MOST_FAULTS:,} more", err=True)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -158,4 +159,4 @@ def write_file(path: Path, content: bytes) -> None:
         write_atomic(path, content)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror or error}).") from None
-    click.echo(f"Written: {path}")
+    put(f"Written: {path}")

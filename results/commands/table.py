@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core.config.errors import ConfigError
+from core.utils.output import put
 from results.commands import shared
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ def table(
         made = make_table(groups, measures, error=error, level=level, within=within, split_by=split_by)
         _write(made, FORMATS[style], path)
         if stale := stale_note([run for group in groups for run in group.stale_runs(measures)]):
-            click.echo(stale, err=True)
+            put(stale, err=True)
         if mixed:
-            click.echo(mixed_line(mixed), err=True)
+            put(mixed_line(mixed), err=True)
         if more := shared.count_of_more(len(measures), n_measures):
-            click.echo(more, err=True)
+            put(more, err=True)
         shared.report_faults(database.faults)
 
 
@@ -111,7 +112,7 @@ def _style(style: str | None, path: Path | None) -> str:
 
 def _write(made: Table, write: Callable[[Table, Provenance | None], str], path: Path | None) -> None:
     if path is None:
-        click.echo(write(made, None), nl=False)
+        put(write(made, None), end="")
         return
     from results.provenance import provenance
 

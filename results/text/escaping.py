@@ -6,11 +6,13 @@ import html
 import re
 
 from core.runs.strict_json import encode_float
+from core.utils.output import printable, printable_lines
 from results.text.labels import spell
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
 _AFTER_SEPARATOR = re.compile(r"(?<=[,;\t])(?=\s*[=+@＝＋－＠-])")
+_INVISIBLE_START = re.compile(r"^[\s\x00-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -38,19 +40,19 @@ _LATEX = {
 
 def html_text(text: str) -> str:
     """Escape text for an HTML element or a quoted attribute."""
-    return html.escape(text, quote=True)
+    return html.escape(printable_lines(text), quote=True)
 
 
 def markdown_text(text: str) -> str:
     """Escape text for a cell of a Markdown table. Line ends become spaces."""
-    one_line = " ".join(text.split())
+    one_line = printable(" ".join(text.split()))
     escaped = _MARKDOWN.sub(r"\\\1", one_line.replace("&", "&amp;"))
     return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def latex_text(text: str) -> str:
     """Escape text for a cell of a LaTeX table. Line ends become spaces."""
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    return "".join(_LATEX.get(character, character) for character in printable(" ".join(text.split())))
 
 
 def csv_text(text: str) -> str:
@@ -58,7 +60,8 @@ def csv_text(text: str) -> str:
 
     Source: OWASP, "CSV Injection".
     """
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) or text.startswith(FORMULA_STARTS) else text
+    is_formula = text.startswith(FORMULA_STARTS) or _INVISIBLE_START.sub("", text).startswith(FORMULA_STARTS)
+    return f"'{printable_lines(text)}" if is_formula else printable_lines(text)
 
 
 def csv_cell(value: object) -> object:
@@ -72,9 +75,9 @@ def csv_cell(value: object) -> object:
 
 def csv_comment(text: str) -> str:
     """Return a comment line for CSV. Formulas in it are escaped, because spreadsheets do not skip comments."""
-    return "# " + _AFTER_SEPARATOR.sub("'", text)
+    return "# " + _AFTER_SEPARATOR.sub("'", printable_lines(text))
 
 
 def comment_text(text: str) -> str:
     """Escape text for an HTML or Markdown comment: it must not contain the comment's end."""
-    return text.replace("-->", "--&gt;").replace("--!>", "--!&gt;")
+    return printable_lines(text).replace("-->", "--&gt;").replace("--!>", "--!&gt;")

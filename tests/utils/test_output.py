@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.utils.output import say
+from core.utils.output import printable, printable_lines, put, say
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,3 +79,31 @@ def test_characters_that_the_stream_cannot_show_become_question_marks() -> None:
     code = "from core.utils.output import say; say('1 ± 2')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
     assert done.stdout == b"1 ? 2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("1 ± 2 é 漢", "1 ± 2 é 漢"),
+        ("a\x1b[31mb\x07", "a\ufffd[31mb\ufffd"),
+        ("a\x9b31m\x85", "a\ufffd31m\ufffd"),
+        ("\u202eabc\u2066\u2069\u061c", "\ufffdabc\ufffd\ufffd\ufffd"),
+        ("a\u2028b\u2029", "a\ufffdb\ufffd"),
+        ("a\u200bb\ufeff\xad", "a\ufffdb\ufffd\ufffd"),
+        ("a\xa0b\u3000c", "a b c"),
+        ("\ud800\U000e0041", "\ufffd\ufffd"),
+    ],
+)
+def test_what_could_control_a_terminal_is_replaced(text: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printable(text) == shown
+    assert printable_lines(f"{text}\n\t{text}") == f"{shown}\n\t{shown}"
+    say(text)
+    say(text, err=True)
+    put(text, end="")
+    assert capsys.readouterr() == (f"{shown}\n{shown}", f"{shown}\n")
+    assert printable("a\nb\tc") == "a\ufffdb\ufffdc"
+
+
+def test_a_path_for_a_script_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a\xa0b", exact=True)
+    assert capsys.readouterr().out == "a\xa0b\n"

@@ -336,9 +336,19 @@ def test_names_with_markup_stay_text_in_every_format(make_run: MakeRun, experime
     assert json.loads(FORMATS["json"](made, None))["groups"][0]["config"]["dataset"] == NASTY
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝", " ="])
-def test_a_formula_like_cell_is_text_in_a_spreadsheet(start: str) -> None:
-    assert csv_text(f"{start}1+1") == f"'{start}1+1"
+@pytest.mark.parametrize(
+    ("start", "shown"),
+    [
+        *((start, start) for start in ("=", "+", "-", "@", "\t", "＝", " =")),
+        ("\r", "\ufffd"),
+        ("\xa0=", " ="),  # a no-break space
+        ("\u200b=", "\ufffd="),  # a zero-width space
+        ("\ufeff=", "\ufffd="),  # a byte order mark
+        ("\u202e \x9b@", "\ufffd \ufffd@"),
+    ],
+)
+def test_a_formula_like_cell_is_text_in_a_spreadsheet(start: str, shown: str) -> None:
+    assert csv_text(f"{start}1+1") == f"'{shown}1+1"
 
 
 def test_ordinary_cells_and_numbers_are_left_alone() -> None:
