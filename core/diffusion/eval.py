@@ -220,8 +220,11 @@ def _timed_results(name: str, evaluator: Any, config: ModelConfig, settings: Set
     """
     if isinstance(evaluator, RunEvaluator):
         evaluator.settings = settings
-    with plugins.named_in_errors(plugins.EVALUATORS, name), Timer(name, sync=True) as timer:
-        results = evaluator.evaluate()
+    with plugins.named_in_errors(plugins.EVALUATORS, name):
+        if prepare := getattr(evaluator, "prepare", None):
+            prepare()
+        with Timer(name, sync=True) as timer:
+            results = evaluator.evaluate()
     if not isinstance(results, ResultCollection):
         raise TypeError(f"evaluator {name!r} returned a {type(results).__name__}; accepted: a ResultCollection")
     sampled: dict[str, Any] = {"n_steps": config.n_steps, "n_samples": config.n_samples} if _samples(evaluator) else {}

@@ -4,6 +4,9 @@ import hashlib
 import json
 import math
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,14 @@ from PIL import Image
 from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
+from core.diffusion import eval as evaluation
 from core.diffusion.datasets.base import HELD_OUT, TRAIN
 from core.diffusion.datasets.packaged import digits
 from core.diffusion.eval import EvaluationError, Evaluator
-from core.diffusion.evaluators import denoising, likelihood
+from core.diffusion.evaluators import denoising, features, likelihood
 from core.diffusion.evaluators.base import RunEvaluator
 from core.diffusion.evaluators.denoising import LEVELS, DenoisingEvaluator
+from core.diffusion.evaluators.kid import KIDEvaluator
 from core.diffusion.evaluators.likelihood import LikelihoodEvaluator
 from core.diffusion.evaluators.nearest import NearestEvaluator
 from core.diffusion.evaluators.sampling import SamplingEvaluator
@@ -31,6 +36,7 @@ from core.diffusion.train import train_diffusion_model
 from core.diffusion.trained import load_denoiser
 from core.diffusion.training.checkpoints import CheckpointError, checkpoint_path
 from core.runs.result_log import read_result_log
+from core.utils import timer as timing
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, ScalarResult
 
 CPU = torch.device("cpu")
@@ -288,6 +294,64 @@ def test_a_foreign_evaluator_needs_no_base_class(
     monkeypatch.setattr(Foreign, "evaluate", lambda _self: [1.0])
     with pytest.raises(EvaluationError, match="'foreign' returned a list; accepted: a ResultCollection"):
         Evaluator(trained_config, run_path, evaluators=["foreign"]).evaluate()
+
+
+def test_the_time_of_an_evaluation_is_that_of_its_work_not_of_loading(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+
+    def takes(seconds: float, function: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*args: Any, **keywords: Any) -> Any:
+            now[0] += seconds
+            return function(*args, **keywords)
+
+        return slow
+
+    register_foreign(monkeypatch)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(evaluation, "load_data", takes(1000.0, evaluation.load_data))
+    monkeypatch.setattr(features, "load_data", takes(100.0, features.load_data))  # for principal components
+    monkeypatch.setattr(Foreign, "prepare", lambda _self: takes(10.0, int)(), raising=False)
+    for cls, seconds in ((Foreign, 3.0), (KIDEvaluator, 4.0)):
+        monkeypatch.setattr(cls, "evaluate", takes(seconds, cls.evaluate))
+    evaluator = Evaluator(trained_config, run_path, evaluators=["foreign", "kid"], features="pca_16", device="cpu")
+    found = by_name(evaluator.evaluate())
+    assert now[0] >= 1000 + 100 + 10 + 3 + 4
+    assert (found["time/eval/foreign"].mean, found["time/eval/kid"].mean) == (3.0, 4.0)
+
+
+IMPORTS = """
+import sys
+from pathlib import Path
+from core import plugins
+from core.diffusion import eval as evaluation
+from core.diffusion.evaluators.likelihood import LikelihoodEvaluator
+from core.utils.utils import Timer
+
+class Counting(Timer):
+    def __enter__(self):
+        self.before = set(sys.modules)
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        print(self.name, *sorted(set(sys.modules) - self.before))
+
+evaluation.Timer = Counting
+LikelihoodEvaluator.n_images, LikelihoodEvaluator.n_ode_steps = 2, 1
+run_path = Path(sys.argv[1])
+names = ["likelihood", "sampling", "nearest", "kid", "precision_recall", "denoising"]
+evaluation.Evaluator(plugins.saved_config(run_path), run_path, evaluators=names, device="cpu").evaluate()
+"""
+
+
+def test_nothing_is_imported_while_an_evaluation_is_timed(run_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTS, str(run_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    timed = [line for line in lines if line[0] in plugins.in_the_box(plugins.EVALUATORS)]
+    assert timed == [["likelihood"], ["sampling"], ["nearest"], ["kid"], ["precision_recall"], ["denoising"]]
 
 
 def test_a_foreign_evaluator_whose_checkpoint_was_replaced_meanwhile_is_refused(

@@ -53,8 +53,8 @@ class Settings:
 class RunEvaluator:
     """Base class of the built-in evaluators; a plugin's evaluator may use it.
 
-    An evaluator needs no more than ``__init__(config, run_path)`` and ``evaluate()``. This class adds the shared
-    checkpoint, data and settings.
+    An evaluator needs no more than ``__init__(config, run_path)`` and ``evaluate()``. If it has ``prepare()``, that is
+    called before ``evaluate`` is timed. This class adds the shared checkpoint, data and settings.
 
     Args:
         config: The run's config. Fields that change only the evaluation, and the seed, may differ from the saved ones.
@@ -78,6 +78,9 @@ class RunEvaluator:
     def supports(cls, config: ModelConfig) -> bool:
         """Return whether runs of this config can be evaluated; by default, whether the model is a ``Denoiser``."""
         return is_denoiser(config)
+
+    def prepare(self) -> None:
+        """Import and load what ``evaluate`` needs: it is called first, and is no part of ``time/eval/NAME``."""
 
     def evaluate(self) -> ResultCollection:
         """Return the results, each with its error."""

@@ -52,6 +52,12 @@ class LikelihoodEvaluator(RunEvaluator):
     n_images: ClassVar[int] = 500
     n_ode_steps: ClassVar[int] = 40
 
+    def prepare(self) -> None:
+        """Import also what torch imports at its first gradient of a vector: SymPy, among other things."""
+        super().prepare()
+        x = torch.zeros(1, requires_grad=True)
+        torch.autograd.grad(2 * x, x, torch.ones(1))
+
     def evaluate(self) -> ResultCollection:
         """Return "bits_per_dim" and, if they apply, "bits_per_dim/given_label", ".../trace_error", "likelihood_gap"."""
         denoiser, data = self.denoiser(), self.data(HELD_OUT)

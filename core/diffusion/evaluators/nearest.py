@@ -29,6 +29,12 @@ class NearestEvaluator(SampleEvaluator):
 
     min_samples = 1
 
+    def prepare(self) -> None:
+        """Import also SciPy's functions for the test."""
+        super().prepare()
+        import scipy.special
+        import scipy.stats  # noqa: F401
+
     def evaluate(self) -> ResultCollection:
         """Return "nearest_distance" of samples, its "memorisation_p" and that of "held_out" images."""
         train = self.data(TRAIN)

@@ -48,6 +48,11 @@ class SampleEvaluator(RunEvaluator):
                 "0 leaves it out."
             )
 
+    def prepare(self) -> None:
+        """Load the feature space, which may be made from the training images or from a file."""
+        super().prepare()
+        _ = self.space
+
     def samples(self) -> Tensor:
         """Return the samples, float32 of shape ``(n_samples, *data_shape)``, on the CPU.
 

@@ -40,6 +40,14 @@ class SamplingEvaluator(SampleEvaluator):
 
     draws_grid: ClassVar[bool] = True
 
+    def prepare(self) -> None:
+        """Import also what writes the grid."""
+        super().prepare()
+        if self.draws_grid:
+            import PIL.Image
+
+            PIL.Image.preinit()  # it imports the writers of the common formats, PNG among them
+
     def evaluate(self) -> ResultCollection:
         """Return "frechet_distance", its "excess", its "corrected" value and its "floor"; write the grid."""
         images = self.samples()
