@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES = pyproject.toml setup.py constraints.txt $(wildcard csrc/*.hpp csrc/python/*.hpp csrc/*.cpp)
 
-.PHONY: demo test lint cpp-test wheel-test python-test callbacks-test browser-test faults clean
+.PHONY: demo test lint cpp-test wheel-test python-test callbacks-test docs browser-test faults clean
 
 demo: $(VENV)/.installed  ## train a diffusion model on real digits and evaluate it: about two minutes
 	$(BIN)/pyml-train --model mlp
@@ -30,6 +30,10 @@ python-test: $(VENV)/.installed-for-tests
 
 callbacks-test: $(VENV)/.installed-extra-callbacks  ## the examples with Lightning and with Hugging Face's Trainer
 	$(BIN)/python -m pytest tests/examples/test_callbacks.py
+
+docs: $(VENV)/.installed-extra-docs  ## the manual and the API reference, as a site in build/site; broken links are errors
+	$(BIN)/python -m mkdocs build --quiet
+	@echo "Open build/site/index.html"
 
 browser-test: $(VENV)/.installed-for-tests  ## the HTML report in headless Chromium (Debian: apt-get install chromium)
 	PYML_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest tests/results/report/test_report_in_browser.py
