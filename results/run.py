@@ -44,6 +44,11 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self._directory!r})"
 
+    def _repr_html_(self) -> str:
+        from core.runs.notebook import run_html
+
+        return run_html(self.id, self.status, self.config, self.results)
+
     @cached_property
     def _saved_config(self) -> Mapping[str, Any]:
         return self._read(CONFIG) or {}

@@ -15,9 +15,13 @@ from core.runs.config_fields import config_fields
 from core.runs.config_file import read_fields
 from core.runs.directory import resolve_run
 from core.runs.metrics import last_step, log_curve_point, wall_time_until
+from core.runs.notebook import run_html
 from core.runs.recorder import Recorder
+from core.runs.result_log import read_result_log
 from core.runs.session import EvaluationSession, TrainingSession
+from core.runs.status import run_status
 from core.utils.meters import Meter
+from core.utils.tables import html_pairs
 
 
 class Run(Recorder):
@@ -198,6 +202,12 @@ class Run(Recorder):
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self.finish(error)
+
+    def _repr_html_(self) -> str:
+        """Return the status, config and results for notebooks."""
+        if self._session.path is None or not self._session.path.exists():
+            return html_pairs({"run": "not started yet"})
+        return run_html(self.id, run_status(self.path), self.config, read_result_log(self.path).newest())
 
     def progress(self, step: int, n_steps_total: int | None = None) -> None:
         """Note how far training is, for ``runs`` to show; the next heartbeat writes it."""

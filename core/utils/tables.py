@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from core.utils.fields import Scalar
@@ -45,6 +45,12 @@ def html_table(records: Sequence[ResultRecord]) -> str:
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     below = "".join(f"<p>{escape(note)}</p>" for note in notes)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
+
+
+def html_pairs(pairs: Mapping[str, object]) -> str:
+    """Return names and values as an HTML table with a row for each, for a notebook."""
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in pairs.items())
+    return f"<table>{rows}</table>"
 
 
 def _rows(records: Sequence[ResultRecord]) -> tuple[list[tuple[str, ...]], list[str]]:

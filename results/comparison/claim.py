@@ -10,7 +10,7 @@ from attrs import frozen
 from core.config.errors import ConfigError
 from core.runs.strict_json import dumps
 from core.utils.results import ResultMetadata
-from results.comparison.difference_table import p_text
+from results.comparison.difference_text import p_text
 from results.comparison.replicates import n_failed, over_survivors, survivors_in_order
 from results.comparison.text import describe_group
 from results.groups import Group

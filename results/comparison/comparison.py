@@ -11,15 +11,18 @@ from attrs import field, frozen
 
 from core.config.errors import ConfigError, unknown_name
 from core.utils.results import ResultMetadata
+from core.utils.tables import html_pairs
+from results.comparison.difference_text import difference_with_interval, p_text
 from results.comparison.equivalent import EquivalenceAnswer
 from results.comparison.findings import Findings
 from results.comparison.matching import PRIMARY, MatchedMeasure, is_wanted, match_measures
 from results.comparison.measured import Measured, compared_values, measured
 from results.comparison.significance import RUNS, ReplicateTest, choose_test
 from results.groups import Group
-from results.over_runs import OverRuns
+from results.over_runs import OverRuns, over_runs_text
 from results.staleness import stale_in_group
 from results.statistics.power import detectable_difference, pairs_needed, runs_needed_per_group, sd_limits
+from results.text.durations import unit_of
 from results.text.labels import is_time, measure_labels
 
 CANNOT_TELL = "cannot tell"
@@ -160,6 +163,19 @@ class Comparison:
         if self.test.is_paired:
             return pairs_needed(delta, factor * self.test.error * math.sqrt(self.test.n_a), alpha=alpha)
         return runs_needed_per_group(delta, factor * self.test.sd_a, factor * self.test.sd_b, alpha=alpha)
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks."""
+        unit = unit_of(self.metadata, self.over_a.summary.mean, self.over_b.summary.mean)
+        shown = {
+            "measure": self.label,
+            f"A: {self.a.label}": over_runs_text(self.over_a, unit=unit),
+            f"B: {self.b.label}": over_runs_text(self.over_b, unit=unit),
+            f"A - B [{100 * self.test_level:g}%]": difference_with_interval(self.test, unit),
+            "p": p_text(self.p_adjusted),
+            "answer": self.answer,
+        }
+        return html_pairs(shown)
 
 
 def level_of_each(level: float, n: int) -> float:

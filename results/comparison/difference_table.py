@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from core.utils.tables import aligned
 from results.comparison.comparison import CANNOT_TELL, Comparison
+from results.comparison.difference_text import difference_with_interval, p_text
 from results.over_runs import over_runs_text
 from results.text.durations import Unit, unit_of
-from results.text.numbers import aligned_at_error, decimals_of
+from results.text.numbers import aligned_at_error
 
 
 def difference_table(comparisons: Sequence[Comparison]) -> str:
@@ -24,7 +25,7 @@ def difference_table(comparisons: Sequence[Comparison]) -> str:
         [one.label for one in comparisons],
         aligned_at_error([over_runs_text(one.over_a, unit=row_unit(one)) for one in comparisons]),
         aligned_at_error([over_runs_text(one.over_b, unit=row_unit(one)) for one in comparisons]),
-        [difference_text(one) for one in comparisons],
+        [difference_with_interval(one.test, row_unit(one)) for one in comparisons],
         [_effect(one.test.effect_size) for one in comparisons],
     ]
     if first.in_family:
@@ -58,26 +59,6 @@ def detectable_text(one: Comparison) -> str:
     """Return the detectable difference in two digits."""
     unit = row_unit(one)
     return unit.named(f"{one.detectable / unit.scale:.2g}")
-
-
-def difference_text(one: Comparison) -> str:
-    """Return "+0.024 [+0.010, +0.038]", cut by the standard error's digits; of a time, with its unit."""
-    unit = row_unit(one)
-    difference, error, low, high = (
-        value / unit.scale for value in (one.test.difference, one.test.error, one.test.ci_low, one.test.ci_high)
-    )
-    if math.isnan(error):
-        return f"{unit.value(difference)} [unknown]"
-    decimals = decimals_of(error)
-    form = "+.3g" if decimals is None else f"+.{decimals}f"
-    return f"{unit.named(f'{difference:{form}}')} [{low:{form}}, {high:{form}}]"
-
-
-def p_text(p_value: float) -> str:
-    """Return a p-value in two digits, "< 0.0001" below that, "-" where there is none."""
-    if math.isnan(p_value):
-        return "-"
-    return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
 
 
 def _effect(size: float) -> str:

@@ -95,7 +95,9 @@ def check_source_distribution() -> None:
         (archive,) = built.glob("pyml_core-*.tar.gz")
         with tarfile.open(archive) as tar:
             packed = {name.partition("/")[2] for name in tar.getnames()}
-        tracked = run("git", "-C", source, "ls-files", *folders, "Makefile", "constraints.txt", "mkdocs.yml", "*.md").splitlines()
+        tracked = run(
+            "git", "-C", source, "ls-files", *folders, "Makefile", "constraints.txt", "mkdocs.yml", "*.md"
+        ).splitlines()
         missing = sorted(set(tracked) - packed)
         if missing:
             sys.exit(f"the source distribution lacks {missing}")
