@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from core.config.errors import unknown_name
-from core.runs.environment import ENVIRONMENT
-from core.runs.files import read_file
 from results.run import Run
 from results.text.labels import count, printable, spell
 
@@ -17,10 +13,6 @@ FIELDS = ("git_commit", "git_dirty", "torch", "device")
 SPLIT_FIELDS = (*FIELDS, "host", "python", "platform")
 UNKNOWN = "unknown"
 MOST_VALUES = 4
-# matches only at top-level indentation, because "torch" is also a key of the list of packages
-_FIELD = re.compile(
-    rb'^  "(git_commit|git_dirty|torch|device|host|python|platform)": ("[^"\\]*"|true|false|null),?$', re.MULTILINE
-)
 
 
 def environment_values(run: Run, fields: Sequence[str]) -> dict[str, str]:
@@ -32,8 +24,8 @@ def environment_values(run: Run, fields: Sequence[str]) -> dict[str, str]:
     for name in fields:
         if name not in SPLIT_FIELDS:
             raise unknown_name("field of the environment", name, SPLIT_FIELDS)
-    found = _read(run) if fields else {}
-    return {name: found.get(name, UNKNOWN) for name in fields}
+    found = run.environment_fields if fields else {}
+    return {name: spell(found[name]) if name in found else UNKNOWN for name in fields}
 
 
 def mixed_environments(runs: Iterable[Run], split_by: Sequence[str] = ()) -> dict[str, dict[str, int]]:
@@ -66,22 +58,3 @@ def mixed_text(mixed: Mapping[str, Mapping[str, int]]) -> str:
 
 def _short(name: str, value: str) -> str:
     return value[:12] if name == "git_commit" else value
-
-
-def _read(run: Run) -> dict[str, str]:
-    """Return the fields that can be read, as text.
-
-    The fields are read without parsing the long list of packages. A file of another layout is parsed whole.
-    """
-    try:
-        content = read_file(f"{run.path}/{ENVIRONMENT.name}")
-    except OSError:
-        return {}
-    found = {name.decode(): json.loads(value) for name, value in _FIELD.findall(content)}
-    if not found.keys() >= set(FIELDS):
-        try:
-            whole = json.loads(content)
-        except ValueError:
-            return {}
-        found = {name: whole[name] for name in SPLIT_FIELDS if name in whole} if isinstance(whole, dict) else {}
-    return {name: spell(value) for name, value in found.items()}

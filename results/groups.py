@@ -14,6 +14,8 @@ from typing import Any
 
 from attrs import frozen
 
+from core.runs.fast_config import SEED as SEED
+from core.runs.fast_config import Template
 from core.utils.results import ResultMetadata
 from results.environments import environment_values
 from results.over_runs import OverRuns, summarise_results
@@ -21,8 +23,6 @@ from results.run import Run
 from results.run_files import without_garbage_collection
 from results.text.labels import printable, spell
 from results.text.short_labels import WIDTH, ShortLabels, distinguishing_fields, short_labels
-
-SEED = "seed"
 
 
 @frozen
@@ -49,6 +49,7 @@ class Group:
         self.runs = tuple(runs)
         self.label = label
         self.split_by = tuple(split_by)
+        self._with: dict[ResultMetadata, dict[Any, Run]] = {}
 
     def __repr__(self) -> str:
         return f"Group({self.label!r}, {len(self.runs)} runs)"
@@ -69,8 +70,10 @@ class Group:
 
     def replicates_with(self, metadata: ResultMetadata) -> dict[Any, Run]:
         """Return for each seed the newest finished run with a result of this measure that is not stale."""
-        found = {key: run for key, run in self._finished if metadata in run.current_measures}
-        return {key: found[key] for key in self.replicates if key in found}
+        if metadata not in self._with:
+            found = {key: run for key, run in self._finished if metadata in run.current_measures}
+            self._with[metadata] = {key: found[key] for key in self.replicates if key in found}
+        return self._with[metadata]
 
     @cached_property
     def failed(self) -> dict[Any, Run]:
@@ -131,11 +134,14 @@ def group_runs(runs: Iterable[Run], split_by: Sequence[str] = ()) -> list[Group]
         runs: The runs.
         split_by: Fields of the environment, such as "git_commit", in which the runs of a group must also agree.
     """
-    by_config: dict[str, list[Run]] = {}
+    by_config: dict[tuple[str, ...], list[Run]] = {}
+    keys: dict[int, str] = {}  # by template, which the runs keep alive
     with without_garbage_collection():
         for run in runs:
-            if run.config:
-                by_config.setdefault(_key(run, split_by), []).append(run)
+            if run.config and (template := run.config_template):
+                key = keys.get(id(template)) or keys.setdefault(id(template), _key(template))
+                split = environment_values(run, split_by).values() if split_by else ()
+                by_config.setdefault((key, *split), []).append(run)
     members = [group for group in by_config.values() if any(not _came_to_nothing(run) for run in group)]
     things = [described(runs[0], split_by) for runs in members]
     fields = distinguishing_fields(things)
@@ -180,12 +186,9 @@ def _key_of_replicate(run: Run) -> Any:
     return UnknownSeed(run.id) if seed is None else seed
 
 
-def _key(run: Run, split_by: Sequence[str]) -> str:
-    """Return text that is equal for two runs exactly if they belong to the same group."""
-    shared: list[Any] = [_shared(run.config), run.plugins]
-    if split_by:
-        shared.append(environment_values(run, split_by))
-    return json.dumps(shared, sort_keys=True)
+def _key(template: Template) -> str:
+    """Return text that is equal for two templates exactly if their runs belong to the same group."""
+    return json.dumps([_shared(template.config), template.plugins], sort_keys=True)
 
 
 def _shared(config: Mapping[str, Any]) -> dict[str, Any]:

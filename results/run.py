@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.runs.config_fields import dotted
-from core.runs.config_file import CONFIG
+from core.runs.fast_config import FastConfig, Template, read_config
 from core.runs.fast_results import Measures, NewestResults, Sources, read_results
 from core.runs.files import Fault, RunFile
 from core.runs.metrics import read_curve
@@ -50,29 +49,30 @@ class Run:
         return run_html(self.id, self.status, self.config, self.results)
 
     @cached_property
-    def _saved_config(self) -> Mapping[str, Any]:
-        return self._read(CONFIG) or {}
+    def _saved_config(self) -> FastConfig | None:
+        saved = read_config(self._directory)
+        if isinstance(saved, Fault):
+            self.faults.append(saved)
+            return None
+        return saved
 
-    @cached_property
+    @property
     def config(self) -> Mapping[str, Any]:
         """The hyperparameters by name, as in config.json; empty if it cannot be read.
 
         Fields of a nested config have dotted names, such as "optimizer.lr".
         """
-        config = self._saved_config.get("config")
-        return dotted(config) if isinstance(config, dict) else {}
+        return self._saved_config.config if self._saved_config else {}
 
-    @cached_property
+    @property
+    def config_template(self) -> Template | None:
+        """What this run's config shares with runs that differ from it only in seed; None if it cannot be read."""
+        return self._saved_config.template if self._saved_config else None
+
+    @property
     def plugins(self) -> Mapping[str, Mapping[str, str]]:
         """The name, distribution and version of the plugins that provided "model" and "dataset"."""
-        plugins = self._saved_config.get("plugins")
-        if not isinstance(plugins, dict):
-            return {}
-        return {
-            kind: {name: str(value) for name, value in plugin.items()}
-            for kind, plugin in plugins.items()
-            if isinstance(plugin, dict)
-        }
+        return self._saved_config.template.plugins if self._saved_config else {}
 
     def versions(self) -> dict[str, str]:
         """Return the distribution and version of both plugins, under "model version" and "dataset version"."""
@@ -92,6 +92,13 @@ class Run:
         from core.runs.environment import ENVIRONMENT
 
         return self._read(ENVIRONMENT) or {}
+
+    @cached_property
+    def environment_fields(self) -> Mapping[str, Any]:
+        """The environment without its list of packages, which is long; empty if it cannot be read."""
+        from core.runs.environment import read_environment_fields
+
+        return read_environment_fields(self._directory)
 
     @property
     def packages(self) -> Mapping[str, Any]:
@@ -138,7 +145,8 @@ class Run:
     @cached_property
     def stale(self) -> Sources:
         """The newest results that are stale, with their sources: the run has trained beyond the source's step."""
-        return {metadata: source for metadata, source in self.sources.items() if self._is_stale(source)}
+        sources = self.sources
+        return {metadata: source for metadata, source in sources.items() if self._is_stale(source)} if sources else {}
 
     def _is_stale(self, source: ResultSource | None) -> bool:
         if source is None or source.step is None:

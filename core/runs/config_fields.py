@@ -41,7 +41,7 @@ def config_fields(config: object) -> dict[str, Any]:
 
 def dotted(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a config's fields with nested ones by dotted names: ``{"optimizer.lr": 0.1}``."""
-    if not any(type(value) is dict for value in fields.values()):
+    if dict not in map(type, fields.values()):
         return fields
     flat: dict[str, Any] = {}
     for name, value in fields.items():

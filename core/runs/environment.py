@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import shlex
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.runs import strict_json
 from core.runs.commit import read_commit
-from core.runs.files import RunFile
+from core.runs.files import RunFile, read_file
 from core.runs.redact import redacted
 
 RECORD_VARIABLE = "PYML_RECORD"  # "minimal" leaves out the host, the working directory and the command line
@@ -68,3 +71,23 @@ def installed_packages() -> dict[str, str]:
         except Exception:  # a stranger's damaged metadata, which may raise anything, is not our failure
             continue
     return packages
+
+
+def read_environment_fields(run_path: str | Path) -> Mapping[str, Any]:
+    """Return a run's environment without its packages; empty if it cannot be read.
+
+    The list of packages is most of the file. It is cut out before the rest is parsed, because commands read the
+    environments of thousands of runs. A newline cannot stand inside a JSON string, so the cut is that of the list, or
+    what remains is not JSON and the whole file is parsed.
+    """
+    try:
+        content = read_file(f"{run_path}/{ENVIRONMENT.name}").decode()
+    except (OSError, ValueError):
+        return {}
+    before, _, rest = content.partition('\n  "packages": {\n')
+    _, cut, after = rest.partition("\n  }")
+    for text in (f'{before}\n  "packages": {{}}{after}', content) if cut else (content,):
+        with contextlib.suppress(ValueError):
+            found = strict_json.loads(text)
+            return found if isinstance(found, dict) else {}
+    return {}

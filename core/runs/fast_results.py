@@ -15,6 +15,7 @@ import json
 import math
 import re
 from collections.abc import Container, Iterable, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ _FINISHED = re.compile(
 _METADATA = {"name": str, "n_steps": int, "n_samples": int, "unit": str, "protocol": dict, "higher_is_better": bool}
 _LATER_METADATA = {"role": str, "kind": str}  # files of the first version lack these
 _SOURCE_FIELDS = {"step": int, "digest": str, "weights": str, "sample_seed": int}
-_RESULT_FIELDS = {"mean", "error", "n", "n_nan", "n_inf"}
+_RESULT_FIELDS = ("mean", "error", "n", "n_nan", "n_inf")
+_columns = itemgetter(*_RESULT_FIELDS)
 _heads: dict[
     str, tuple[str | None, ResultMetadata]
 ] = {}  # parsed: the part of a line before its result, which many runs share
@@ -101,35 +103,39 @@ def _fast_results(text: str) -> NewestResults:
     results = json.loads("[{" + ",{".join(tails) + "]") if tails else []
     if len(results) != len(heads):
         raise UnusualError
-    for i, fields in enumerate(results):
-        if type(fields["mean"]) is not float or type(fields["error"]) is not float or not _is_usual(fields):
-            results[i] = _with_floats(fields)
-    measures = {metadata: fields for (_, metadata), fields in zip(heads, results, strict=True)}
-    if len(measures) == len(heads) and finished.issuperset([evaluation for evaluation, _ in heads]):
-        found = {metadata: source for (_, metadata), source in zip(heads, sources, strict=True) if source}
-        return NewestResults(measures, found)
+    if results and not _are_usual(results):
+        results = [fields if _are_usual([fields]) else _with_floats(fields) for fields in results]
+    evaluations, names = zip(*heads, strict=True) if heads else ((), ())
+    measures = dict(zip(names, results, strict=True))
+    if len(measures) == len(names) and finished.issuperset(evaluations):
+        return NewestResults(measures, {name: source for name, source in zip(names, sources, strict=True) if source})
     return _newest(zip(heads, results, sources, strict=True), finished)
 
 
-def _is_usual(fields: dict[str, Any]) -> bool:
-    n = fields["n"]
+def _are_usual(results: list[dict[str, Any]]) -> bool:
+    """Return whether results have just the fields of a ScalarResult, all finite and of the right types.
+
+    The check goes by columns: a function call per record took a third of the reader's time.
+    """
+    means, errors, ns, n_nans, n_infs = zip(*map(_columns, results), strict=True)
+    numbers = [*means, *errors]
+    counts = [*n_nans, *n_infs, *(n for n in ns if n is not None)]
     return (
-        len(fields) == 5
-        and fields["error"] >= 0
-        and fields["error"] - fields["mean"] * 0.0 < math.inf  # both are finite: 1e999 is read as an infinity
-        and (n is None or (type(n) is int and 0 <= n < MOST_COUNT))
-        and type(fields["n_nan"]) is type(fields["n_inf"]) is int
-        and 0 <= fields["n_nan"] < MOST_COUNT
-        and 0 <= fields["n_inf"] < MOST_COUNT
+        set(map(len, results)) == {len(_RESULT_FIELDS)}
+        and set(map(type, numbers)) == {float}
+        and set(map(type, counts)) == {int}
+        and math.isfinite(sum(numbers))  # 1e999 is read as an infinity
+        and min(errors) >= 0
+        and 0 <= min(counts) <= max(counts) < MOST_COUNT
     )
 
 
 def _with_floats(fields: dict[str, Any]) -> dict[str, Any]:
     """Decode NaN and infinities, which strict JSON does not write as numbers."""
     decoded = {**fields, "mean": decode_float(fields["mean"]), "error": decode_float(fields["error"])}
-    if not set(decoded) == _RESULT_FIELDS or decoded["error"] < 0:
+    if set(decoded) != set(_RESULT_FIELDS) or decoded["error"] < 0:
         raise UnusualError
-    if not _is_usual({**decoded, "error": 0.0, "mean": 0.0}):
+    if not _are_usual([{**decoded, "error": 0.0, "mean": 0.0}]):
         raise UnusualError
     return decoded
 

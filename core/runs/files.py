@@ -124,13 +124,20 @@ def read_file(path: str, most_bytes: int = MOST_JSON_BYTES) -> bytes:
             raise OSError(errno.EINVAL, "is not a regular file", path)
         if status.st_size > most_bytes:
             raise OSError(errno.EFBIG, f"holds {status.st_size:,} bytes; accepted: at most {most_bytes:,}", path)
-        pieces = [os.read(descriptor, status.st_size + 1)]
-        while (
-            pieces[-1] and sum(map(len, pieces)) < status.st_size
-        ):  # one read may return less on a network file system
-            pieces.append(os.read(descriptor, status.st_size + 1))
+        content = os.read(descriptor, status.st_size + 1)
+        if len(content) >= status.st_size:
+            return content
+        return content + _read_rest(descriptor, status.st_size - len(content))
     finally:
         os.close(descriptor)
+
+
+def _read_rest(descriptor: int, n_bytes: int) -> bytes:
+    """Return the rest of a file of which one read returned a part, as network file systems may do."""
+    pieces: list[bytes] = []
+    while n_bytes > 0 and (piece := os.read(descriptor, n_bytes + 1)):
+        pieces.append(piece)
+        n_bytes -= len(piece)
     return b"".join(pieces)
 
 
@@ -172,18 +179,32 @@ class RunFile:
         """Return the file's content, or why it cannot be read."""
         path = f"{run_path}/{self.name}"  # a Path would cost 50 ms in 10,000 runs
         try:
-            content = strict_json.loads(read_file(path).decode())
+            text = read_file(path).decode()
         except FileNotFoundError:
             return Fault(Path(path), "is missing")
         except OSError as error:
             return Fault(Path(path), f"cannot be read ({error.strerror or error})")
         except ValueError as error:
             return Fault(Path(path), f"is not valid JSON ({error})")
-        if not isinstance(content, dict):
-            return Fault(Path(path), f"holds a {type(content).__name__}, not an object")
-        if content.get("schema") != self.schema:
-            return Fault(Path(path), f"has schema {content.get('schema')!r}; this version reads {self.schema!r}")
-        return content
+        return self.parsed(text, run_path)
+
+    def parsed(self, text: str, run_path: str | Path) -> dict[str, Any] | Fault:
+        """Return the content that the file's text stands for, or why it cannot be used."""
+        content = parse_object(text, self.schema)
+        return Fault(Path(run_path) / self.name, content) if isinstance(content, str) else content
+
+
+def parse_object(text: str, schema: str) -> dict[str, Any] | str:
+    """Return the JSON object of this schema that a text stands for, or why it is none."""
+    try:
+        content = strict_json.loads(text)
+    except ValueError as error:
+        return f"is not valid JSON ({error})"
+    if not isinstance(content, dict):
+        return f"holds a {type(content).__name__}, not an object"
+    if content.get("schema") != schema:
+        return f"has schema {content.get('schema')!r}; this version reads {schema!r}"
+    return content
 
 
 def read_json_lines(path: Path) -> tuple[list[dict[str, Any]], list[Fault]]:

@@ -179,9 +179,15 @@ def run_state(saved: Mapping[str, Any] | None, now: datetime | None = None) -> R
         why = why_dead(saved, now or datetime.now(UTC))
         if why:
             state, reason = "dead", why
-    step, n_steps_total = (_number(saved.get(name)) for name in ("step", "n_steps_total"))
-    started_at, finished_at = (_text(saved.get(name)) for name in ("started_at", "finished_at"))
-    return RunState(state, _text(reason), step, n_steps_total, started_at, finished_at)
+    get = saved.get
+    return RunState(
+        state,
+        _text(reason),
+        _number(get("step")),
+        _number(get("n_steps_total")),
+        _text(get("started_at")),
+        _text(get("finished_at")),
+    )
 
 
 def _number(value: object) -> int | None:
