@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from core.runs.metrics import CurvePoint
 from core.runs.metrics import read_curve as read_metrics
@@ -27,10 +29,12 @@ class GroupCurve:
     Attributes:
         positions: Steps or epochs.
         summaries: n, mean and t interval at each position, over the runs that reached it.
+        runs: Each run's own curve, as (position, mean) pairs, by seed.
     """
 
     positions: tuple[int, ...]
     summaries: tuple[Summary, ...]
+    runs: Mapping[Any, tuple[tuple[int, float], ...]] = field(factory=dict)
 
     @property
     def n_text(self) -> str:
@@ -38,6 +42,16 @@ class GroupCurve:
         numbers = [summary.n for summary in self.summaries]
         low, high = min(numbers), max(numbers)
         return f"{high} run{'s' * (high != 1)}" if low == high else f"{low} to {high} runs"
+
+    def ends_not_finite(self) -> dict[Any, int]:
+        """Return the seeds whose curves end in NaN or infinity, each with the position from which on they do."""
+        found = {}
+        for seed, points in self.runs.items():
+            finite = [i for i, (_, mean) in enumerate(points) if math.isfinite(mean)]
+            first = finite[-1] + 1 if finite else 0
+            if first < len(points):
+                found[seed] = points[first][0]
+        return found
 
 
 def group_curves(group: Group, names: Sequence[str], axis: str = "step", level: float = 0.95) -> dict[str, GroupCurve]:
@@ -52,18 +66,23 @@ def group_curves(group: Group, names: Sequence[str], axis: str = "step", level: 
     Returns:
         The curves by name, in the order of ``names``.
     """
-    curves = [read_curve(run) for run in group.replicates.values()]
+    curves = {key: read_curve(run) for key, run in group.replicates.items()}
     found = {}
     for name in names:
         at: dict[int, list[float]] = {}
-        for curve in curves:
+        runs: dict[Any, dict[int, float]] = {}
+        for key, curve in curves.items():
             for point in curve:
                 position = getattr(point, axis)  # a user's own training loop may have no epochs
                 if name in point.means and position is not None:
                     at.setdefault(position, []).append(point.means[name])
+                    runs.setdefault(key, {})[position] = point.means[name]
         if at:
             positions = sorted(at)
-            found[name] = GroupCurve(tuple(positions), tuple(summarise(at[position], level) for position in positions))
+            summaries = tuple(summarise(at[position], level) for position in positions)
+            found[name] = GroupCurve(
+                tuple(positions), summaries, {key: tuple(sorted(points.items())) for key, points in runs.items()}
+            )
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import frozen
 
 from core.config.errors import ConfigError, unknown_name
 from core.utils.output import put
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from core.utils.results import ResultMetadata
     from results.groups import Group
+    from results.plots.look import Look
 
 N_PANELS = 4
 
@@ -41,15 +43,33 @@ def plot() -> None:
     """
 
 
-def _output_option(default: str) -> Callable[[Any], Any]:
-    return click.option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        default=default,
-        show_default=True,
-        help="File to write; its suffix selects PNG, SVG or PDF.",
-    )
+def _plot_options(default: str) -> Callable[[Any], Any]:
+    """Add the options of every plot; ``default`` is the file to write."""
+    options = [
+        click.option(
+            "--size", metavar="W,H", help="Width and height in inches.  [default: so that everything has room]"
+        ),
+        click.option("--style", metavar="NAME", help="One of Matplotlib's styles, such as dark_background or ggplot."),
+        click.option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            default=default,
+            show_default=True,
+            help="File to write; its suffix selects PNG, SVG or PDF.",
+        ),
+        shared.where_option,
+        shared.split_by_option,
+        shared.strict_option,
+        shared.common_options,
+    ]
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 @plot.command(context_settings=shared.SETTINGS)
@@ -58,96 +78,120 @@ def _output_option(default: str) -> Callable[[Any], Any]:
     "--x", "axis", type=click.Choice(["step", "epoch"]), default="step", show_default=True, help="Horizontal axis."
 )
 @click.option("--log", is_flag=True, help="Use a logarithmic vertical axis.")
+@click.option(
+    "--smooth",
+    metavar="N",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Draw the mean as its centred moving average over N points, an odd number. Bands and single runs stay as "
+    "measured.",
+)
+@click.option(
+    "--runs/--no-runs",
+    "single_runs",
+    default=None,
+    help="Draw single runs as thin lines.  [default: yes, for up to 7 groups]",
+)
 @shared.level_option
-@_output_option("curves.png")
-@shared.where_option
-@shared.common_options
+@_plot_options("curves.png")
 def curves(
-    measures: tuple[str, ...],
-    axis: str,
-    log: bool,
-    level: float,
-    output: str,
-    where: tuple[str, ...],
-    experiments_dir: str | None,
+    measures: tuple[str, ...], axis: str, log: bool, smooth: int, single_runs: bool | None, level: float, **asked: Any
 ) -> None:
-    """Plot training curves: the mean over seeds with a band.
+    """Plot training curves: the mean over seeds with a band, and single runs as thin lines.
 
     MEASURE is a name in metrics.jsonl. Default: loss.
     """
-    groups = _groups(experiments_dir, where, output)
-    from results.plots.curves import plot_curves
+    if smooth < 1 or smooth % 2 == 0:
+        raise ConfigError(f"--smooth: got {smooth}; accepted: an odd number of points, such as 9.")
+    opened = _open(**asked)
+    from results.plots.curves import CurveOptions, plot_curves
 
-    _save(plot_curves(groups, measures, axis=axis, log=log, level=level), output, groups)
+    options = CurveOptions(axis, log, level, smooth, single_runs, opened.look, opened.notes)
+    _save(opened, lambda: plot_curves(opened.groups, measures, options))
 
 
 @plot.command(context_settings=shared.SETTINGS)
 @click.argument("name", metavar="FIELD")
 @shared.metric_option
 @shared.level_option
-@_output_option("field.png")
-@shared.where_option
-@shared.common_options
-def field(
-    name: str,
-    metrics: tuple[str, ...],
-    level: float,
-    output: str,
-    where: tuple[str, ...],
-    experiments_dir: str | None,
-) -> None:
+@_plot_options("field.png")
+def field(name: str, metrics: tuple[str, ...], level: float, **asked: Any) -> None:
     """Plot measures against a config FIELD: the mean over seeds with error bars."""
-    groups = _groups(experiments_dir, where, output)
+    opened = _open(**asked)
     from results.measures import choose_measures
     from results.plots.points import plot_field
 
-    chosen = choose_measures(_counts(groups), metrics, None if metrics else N_PANELS)
-    _save(plot_field(groups, name, chosen, level=level), output, groups)
+    chosen = choose_measures(_counts(opened.groups), metrics, None if metrics else N_PANELS)
+    _save(
+        opened,
+        lambda: plot_field(opened.groups, name, chosen, level=level, look=opened.look, notes=opened.notes),
+    )
 
 
 @plot.command(context_settings=shared.SETTINGS)
 @shared.metric_option
 @shared.level_option
-@_output_option("steps.png")
-@shared.where_option
-@shared.common_options
-def steps(
-    metrics: tuple[str, ...], level: float, output: str, where: tuple[str, ...], experiments_dir: str | None
-) -> None:
+@_plot_options("steps.png")
+def steps(metrics: tuple[str, ...], level: float, **asked: Any) -> None:
     """Plot sample quality against the number of sampler steps."""
-    groups = _groups(experiments_dir, where, output)
+    opened = _open(**asked)
     from results.measures import choose_measures
     from results.plots.points import plot_steps
 
-    _save(plot_steps(groups, choose_measures(_counts(groups), metrics), level=level), output, groups)
+    chosen = choose_measures(_counts(opened.groups), metrics)
+    _save(opened, lambda: plot_steps(opened.groups, chosen, level=level, look=opened.look, notes=opened.notes))
 
 
 @plot.command(context_settings=shared.SETTINGS)
 @click.option(
     "--each-run", is_flag=True, help="Show a grid for every run, not only for the smallest seed of each group."
 )
-@_output_option("samples.png")
-@shared.where_option
-@shared.common_options
-def samples(each_run: bool, output: str, where: tuple[str, ...], experiments_dir: str | None) -> None:
+@_plot_options("samples.png")
+def samples(each_run: bool, **asked: Any) -> None:
     """Show the newest sample grids side by side."""
-    groups = _groups(experiments_dir, where, output)
+    opened = _open(**asked)
     from results.plots.samples import plot_samples
 
-    _save(plot_samples(groups, each_run=each_run), output, groups)
+    _save(opened, lambda: plot_samples(opened.groups, each_run=each_run, look=opened.look, notes=opened.notes))
 
 
-def _groups(experiments_dir: str | None, where: tuple[str, ...], output: str) -> list[Group]:
+@frozen
+class _Opened:
+    """What every plot needs: the groups, how it should look, what its caption adds, and the file to write."""
+
+    groups: list[Group]
+    look: Look
+    notes: tuple[str, ...]
+    output: Path
+
+
+def _open(
+    output: str,
+    size: str | None,
+    style: str | None,
+    where: tuple[str, ...],
+    split_by: tuple[str, ...],
+    strict: bool,
+    experiments_dir: str | None,
+) -> _Opened:
+    from results.environments import mixed_environments, mixed_line, mixed_text
     from results.groups import group_runs
     from results.plots.figure import check_suffix
+    from results.plots.look import Look, parse_size
 
     check_suffix(Path(output))
+    look = Look(None if size is None else parse_size(size), style)
     database = shared.open_database(experiments_dir, where).read()
-    groups = [group for group in group_runs(database) if group.replicates]
+    groups = [group for group in group_runs(database, split_by) if group.replicates]
+    mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
+    shared.refuse_mixed(mixed, strict)
     shared.report_faults(database.faults)
     if not groups:
         raise ConfigError("no run has finished, so there is nothing to plot.")
-    return groups
+    if mixed:
+        put(mixed_line(mixed), err=True)
+    return _Opened(groups, look, (f"Mixed: {mixed_text(mixed)}.",) if mixed else (), Path(output))
 
 
 def _counts(groups: Sequence[Group]) -> dict[ResultMetadata, int]:
@@ -157,9 +201,10 @@ def _counts(groups: Sequence[Group]) -> dict[ResultMetadata, int]:
     return counts
 
 
-def _save(figure: Figure, output: str, groups: Sequence[Group]) -> None:
+def _save(opened: _Opened, draw: Callable[[], Figure]) -> None:
     from results.plots.figure import save
     from results.provenance import provenance
 
-    save(figure, Path(output), provenance(groups))
-    put(f"Written: {output}")
+    with opened.look.applied():
+        save(draw(), opened.output, provenance(opened.groups))
+    put(f"Written: {opened.output}")

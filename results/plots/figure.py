@@ -1,9 +1,11 @@
-"""Shared by all plots: panels, colours for the colour-blind, the legend, the caption and the output file."""
+"""Shared by all plots: panels, colours for the colour-blind, and the output file."""
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,29 +21,34 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".pdf")
 MOST_LINES = 20
+FEW_LINES = 7  # so many have a colour of their own; single runs are drawn too
 # Okabe and Ito 2008, "Color universal design": distinct with every kind of colour blindness. Their yellow is left out,
-# because it is too pale on white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+# because it is too pale on white; their black is the colour of the style's text.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "text")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", ":")
 PANEL = (5.6, 3.8)  # inches
+WIDE_PANEL = (7.2, 4.4)  # for many lines
 DPI = 150
 
 
-def new_figure(n_panels: int, *, n_columns: int = 2, panel: tuple[float, float] = PANEL) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    n_panels: int, *, n_columns: int = 2, panel: tuple[float, float] = PANEL, size: tuple[float, float] | None = None
+) -> tuple[Figure, list[Axes]]:
     """Return a figure with panels in rows. It opens no window and leaves pyplot's global state alone.
 
     Args:
         n_panels: Number of panels.
         n_columns: Maximum number of panels in a row.
         panel: Width and height of a panel, in inches.
+        size: Width and height of the whole figure, in inches; None: as the panels need.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(n_panels, n_columns)
     rows = -(-n_panels // columns)
-    figure = Figure(figsize=(panel[0] * columns, panel[1] * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=size or (panel[0] * columns, panel[1] * rows), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = [figure.add_subplot(rows, columns, i + 1) for i in range(n_panels)]
     for one in axes:
@@ -60,9 +67,15 @@ def styles(n: int) -> list[dict[str, Any]]:
         raise ConfigError(
             f"cannot plot {n} groups; at most {MOST_LINES} lines can be told apart. Select fewer runs with --where."
         )
+    from matplotlib import rcParams
+
     colours, markers = islice(cycle(COLOURS), n), islice(cycle(MARKERS), n)
     return [
-        {"color": colour, "marker": marker, "linestyle": DASHES[i // len(COLOURS)]}
+        {
+            "color": rcParams["text.color"] if colour == "text" else colour,
+            "marker": marker,
+            "linestyle": DASHES[i // len(COLOURS)],
+        }
         for i, (colour, marker) in enumerate(zip(colours, markers, strict=True))
     ]
 
@@ -74,23 +87,6 @@ def plain(text: str) -> str:
     """
     shown = printable(text).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
-
-
-def finish(figure: Figure, axes: Sequence[Axes], caption: str) -> None:
-    """Add one legend above the panels, and below them the caption that explains the marks."""
-    import textwrap
-
-    entries: dict[str, Any] = {}
-    for one in axes:
-        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    width = int(figure.get_size_inches()[0] * 15)
-    columns = max(1, min(3, width // (max(map(len, entries), default=1) + 8)))
-    if entries:
-        figure.legend(
-            entries.values(), entries.keys(), loc="outside upper center", ncols=columns, frameon=False, fontsize=9
-        )
-    figure.supxlabel("\n".join(textwrap.wrap(caption, width)), fontsize=8.5, color="#444444")
 
 
 def save(figure: Figure, path: Path, made_by: Provenance) -> None:
@@ -113,18 +109,28 @@ def check_suffix(path: Path) -> None:
         raise ConfigError(f"{path}: got the suffix {path.suffix!r}; accepted: {', '.join(SUFFIXES)}.")
 
 
-def render(figure: Figure, suffix: str, description: str) -> bytes:
-    """Return the bytes of the image file. Text in an SVG stays text, not paths.
+def render(figure: Figure, suffix: str, description: str, *, font: str = "none", transparent: bool = False) -> bytes:
+    """Return the bytes of the image file.
 
     Args:
         figure: The figure.
         suffix: One of ``SUFFIXES``.
         description: Stored in the file's metadata.
+        font: Text in an SVG: "none" keeps it as text, in a font that the reader may lack; "path" draws it.
+        transparent: Leave out the white background.
     """
     import matplotlib
 
     key = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}[suffix]
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
-        figure.savefig(buffer, format=suffix[1:], dpi=DPI, metadata={key: description})
+    with matplotlib.rc_context({"svg.fonttype": font, "pdf.fonttype": 42}), quiet_fonts():
+        figure.savefig(buffer, format=suffix[1:], dpi=DPI, metadata={key: description}, transparent=transparent)
     return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def quiet_fonts() -> Iterator[None]:
+    """Do not warn of characters that the font lacks while the block runs: they are drawn as boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.config.errors import ConfigError
-from results.groups import Group, seed_order
-from results.plots.figure import finish, new_figure, plain
+from results.groups import Group, name_groups, seed_order
+from results.plots.figure import new_figure, plain
+from results.plots.look import DEFAULT, Look
+from results.plots.room import finish, wrapped
 from results.run import Run
+from results.text.labels import shortened, spell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
 MOST_GRIDS = 24
+LONGEST_SEED = 20  # characters
 
 
 def newest_grid(run: Run) -> Path | None:
@@ -32,16 +36,25 @@ def grids_of(groups: Sequence[Group], *, each_run: bool = False) -> list[tuple[s
         each_run: Return the grid of every run. Default: one per group, of the smallest seed that has a grid.
     """
     found = []
-    for group in groups:
+    names = name_groups(groups).names
+    for group, name in zip(groups, names, strict=True):
         runs = sorted(group.replicates.items(), key=lambda pair: seed_order(pair[0]))
         with_grid = [(seed, grid) for seed, run in runs if (grid := newest_grid(run))]
         for seed, grid in with_grid if each_run else with_grid[:1]:
-            found.append((f"{group.label or 'all runs'}, seed {seed}", grid))
+            found.append((f"{name}, seed {shortened(spell(seed), LONGEST_SEED)}", grid))
     return found
 
 
-def plot_samples(groups: Sequence[Group], *, each_run: bool = False) -> Figure:
+def plot_samples(
+    groups: Sequence[Group], *, each_run: bool = False, look: Look = DEFAULT, notes: Sequence[str] = ()
+) -> Figure:
     """Show the newest sample grids side by side, each with the label of its group and its seed.
+
+    Args:
+        groups: The groups.
+        each_run: Show the grid of every run. Default: one per group, of the smallest seed that has a grid.
+        look: Size and style.
+        notes: Sentences for the end of the caption.
 
     Raises:
         ConfigError: No finished run has an image, or there are more than ``MOST_GRIDS``.
@@ -54,12 +67,17 @@ def plot_samples(groups: Sequence[Group], *, each_run: bool = False) -> Figure:
     pictures = [_open(path) for _, path in found]
     width = 4.2
     height = width * max(picture.height / picture.width for picture in pictures) + 0.4
-    figure, axes = new_figure(len(found), n_columns=3, panel=(width, height))
+    figure, axes = new_figure(len(found), n_columns=3, panel=(width, height), size=look.size)
+    panel_width = figure.get_size_inches()[0] / min(len(found), 3) - 0.2
     for (title, _), picture, panel in zip(found, pictures, axes, strict=True):
         panel.imshow(picture, interpolation="nearest")
-        panel.set_title(plain(title), fontsize=9, wrap=True)
+        panel.set_title(wrapped(plain(title), panel_width, 9), fontsize=9)
         panel.set_axis_off()
-    finish(figure, axes, "Each grid: the newest image in samples/ of one run. Images are not selected by hand.")
+    labels = name_groups(groups)
+    text = "Each grid: the newest image in samples/ of one run. Images are not selected by hand."
+    legend = [f"{line}." for line in labels.legend]
+    caption = " ".join(filter(None, [text, *legend, labels.note(), *notes]))
+    finish(figure, axes, plain(caption), is_fixed=look.size is not None)
     return figure
 
 

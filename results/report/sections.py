@@ -52,7 +52,7 @@ def groups_table(made: Table) -> list[Html]:
 
 def curves(groups: Sequence[Group], level: float) -> list[Html]:
     """Return the training curves, one figure per measure."""
-    from results.plots.curves import plot_curves
+    from results.plots.curves import CurveOptions, plot_curves
     from results.plots.figure import render
 
     shown = [group for group in groups if group.replicates][:MOST_LINES]
@@ -61,7 +61,7 @@ def curves(groups: Sequence[Group], level: float) -> list[Html]:
         return []
     pictures = [
         picture(
-            render(plot_curves(shown, [name], level=level), ".svg", name),
+            render(plot_curves(shown, [name], CurveOptions(level=level)), ".svg", name),
             "svg+xml",
             f"Training curve of {printable(name)}: mean over runs with a {100 * level:g}% t interval, for each group",
         )

@@ -48,6 +48,11 @@ def spell(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) and float(f"{value:.6g}") == value else str(value)
 
 
+def shortened(text: str, width: int) -> str:
+    """Return text of at most ``width`` characters; longer text ends in "…"."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 def count(n: int, noun: str) -> str:
     """Return "1 run" or "2,000 runs"."""
     return f"{n:,} {noun}{'s' * (n != 1)}"

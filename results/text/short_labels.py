@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from results.text.labels import differing_names, printable, spell
+from results.text.labels import differing_names, printable, shortened, spell
 
 WIDTH = 32  # characters
 LEGEND_WIDTH = 200
@@ -33,6 +33,10 @@ class ShortLabels:
     legend: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     not_shown: tuple[str, ...] = ()
+
+    def entry(self, i: int) -> str:
+        """Return how a legend names the i-th group: "mlp", or "A: batch_size=128, learning_rate=0.001"."""
+        return self.legend[i] if self.legend else self.names[i]
 
     def note(self) -> str:
         """Return a sentence that names the fields that the labels do not show, or ""."""
@@ -60,7 +64,7 @@ def short_labels(things: Sequence[Mapping[str, Any]], width: int = WIDTH) -> Sho
     if len(set(names)) == len(names) and all(0 < len(name) <= width for name in names):
         return ShortLabels(names, (), fields, not_shown)
     letters = tuple(map(letter, range(len(things))))
-    legend = tuple(f"{one}: {_cut(name, LEGEND_WIDTH)}" for one, name in zip(letters, names, strict=True))
+    legend = tuple(f"{one}: {shortened(name, LEGEND_WIDTH)}" for one, name in zip(letters, names, strict=True))
     return ShortLabels(letters, legend, fields, not_shown)
 
 
@@ -141,7 +145,3 @@ def _text(thing: Mapping[str, Any], name: str) -> str:
         return f"no {name}"
     value = spell(thing[name])
     return value if name in WORDS and value else f"{name}={value}"
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
