@@ -11,6 +11,7 @@ import click
 
 from core import __version__, plugins
 from core.commands.completion import complete_plugins
+from core.commands.shards import device_of_process, evaluate_share, parse_share, share_of_process
 from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
@@ -96,6 +97,12 @@ def _config_class(args: list[str]) -> type[ModelConfig]:
     show_default=True,
     help="Feature space in which samples are compared with images.",
 )
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=parse_share,
+    help="Evaluate share I of N of the samples, as one of N processes; the last one merges. torchrun sets it.",
+)
 @click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 @experiments_dir_option
 @debug_option
@@ -111,6 +118,7 @@ def evaluate(
     seed: int | None,
     weights: str,
     features: str,
+    shard: tuple[int, int] | None,
     device: str | None,
     experiments_dir: str | None,
 ) -> None:
@@ -139,7 +147,8 @@ def evaluate(
         raise ConfigError("no evaluator is registered. Is pyml-core installed? Try: pip install -e .")
 
     from core.commands.progress import reporting
-    from core.diffusion.eval import EvaluationError, Evaluator
+    from core.diffusion.eval import Evaluator
+    from core.diffusion.findings import EvaluationError
     from core.utils.signals import StopSignals
 
     say(f"Evaluating {run_path}")
@@ -153,17 +162,19 @@ def evaluate(
             seed=seed,
             changes=changes,
             weights=weights,
-            device=everywhere.device,
+            device=device_of_process(everywhere.device),
             features=features,
             progress=progress,
             note=lambda text: say(f"Note: {text}", err=True),
         )
+        share = shard or share_of_process()
         try:
-            results = evaluator.evaluate()
+            results = evaluate_share(evaluator, share) if share else evaluator.evaluate()
         except EvaluationError as error:
             _summarise(error.results, run_path)
             raise
-    _summarise(results, run_path)
+    if results is not None:
+        _summarise(results, run_path)
 
 
 def _changes(config: ModelConfig, given: dict[str, str]) -> dict[str, Any]:

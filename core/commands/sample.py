@@ -8,16 +8,9 @@ from typing import Any
 import click
 
 from core import __version__, plugins
+from core.commands.shards import parse_share
 from core.config.options import debug_option, experiments_dir_option
 from core.utils.output import say
-
-
-def _share(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, int]:
-    """Return the share, from 0, and the number of shares, from a text such as 2/4."""
-    first, slash, second = value.partition("/")
-    if not (slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
-        raise click.BadParameter(f"got {value!r}; accepted: I/N with I from 1 to N, such as 2/4.")
-    return int(first) - 1, int(second)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,7 +35,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option(
     "--shard",
     metavar="I/N",
-    callback=_share,
+    callback=parse_share,
     default="1/1",
     help="Make only share I of N, as one of N processes.  [default: 1/1]",
 )

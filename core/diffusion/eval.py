@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 import torch
-from attrs import frozen
 
 from core import plugins
 from core.config.config import ModelConfig, evaluation_fields
@@ -17,39 +16,16 @@ from core.diffusion.datasets.base import HELD_OUT, SPLITS, TRAIN, ImageData, loa
 from core.diffusion.datasets.fingerprint import check_not_trained_on, fingerprint
 from core.diffusion.devices import choose_device
 from core.diffusion.evaluators.base import RunEvaluator, Settings
+from core.diffusion.findings import EvaluationError as EvaluationError  # also importable from here
+from core.diffusion.findings import EvaluatorFailure, Found, records_of, samples
 from core.diffusion.trained import is_denoiser, trained_config
-from core.diffusion.training.checkpoints import EMA_WEIGHTS, CheckpointError, digest_of, load_checkpoint
+from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
 from core.runs import Run
 from core.utils.progress import Progress
-from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource
+from core.utils.results import ResultCollection, ResultRecord
 from core.utils.utils import Timer
 
-
-@frozen
-class EvaluatorFailure:
-    """An evaluator that failed, its number of sampler steps if it samples, and the exception that it raised."""
-
-    name: str
-    n_steps: int | None
-    error: Exception
-
-    def __str__(self) -> str:
-        steps = "" if self.n_steps is None else f" with n_steps={self.n_steps}"
-        return f"evaluator {self.name!r}{steps} failed: {type(self.error).__name__}: {self.error}"
-
-
-class EvaluationError(RuntimeError):
-    """One or more evaluators of an evaluation failed; the message names each and its reason.
-
-    Attributes:
-        failures: The evaluators that failed.
-        results: The results of the others, which were saved.
-    """
-
-    def __init__(self, failures: Sequence[EvaluatorFailure], results: ResultCollection) -> None:
-        self.failures = tuple(failures)
-        self.results = results
-        super().__init__("\n".join(map(str, failures)))
+Work = Callable[[str, ModelConfig, Any], Found]
 
 
 class Evaluator:
@@ -124,19 +100,50 @@ class Evaluator:
             ConfigError: The data cannot be used, or held-out images may have been trained on. Nothing was written.
             EvaluationError: One or more evaluators failed. The results of the others were saved and are complete.
         """
-        checkpoint = load_checkpoint(self.run_path, self.config) if is_denoiser(self.config) else None
-        data = self._checked_data() if is_denoiser(self.config) else {}
+        return self.log(self.ready(), self.asked_for(), _evaluate)
+
+    def ready(self) -> Settings:
+        """Return the settings with the run's checkpoint and data, which all evaluators share.
+
+        Raises:
+            CheckpointError, ConfigError: See ``evaluate``.
+        """
+        if not is_denoiser(self.config):
+            return self.settings
+        checkpoint = load_checkpoint(self.run_path, self.config)
+        return attrs.evolve(self.settings, checkpoint=checkpoint, data=self._checked_data())
+
+    def chosen(self, settings: Settings) -> Iterator[tuple[str, ModelConfig, Any]]:
+        """Yield the name, config and object of each evaluator; one that samples comes once per number of steps."""
+        for name, config, evaluator in self._evaluators:
+            if isinstance(evaluator, RunEvaluator):
+                evaluator.settings = settings
+            yield name, config, evaluator
+
+    def log(self, settings: Settings, about: Mapping[str, Any], work: Work) -> ResultCollection:
+        """Save what ``work`` finds for each evaluator, under one new evaluation, and return it.
+
+        Args:
+            settings: See ``ready``.
+            about: What is evaluated and how; kept in ``evaluations/<id>.json``.
+            work: Called with an evaluator's name, config and object; returns its results and the time that they took.
+
+        Raises:
+            EvaluationError: See ``evaluate``.
+        """
         records: list[ResultRecord] = []
         failures: list[EvaluatorFailure] = []
-        with Run.open(self.run_path, about=self._asked_for()) as run:
-            settings = attrs.evolve(self.settings, evaluation=run.evaluation, checkpoint=checkpoint, data=data)
-            for name, config, evaluator in self._evaluators:
+        with Run.open(self.run_path, about=about) as run:
+            settings = attrs.evolve(settings, evaluation=run.evaluation)
+            for name, config, evaluator in self.chosen(settings):
                 try:
-                    found = _timed_results(name, evaluator, config, settings)
+                    with plugins.named_in_errors(plugins.EVALUATORS, name):
+                        found = work(name, config, evaluator)
+                    new = records_of(name, evaluator, config, settings, found)
                 except Exception as error:  # whatever a plugin raises is that evaluator's failure, not the others'
-                    failures.append(EvaluatorFailure(name, config.n_steps if _samples(evaluator) else None, error))
+                    failures.append(EvaluatorFailure(name, config.n_steps if samples(evaluator) else None, error))
                     continue
-                for record in found:
+                for record in new:
                     run.log_record(record)
                     records.append(record)
         if failures:
@@ -180,10 +187,11 @@ class Evaluator:
 
     def _configs(self, cls: Any) -> Iterator[ModelConfig]:
         """Yield the config for each number of sampler steps; only one for an evaluator that does not sample."""
-        for n_steps in self.n_steps if _samples(cls) else self.n_steps[:1]:
+        for n_steps in self.n_steps if samples(cls) else self.n_steps[:1]:
             yield attrs.evolve(self.config, n_steps=n_steps)
 
-    def _asked_for(self) -> dict[str, Any]:
+    def asked_for(self) -> dict[str, Any]:
+        """Return what was asked for, as ``evaluations/<id>.json`` keeps it."""
         return {
             "evaluators": list(dict.fromkeys(name for name, _, _ in self._evaluators)),
             "n_steps": list(self.n_steps),
@@ -205,55 +213,10 @@ def _checked_changes(config: ModelConfig, changes: Mapping[str, Any]) -> dict[st
     return dict(changes)
 
 
-def _timed_results(name: str, evaluator: Any, config: ModelConfig, settings: Settings) -> list[ResultRecord]:
-    """Return an evaluator's records and the time it took, each with its source.
-
-    Args:
-        name: The evaluator's name.
-        evaluator: The evaluator.
-        config: The config that it was made with.
-        settings: The settings to give it.
-
-    Raises:
-        TypeError: It returned something else than a ResultCollection.
-        CheckpointError: It reads the checkpoint by itself, and the file changed while it was at work.
-    """
-    if isinstance(evaluator, RunEvaluator):
-        evaluator.settings = settings
-    with plugins.named_in_errors(plugins.EVALUATORS, name):
-        if prepare := getattr(evaluator, "prepare", None):
-            prepare()
-        with Timer(name, sync=True) as timer:
-            results = evaluator.evaluate()
-    if not isinstance(results, ResultCollection):
-        raise TypeError(f"evaluator {name!r} returned a {type(results).__name__}; accepted: a ResultCollection")
-    sampled: dict[str, Any] = {"n_steps": config.n_steps, "n_samples": config.n_samples} if _samples(evaluator) else {}
-    protocol = {"device": choose_device(settings.device).type}
-    metadata = ResultMetadata(f"time/eval/{name}", unit="run", protocol=protocol, higher_is_better=False, **sampled)
-    source = _source(evaluator, config, settings)
-    return [
-        attrs.evolve(record, source=record.source or source)
-        for record in [*results, ResultRecord(metadata, timer.result())]
-    ]
-
-
-def _source(evaluator: Any, config: ModelConfig, settings: Settings) -> ResultSource | None:
-    """Return what an evaluator's results were measured on; None for a model without a checkpoint."""
-    checkpoint = settings.checkpoint
-    if checkpoint is None:
-        return None
-    seed = config.seed if _samples(evaluator) else None
-    if isinstance(evaluator, RunEvaluator):
-        return ResultSource(checkpoint.step, checkpoint.digest, settings.weights, seed)
-    # Other evaluators read the checkpoint by themselves: it is known which one only if the file is still the same.
-    if digest_of(checkpoint.path.read_bytes()) != checkpoint.digest:
-        raise CheckpointError(
-            f"{checkpoint.path}: was replaced while an evaluator that reads it by itself was at work; evaluate again "
-            "when training has finished, or derive the evaluator from core.diffusion.evaluators.base.RunEvaluator."
-        )
-    return ResultSource(checkpoint.step, checkpoint.digest, sample_seed=seed)
-
-
-def _samples(evaluator: Any) -> bool:
-    """Return whether an evaluator depends on the number of sampler steps; assumed if it does not say."""
-    return bool(getattr(evaluator, "uses_sampler", True))
+def _evaluate(name: str, _config: ModelConfig, evaluator: Any) -> Found:
+    """Return an evaluator's results and the time that ``evaluate`` took, without imports and loading of data."""
+    if prepare := getattr(evaluator, "prepare", None):
+        prepare()
+    with Timer(name, sync=True) as timer:
+        results = evaluator.evaluate()
+    return Found(results, timer.result())

@@ -12,6 +12,7 @@ from core.diffusion.sample_store import SampleStore
 from core.diffusion.sampling import sample_labels
 from core.diffusion.trained import denoiser_of, is_denoiser
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
+from core.runs.shards import share
 from core.utils.progress import Progress, silent
 
 
@@ -21,7 +22,7 @@ def make_samples(
     output: Path | None = None,
     weights: str = EMA_WEIGHTS,
     device: str = "auto",
-    shard: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] = (1, 1),
     progress: Progress = silent,
 ) -> tuple[int, Path]:
     """Make ``config.n_samples`` samples of a run; return how many exist, and where they are kept.
@@ -32,7 +33,7 @@ def make_samples(
         output: File ending in .npz, or directory for PNG files; None only keeps the samples in the run's directory.
         weights: "ema" or "raw".
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        shard: Which share of the samples to make, from 0, and the number of shares.
+        shard: Which share of the samples to make, from 1, and the number of shares.
         progress: Called after every batch.
 
     Raises:
@@ -46,7 +47,8 @@ def make_samples(
     if output is not None:
         check_output(output, denoiser.data_shape)
     store = SampleStore(run_path, config, checkpoint.digest, weights, where)
-    made = store.make(denoiser, config.n_samples, progress, *shard)
+    store.make(denoiser, share(config.n_samples, *shard), progress)
+    made = store.count(range(config.n_samples))
     if output is not None and made == config.n_samples:
         labels = sample_labels(range(made), denoiser.n_classes)
         write_samples(store.samples(denoiser, made), labels, store.setting, output)

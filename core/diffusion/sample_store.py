@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -24,7 +25,7 @@ class SampleStore:
     """The samples of one checkpoint, kind of weights, sampler and seed, in ``samples/<setting>/`` of the run.
 
     A part holds up to 1,000 consecutive samples and is written whole or not at all: sampling that was stopped goes on
-    at the next part, and several processes may each make some of the parts. The directory may be deleted at any time.
+    at the next part, and several processes may each make a range of samples. The directory may be deleted at any time.
 
     Args:
         run_path: The run directory.
@@ -55,28 +56,27 @@ class SampleStore:
             n_samples: Their number.
             progress: Called after every batch.
         """
-        self.make(denoiser, n_samples, progress)
-        parts = [self._read(start, stop) for start, stop in _parts(n_samples)]
-        return torch.cat([part for part in parts if part is not None])
+        wanted = range(n_samples)
+        self.make(denoiser, wanted, progress)
+        pieces = [np.load(self._part(first), allow_pickle=False)[cut] for first, cut in self._pieces(wanted)]
+        return torch.from_numpy(np.concatenate(pieces))
 
-    def make(self, denoiser: Denoiser, n_samples: int, progress: Progress = silent, shard: int = 0, of: int = 1) -> int:
-        """Make the parts that are missing, or every ``of``-th part from ``shard`` on; return how many samples exist.
+    def make(self, denoiser: Denoiser, wanted: range, progress: Progress = silent) -> None:
+        """Make those of the wanted samples that are missing.
 
         Args:
             denoiser: The model of the checkpoint, on the store's device.
-            n_samples: Samples to have in all.
+            wanted: Indices of consecutive samples.
             progress: Called after every batch.
-            shard: Which of the parts are this process's: part i is if i mod ``of`` is ``shard``.
-            of: Processes that share the work.
         """
-        done = 0
-        for place, (start, stop) in enumerate(_parts(n_samples)):
-            if self._read(start, stop) is None:
-                if place % of != shard:
-                    continue
-                self._make_part(denoiser, range(start, stop), done, n_samples, progress)
-            done += stop - start
-        return done
+        done = self.count(wanted)
+        for gap in self._gaps(wanted):
+            self._make_part(denoiser, gap, done, len(wanted), progress)
+            done += len(gap)
+
+    def count(self, wanted: range) -> int:
+        """Return how many of the wanted samples exist."""
+        return sum(cut.stop - cut.start for _, cut in self._pieces(wanted))
 
     def _make_part(self, denoiser: Denoiser, indices: range, done: int, in_all: int, progress: Progress) -> None:
         batches, made = [], done
@@ -94,14 +94,29 @@ class SampleStore:
     def _part(self, start: int) -> Path:
         return self.path / f"{start:08d}.npy"
 
-    def _read(self, start: int, stop: int) -> Tensor | None:
-        """Return samples ``start`` to ``stop``; None if they are not all there or the file is damaged."""
-        try:
-            images = np.load(self._part(start), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            return None
-        return torch.from_numpy(images[: stop - start]) if len(images) >= stop - start else None
+    def _lengths(self) -> dict[int, int]:
+        """Return the number of samples in each part that can be read, by the index of its first sample."""
+        found = {}
+        for path in sorted(self.path.glob("*.npy")):
+            with contextlib.suppress(OSError, ValueError, EOFError):  # a damaged part is made again
+                found[int(path.stem)] = len(np.load(path, mmap_mode="r", allow_pickle=False))
+        return found
 
+    def _pieces(self, wanted: range) -> list[tuple[int, slice]]:
+        """Return the parts that hold the wanted samples, in order: first index of the part, and which of it to take."""
+        lengths, pieces, place = self._lengths(), [], wanted.start
+        for first, length in sorted(lengths.items()):
+            start, stop = max(place, first), min(first + length, wanted.stop)
+            if start < stop:
+                pieces.append((first, slice(start - first, stop - first)))
+                place = stop
+        return pieces
 
-def _parts(n_samples: int) -> list[tuple[int, int]]:
-    return [(start, min(start + SAMPLES_PER_PART, n_samples)) for start in range(0, n_samples, SAMPLES_PER_PART)]
+    def _gaps(self, wanted: range) -> list[range]:
+        """Return the ranges of wanted samples that are missing, none longer than a part."""
+        gaps, place = [], wanted.start
+        for first, cut in [*self._pieces(wanted), (wanted.stop, slice(0, 0))]:
+            start = first + cut.start
+            gaps += [range(at, min(at + SAMPLES_PER_PART, start)) for at in range(place, start, SAMPLES_PER_PART)]
+            place = first + cut.stop
+        return gaps

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from attrs import field, frozen
+from numpy.typing import NDArray
 
 from core.config.config import ModelConfig
 from core.diffusion.datasets.base import ImageData, load_data
@@ -18,6 +20,8 @@ from core.diffusion.trained import denoiser_of, is_denoiser, trained_config
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, Checkpoint, load_checkpoint
 from core.utils.progress import Progress, silent
 from core.utils.results import ResultCollection, ResultMetadata, Scalar
+
+Values = Mapping[str, NDArray[np.float64]]
 
 
 def _no_note(_text: str) -> None:
@@ -119,6 +123,30 @@ class RunEvaluator:
     def metadata(self, name: str, **fields: Any) -> ResultMetadata:
         """Return a result's metadata. Results of the raw weights get the suffix ``/raw``."""
         return ResultMetadata(name if self.settings.weights == EMA_WEIGHTS else f"{name}/raw", **fields)
+
+
+class PerSample(RunEvaluator):
+    """Base of evaluators whose results come from one or more values of each sample.
+
+    Several processes can share such an evaluation (``pyml-eval --shard``): each measures some of the samples. The
+    results depend on the values alone, so that they are the same to the bit however the samples were divided.
+    """
+
+    def sample_ids(self) -> Sequence[int]:
+        """Return the ids of all samples, each once."""
+        raise NotImplementedError(f"{type(self).__name__} must define sample_ids()")
+
+    def measure(self, ids: Sequence[int]) -> Values:
+        """Return values of these samples by name: float64, of shape ``(len(ids),)``, in the order of ``ids``."""
+        raise NotImplementedError(f"{type(self).__name__} must define measure()")
+
+    def results(self, values: Values) -> ResultCollection:
+        """Return the results from the values of all samples, in the order of ``sample_ids``."""
+        raise NotImplementedError(f"{type(self).__name__} must define results()")
+
+    def evaluate(self) -> ResultCollection:
+        """Return the results, each with its error."""
+        return self.results(self.measure(self.sample_ids()))
 
 
 def conditional(denoiser: Denoiser) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from core.diffusion.datasets.base import HELD_OUT, Batches, ImageData
-from core.diffusion.evaluators.base import RunEvaluator, conditional
+from core.diffusion.evaluators.base import PerSample, Values, conditional
 from core.diffusion.model import Denoiser, denoising_losses
 from core.diffusion.noise import Purpose, SampleNoise
 from core.runs.sample_values import save_values
@@ -19,7 +21,7 @@ NOISE_SEED = 0
 IMAGES_PER_BATCH = 250
 
 
-class DenoisingEvaluator(RunEvaluator):
+class DenoisingEvaluator(PerSample):
     """The EDM loss on the held-out images at fixed noise levels, and its mean over these levels.
 
     The unit of replication is the image: the loss of an image is averaged over its draws of noise first, then mean and
@@ -27,30 +29,33 @@ class DenoisingEvaluator(RunEvaluator):
     two models can be compared image by image.
     """
 
-    def evaluate(self) -> ResultCollection:
+    def sample_ids(self) -> range:
+        """Return the indices of the held-out images."""
+        return range(len(self.data(HELD_OUT)))
+
+    def measure(self, ids: Sequence[int]) -> Values:
+        """Return the loss of these images at each level, "sigma_...", and its mean over the levels, "loss"."""
+        denoiser, batches, found = self.denoiser(), Batches(self.data(HELD_OUT), self.device()), []
+        for start in range(0, len(ids), IMAGES_PER_BATCH):
+            indices = torch.as_tensor(ids[start : start + IMAGES_PER_BATCH])
+            found.append(_losses_by_level(denoiser, *batches.take(indices), indices))
+            self.settings.progress(start + len(indices), len(ids), "denoising held-out images")
+        losses = torch.cat(found, 1)  # (n_levels, n)
+        by_level = {_column(level): row.numpy() for level, row in zip(LEVELS, losses, strict=True)}
+        return {"loss": losses.mean(0).numpy(), **by_level}
+
+    def results(self, values: Values) -> ResultCollection:
         """Return "denoising_loss", the mean over the levels, and "denoising_loss/sigma_..." for each level."""
-        denoiser, data = self.denoiser(), self.data(HELD_OUT)
-        batches = Batches(data, self.device())
-        meters, all_losses = [Meter("loss") for _ in LEVELS], []
-        for start in range(0, len(data), IMAGES_PER_BATCH):
-            indices = torch.arange(start, min(start + IMAGES_PER_BATCH, len(data)))
-            losses = _losses_by_level(denoiser, *batches.take(indices), indices)
-            for meter, of_level in zip(meters, losses, strict=True):
-                meter.update(loss=of_level)
-            all_losses.append(losses.mean(0))
-            self.settings.progress(int(indices[-1]) + 1, len(data), "denoising held-out images")
-        loss = torch.cat(all_losses)
-        given = conditional(denoiser)
-        overall, meter = self._metadata("denoising_loss", "mean over levels", data, given), Meter("loss")
-        meter.update(loss=loss)
-        save_values(self.run_path, self.settings.evaluation, "denoising", range(len(data)), loss.numpy(), overall)
-        by_level = [
-            self._metadata(f"denoising_loss/sigma_{level:g}", level, data, given, role="part") for level in LEVELS
-        ]
-        return ResultCollection(
-            ResultRecord(metadata, meter.result("loss"))
-            for metadata, meter in zip([overall, *by_level], [meter, *meters], strict=True)
-        )
+        data, given, meter = self.data(HELD_OUT), conditional(self.denoiser()), Meter()
+        for name, losses in values.items():
+            meter.update({name: losses})
+        overall = self._metadata("denoising_loss", "mean over levels", data, given)
+        save_values(self.run_path, self.settings.evaluation, "denoising", self.sample_ids(), values["loss"], overall)
+        records = [ResultRecord(overall, meter.result("loss"))]
+        for level in LEVELS:
+            metadata = self._metadata(f"denoising_loss/{_column(level)}", level, data, given, role="part")
+            records.append(ResultRecord(metadata, meter.result(_column(level))))
+        return ResultCollection(records)
 
     def _metadata(
         self, name: str, sigma: float | str, data: ImageData, given: str, role: str = "primary"
@@ -75,6 +80,10 @@ class DenoisingEvaluator(RunEvaluator):
             "noise_seed": NOISE_SEED,
         }
         return self.metadata(name, unit="image", protocol=protocol, higher_is_better=False, role=role)
+
+
+def _column(level: float) -> str:
+    return f"sigma_{level:g}"
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.diffusion.distances.kid import kid
+from core.diffusion.evaluators.base import Values
 from core.diffusion.evaluators.samples import SampleEvaluator, random_groups, rounds
 from core.utils.results import ResultCollection, ResultRecord
 
@@ -16,7 +17,7 @@ class KIDEvaluator(SampleEvaluator):
     its turn; without classes it is a sample. Beyond 2,000 units several make one.
     """
 
-    def evaluate(self) -> ResultCollection:
+    def results(self, _values: Values) -> ResultCollection:
         """Return "kid"."""
         samples, reference = self.space.of(self.samples()), self.reference()
         n_classes = max(1, self.config.n_classes or 0)

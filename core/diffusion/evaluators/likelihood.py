@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from core.diffusion.datasets.base import HELD_OUT, Batches, ImageData
-from core.diffusion.evaluators.base import RunEvaluator, conditional
+from core.diffusion.evaluators.base import PerSample, Values, conditional
 from core.diffusion.likelihood import (
     exact_trace,
     hutchinson_trace,
@@ -31,7 +32,7 @@ ROUGH_STEPS = 10
 MARGIN_NATS = 15.0
 
 
-class LikelihoodEvaluator(RunEvaluator):
+class LikelihoodEvaluator(PerSample):
     """Bits per dimension of held-out images from the probability-flow ODE.
 
     Of a class-conditional model, both densities are reported: log p(x | label), given the image's true label, and
@@ -58,17 +59,29 @@ class LikelihoodEvaluator(RunEvaluator):
         x = torch.zeros(1, requires_grad=True)
         torch.autograd.grad(2 * x, x, torch.ones(1))
 
-    def evaluate(self) -> ResultCollection:
-        """Return "bits_per_dim" and, if they apply, "bits_per_dim/given_label", ".../trace_error", "likelihood_gap"."""
+    def sample_ids(self) -> list[int]:
+        """Return the indices of the held-out images that are taken."""
+        n_in_all = len(self.data(HELD_OUT))
+        n = min(n_in_all, self.n_images)
+        return (torch.arange(n) * n_in_all // n).tolist()
+
+    def measure(self, ids: Sequence[int]) -> Values:
+        """Return "given_label", "marginal" and "trace_error" of these images, in nats."""
         denoiser, data = self.denoiser(), self.data(HELD_OUT)
-        batches, n = Batches(data, self.device()), min(len(data), self.n_images)
-        chosen = torch.arange(n) * len(data) // n
-        found: list[_Nats] = []
-        for indices in torch.split(chosen, IMAGES_PER_BATCH):
+        batches, found = Batches(data, self.device()), []
+        for indices in torch.split(torch.as_tensor(ids), IMAGES_PER_BATCH):
             found.append(self._nats(denoiser, *batches.take(indices), indices, _n_levels(data)))
-            self.settings.progress(sum(len(part.given_label) for part in found), n, "likelihood of held-out images")
+            done = sum(len(part.given_label) for part in found)
+            self.settings.progress(done, len(ids), "likelihood of held-out images")
         nats = _Nats(*(torch.cat(parts) for parts in zip(*found, strict=True)))
-        return ResultCollection(self._records(denoiser, data, chosen, nats))
+        return {name: values.numpy() for name, values in nats._asdict().items()}
+
+    def results(self, values: Values) -> ResultCollection:
+        """Return "bits_per_dim" and, if they apply, "bits_per_dim/given_label", ".../trace_error", "likelihood_gap"."""
+        nats = _Nats(**{name: torch.from_numpy(array) for name, array in values.items()})
+        return ResultCollection(
+            self._records(self.denoiser(), self.data(HELD_OUT), torch.tensor(self.sample_ids()), nats)
+        )
 
     def _nats(self, denoiser: Denoiser, images: Tensor, labels: Tensor | None, indices: Tensor, n_levels: int) -> _Nats:
         """Return the log-likelihoods of a batch.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.diffusion.datasets.base import HELD_OUT, TRAIN, ImageData
 from core.diffusion.datasets.fingerprint import fingerprint
 from core.diffusion.distances.memorisation import memorisation_p_value
+from core.diffusion.evaluators.base import Values
 from core.diffusion.evaluators.samples import SampleEvaluator
 from core.utils.meters import Meter
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, Scalar, ScalarResult
@@ -35,7 +36,7 @@ class NearestEvaluator(SampleEvaluator):
         import scipy.special
         import scipy.stats  # noqa: F401
 
-    def evaluate(self) -> ResultCollection:
+    def results(self, _values: Values) -> ResultCollection:
         """Return "nearest_distance" of samples, its "memorisation_p" and that of "held_out" images."""
         train = self.data(TRAIN)
         images = self.space.of_data(train, len(train))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.diffusion.distances.precision_recall import K_NEAREST, precision_recall
+from core.diffusion.evaluators.base import Values
 from core.diffusion.evaluators.samples import SampleEvaluator, random_groups, rounds
 from core.utils.results import ResultCollection, ResultRecord
 
@@ -12,7 +13,7 @@ class PrecisionRecallEvaluator(SampleEvaluator):
 
     min_samples = K_NEAREST + 2
 
-    def evaluate(self) -> ResultCollection:
+    def results(self, _values: Values) -> ResultCollection:
         """Return "precision" and "recall"."""
         samples, reference = self.space.of(self.samples()), self.reference()
         groups = rounds(len(samples), self.config.n_classes), random_groups(len(reference))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -14,18 +15,18 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.datasets.base import HELD_OUT, TRAIN
 from core.diffusion.datasets.fingerprint import fingerprint
-from core.diffusion.evaluators.base import RunEvaluator
+from core.diffusion.evaluators.base import PerSample, Values
 from core.diffusion.evaluators.features import PIXELS, FeatureSpace
 from core.diffusion.sample_store import SampleStore
 from core.diffusion.sampling import sampler_protocol
 from core.diffusion.training.checkpoints import load_checkpoint
-from core.utils.results import ResultMetadata, Scalar
+from core.utils.results import ResultCollection, ResultMetadata, Scalar
 
 MAX_GROUPS = 20
 Groups = NDArray[np.int64]
 
 
-class SampleEvaluator(RunEvaluator):
+class SampleEvaluator(PerSample):
     """Base of evaluators of samples: they are made once for each setting, whichever evaluator comes first.
 
     Attributes:
@@ -53,15 +54,30 @@ class SampleEvaluator(RunEvaluator):
         super().prepare()
         _ = self.space
 
+    def sample_ids(self) -> range:
+        """Return the indices of the samples."""
+        return range(self.config.n_samples)
+
+    def measure(self, ids: Sequence[int]) -> Values:
+        """Make these samples, of consecutive indices. Their values are the samples themselves, which the run keeps."""
+        self._store().make(self.denoiser(), range(ids[0], ids[-1] + 1), self.settings.progress)
+        return {}
+
+    def evaluate(self) -> ResultCollection:
+        """Return the results, each with its error; ``samples`` makes the samples that are missing."""
+        return self.results({})
+
     def samples(self) -> Tensor:
         """Return the samples, float32 of shape ``(n_samples, *data_shape)``, on the CPU.
 
         Raises:
             CheckpointError: There is no checkpoint, or it cannot be used.
         """
+        return self._store().samples(self.denoiser(), self.config.n_samples, self.settings.progress)
+
+    def _store(self) -> SampleStore:
         digest = (self.settings.checkpoint or load_checkpoint(self.run_path, self.config)).digest
-        store = SampleStore(self.run_path, self.config, digest, self.settings.weights, self.device())
-        return store.samples(self.denoiser(), self.config.n_samples, self.settings.progress)
+        return SampleStore(self.run_path, self.config, digest, self.settings.weights, self.device())
 
     @cached_property
     def space(self) -> FeatureSpace:

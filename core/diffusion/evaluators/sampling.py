@@ -13,6 +13,7 @@ from core.diffusion.datasets.base import TRAIN
 from core.diffusion.distances.corrected import corrected, shortage
 from core.diffusion.distances.frechet import Frechet, jackknife_error
 from core.diffusion.distances.two_sample import MIN_UNITS
+from core.diffusion.evaluators.base import Values
 from core.diffusion.evaluators.samples import SampleEvaluator, random_groups, rounds
 from core.diffusion.pictures import can_be_shown, n_columns, save_grid
 from core.diffusion.training.checkpoints import EMA_WEIGHTS
@@ -48,7 +49,7 @@ class SamplingEvaluator(SampleEvaluator):
 
             PIL.Image.preinit()  # it imports the writers of the common formats, PNG among them
 
-    def evaluate(self) -> ResultCollection:
+    def results(self, _values: Values) -> ResultCollection:
         """Return "frechet_distance", its "excess", its "corrected" value and its "floor"; write the grid."""
         images = self.samples()
         self._draw_grid(images)
