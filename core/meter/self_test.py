@@ -18,7 +18,14 @@ _SMALL = 2.0**-40
 
 
 def check(module: ModuleType) -> None:
-    """Raise ImportError if the extension module adds wrongly."""
+    """Raise ImportError if the extension module adds wrongly, or does not fit this version of the library."""
+    try:
+        _check_levels(module)
+    except (AttributeError, TypeError, RuntimeError) as error:  # what pybind11 raises where two versions do not fit
+        raise ImportError(f"core._meter is of another version than the library ({error})") from error
+
+
+def _check_levels(module: ModuleType) -> None:
     for level in module.simd_levels():
         engine = module.Engine(Intake(), level)
         for name, (values, expected) in _known_sums().items():

@@ -78,3 +78,16 @@ def test_without_a_sound_build_the_python_engine_is_used(monkeypatch) -> None:
     assert "self-test of core._meter failed" in engines.describe()
     with pytest.raises(RuntimeError, match="self-test"):
         Meter(engine="c++")
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError("no attribute 'Engine'"), RuntimeError("Unable to cast"), TypeError()]
+)
+def test_an_extension_of_another_version_is_refused(error: Exception) -> None:
+    class Outdated:
+        @staticmethod
+        def simd_levels() -> list[str]:
+            raise error
+
+    with pytest.raises(ImportError, match=r"core\._meter is of another version than the library \("):
+        self_test.check(Outdated)
