@@ -1,0 +1,104 @@
+"""How far ``Meter.all_reduce`` carries: bytes, time on a stated network, and a simulation of 100,000 processes.
+
+The simulation makes the state of each process, adds what each would send as int64 sums, and holds the result equal
+to the exact merge of all states. The times on paper are those of a binary tree: 2 log2(P) messages one after the other.
+
+Usage: python benchmarks/scale.py [--docs]        --docs puts the figures into docs/scale.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from core.meter import reduce
+from core.utils.meters import Meter
+
+ROOT = Path(__file__).parents[1]
+N_PROCESSES = 100_000
+LATENCY_S, BYTES_PER_S = 5e-6, 12.5e9  # of one message and of one link: InfiniBand HDR100, 100 Gbit/s
+N_CALLS = 3  # the agreement on names, the sums, and the extremes
+AGREEMENT_BYTES = 40
+MARK = re.compile(r"<!-- scale -->.*?(?=\n##|\Z)", re.DOTALL)
+
+
+def bytes_per_measure() -> int:
+    """Return what a process sends for one measure: the digits of its sums and counts, and its extremes."""
+    return 8 * (reduce._WIDTH + 2)
+
+
+def tree_s(n_processes: int, n_bytes: int) -> float:
+    """Return the time of one reduction and broadcast by a binary tree."""
+    return 2 * math.ceil(math.log2(n_processes)) * (LATENCY_S + n_bytes / BYTES_PER_S)
+
+
+def all_reduce_s(n_processes: int, n_measures: int) -> float:
+    """Return the time of ``Meter.all_reduce`` of some measures, on paper."""
+    return 2 * tree_s(n_processes, n_measures * bytes_per_measure() // 2) + tree_s(n_processes, AGREEMENT_BYTES)
+
+
+def meters() -> Iterator[Meter]:
+    """Yield the meter of each process: values of every magnitude, and now and then the largest and the smallest."""
+    random = np.random.RandomState(0)
+    for rank in range(N_PROCESSES):
+        meter = Meter()
+        values = np.ldexp(random.standard_normal(4), random.randint(-1070, 1020, size=4))
+        meter.update(loss=np.append(values, (1.7976931348623157e308, -5e-324)[rank % 2]))
+        yield meter
+
+
+def simulated() -> int:
+    """Return how many of 63 bits the largest sum of digits has left.
+
+    Raises:
+        AssertionError: The sum of what the processes send is not the merge of their states.
+    """
+    merged = Meter()
+    digits, largest = np.zeros(reduce._WIDTH, np.int64), np.zeros(reduce._WIDTH, np.int64)
+    for meter in meters():
+        mine = reduce._digits(meter._read("loss"), reduce._DIGITS)
+        digits += mine
+        largest += np.abs(mine)
+        merged.merge(meter)
+    state = merged._read("loss")
+    assert reduce._fields(digits, reduce._DIGITS) == {name: getattr(state, name) for name in reduce._DIGITS}
+    assert merged.count("loss") == 5 * N_PROCESSES
+    return 63 - int(largest.max()).bit_length()
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--docs", action="store_true", help="put the figures into docs/scale.md")
+    arguments = parser.parse_args()
+    lines = [
+        f"A process sends {bytes_per_measure():,} bytes for a measure, whatever it has seen, and {AGREEMENT_BYTES}",
+        f"bytes to agree on the names. On paper, by a binary tree on a network of {LATENCY_S * 1e6:.0f} µs a message",
+        f"and {BYTES_PER_S * 8 / 1e9:.0f} Gbit/s a link, the {N_CALLS} reductions of `all_reduce` take:",
+        "",
+        "| processes | 1 measure | 10 measures | 100 measures |",
+        "|---|---|---|---|",
+    ]
+    for n in (8, 1_000, 100_000):
+        times = " | ".join(f"{1e3 * all_reduce_s(n, m):.2f} ms" for m in (1, 10, 100))
+        lines.append(f"| {n:,} | {times} |")
+    lines += [
+        "",
+        f"A simulation of {N_PROCESSES:,} processes, with values from the smallest to the largest double, adds what",
+        f"each would send. The sum is the exact merge of their states, and its digits have {simulated()} of 63 bits to",
+        "spare; they suffice for 2^31 processes.",
+    ]
+    text = "\n".join(lines)
+    print(text)
+    if arguments.docs:
+        page = ROOT / "docs/scale.md"
+        page.write_text(MARK.sub(lambda _: f"<!-- scale -->\n\n{text}\n", page.read_text(), count=1))
+
+
+if __name__ == "__main__":
+    main()
