@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,14 @@ _EMPTY = Measure()
 _STATE = "state"  #: Stands before the state in the list of floats that wait.
 
 
+class _State(NamedTuple):
+    """All measures and pairs. ``changed`` holds the new states of measures that are not in ``measures`` yet."""
+
+    measures: dict[str, Measure]
+    pairs: list[Pair]
+    changed: dict[str, Measure]
+
+
 class PythonEngine:
     """Exact sums of named measures; see :class:`core.meter.engines.Engine`."""
 
@@ -36,9 +44,9 @@ class PythonEngine:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._lock = new_lock()
-        # _STATE, (measures, pairs), name, value, name, value, ...: the state and the floats that wait are one list.
-        # One assignment adds floats to the state and removes them, so that an interruption cannot come between.
-        self._pending: list[Any] = [_STATE, ({}, [])]
+        # _STATE, a _State, name, value, name, value, ...: the state and the floats that wait are one list. One
+        # assignment adds floats to the state and removes them, so that an interruption cannot come between.
+        self._pending: list[Any] = [_STATE, _State({}, [], {})]
         self._known = set(intake.declared)  # names of all measures
         self.clear()
 
@@ -89,43 +97,39 @@ class PythonEngine:
         return update
 
     @property
-    def _measures(self) -> dict[str, Measure]:
-        measures: dict[str, Measure] = self._pending[1][0]
-        return measures
-
-    @property
-    def _pairs(self) -> list[Pair]:
-        pairs: list[Pair] = self._pending[1][1]
-        return pairs
+    def _state(self) -> _State:
+        state: _State = self._pending[1]
+        return state
 
     def names(self) -> list[str]:
         """Return the names: declared measures first, then the others in the order of their first update."""
         self._settle()
-        return list(self._measures)
+        return list(self._state.measures)
 
     def measure(self, name: str) -> Measure:
         """Return the state of one measure; KeyError if there is no measure of that name."""
         self._settle()
+        measures = self._state.measures
         try:
-            return self._measures[name]
+            return measures[name]
         except KeyError:
-            raise unknown_measure(name, self._measures) from None
+            raise unknown_measure(name, measures) from None
 
     def measures(self) -> dict[str, Measure]:
         """Return the state of every measure by name; no update falls between two of them."""
         with self._lock:
             self._settle()
-            return self._measures
+            return self._state.measures.copy()
 
     def pair(self, position: int) -> Pair:
         """Return the state of one pair."""
-        return self._pairs[position]
+        return self._state.pairs[position]
 
     def state(self) -> tuple[dict[str, Measure], list[Pair]]:
         """Return the state of every measure by name, and of every pair; no update falls between two of them."""
         with self._lock:
             self._settle()
-            return self._measures, self._pairs
+            return self._state.measures.copy(), self._state.pairs
 
     def add(self, measures: Mapping[str, Measure], pairs: Sequence[Pair] = ()) -> None:
         """Add observations given as states, to all measures and pairs or to none."""
@@ -142,26 +146,35 @@ class PythonEngine:
         with self._lock:
             self._known.intersection_update(self._intake.declared)
             measures = dict.fromkeys(sorted(self._intake.declared), _EMPTY)
-            self._pending[:] = [_STATE, (measures, [Pair()] * len(self._intake.pairs))]
+            self._pending[:] = [_STATE, _State(measures, [Pair()] * len(self._intake.pairs), {})]
 
     def _add(self, added: Mapping[str, Measure], pairs: Mapping[int, Pair] | None = None, n_settled: int = 0) -> None:
         """Add to the state, and remove the first ``n_settled`` items that wait, which are in ``added``."""
         with self._lock:
-            merged = {name: self._measures.get(name, _EMPTY).merge(measure) for name, measure in added.items()}
+            self._apply_changes()
+            measures, before, _ = self._state
+            merged = {name: measures.get(name, _EMPTY).merge(measure) for name, measure in added.items()}
             for name, measure in merged.items():
                 check_capacity(name, measure.n, measure.nan)
-            merged_pairs = [
-                each.merge(pairs[i]) if pairs and i in pairs else each for i, each in enumerate(self._pairs)
-            ]
+            merged_pairs = [each.merge(pairs[i]) if pairs and i in pairs else each for i, each in enumerate(before)]
             self._known.update(merged)
-            # A new dict, because measures() has handed out the old one.
-            self._pending[: 2 + n_settled] = [_STATE, ({**self._measures, **merged}, merged_pairs)]
+            # Not a new dict of all measures, which would take the longer the more there are.
+            self._pending[: 2 + n_settled] = [_STATE, _State(measures, merged_pairs, merged)]
+            self._apply_changes()
+
+    def _apply_changes(self) -> None:
+        """Write the changed measures to ``measures``. After an interruption, this may be done again."""
+        state = self._state
+        if state.changed:
+            state.measures.update(state.changed)
+            self._pending[1] = state._replace(changed={})
 
     def _settle(self) -> None:
         """Add the waiting floats to the measures."""
-        if len(self._pending) == 2:
+        if len(self._pending) == 2 and not self._state.changed:
             return
         with self._lock:
+            self._apply_changes()
             pending = self._pending[2:]
             if not pending:  # another thread has just summed them
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,11 @@ _DIGITS = {
 _PAIR_DIGITS = {"ab": _DIGITS["s2"], "nan": _COUNT_DIGITS, "inf": _COUNT_DIGITS}
 _WIDTH = sum(_DIGITS.values())
 _PAIR_WIDTH = sum(_PAIR_DIGITS.values())
+_BASE = 1 << _DIGIT_BITS
+#: What the upper halves of the digits of a field add up to, by the number of digits, when each is raised by 2^31.
+_OFFSETS = {
+    n: sum(_BASE // 2 << _DIGIT_BITS * i for i in range(n)) for n in {*_DIGITS.values(), *_PAIR_DIGITS.values()}
+}
 _NOTHING = 2**63 - 1  # sent as min and -max where there is no data: larger than any other
 
 Int64s = NDArray[np.int64]
@@ -75,13 +80,14 @@ def all_reduce(
     mine = [*(measures.get(name, Measure()) for name in names), *in_pairs]
     if not mine:
         return {}, []
-    rows = [_digits(each, _DIGITS) for each in mine] + [_digits(each, _PAIR_DIGITS) for each in pairs.values()]
+    rows = [_digits(mine, _DIGITS).ravel(), _digits([*pairs.values()], _PAIR_DIGITS).ravel()]
     sums = _reduced(np.concatenate(rows), "SUM", group)
-    least = _reduced(np.array([_extremes(each) for each in mine]), "MIN", group)
+    least = _reduced(np.array([_extremes(each) for each in mine]), "MIN", group).tolist()
     measure_digits, pair_digits = np.split(sums, [len(mine) * _WIDTH])
-    reduced = [_measure(*each) for each in zip(measure_digits.reshape(-1, _WIDTH), least, strict=True)]
+    fields = _fields(measure_digits.reshape(-1, _WIDTH), _DIGITS)
+    reduced = [_measure(*each) for each in zip(fields, least, strict=True)]
     both = iter(reduced[len(names) :])
-    others = (_fields(row, _PAIR_DIGITS) for row in pair_digits.reshape(-1, _PAIR_WIDTH))
+    others = _fields(pair_digits.reshape(-1, _PAIR_WIDTH), _PAIR_DIGITS)
     return dict(zip(names, reduced, strict=False)), [Pair(next(both), next(both), **fields) for fields in others]
 
 
@@ -116,18 +122,17 @@ def _fingerprint(value: Any) -> int:
     return int.from_bytes(digest, "little")
 
 
-def _digits(state: Measure | Pair, n_digits_of: Mapping[str, int]) -> Int64s:
-    """Return the integer fields as digits of base 2^32; the last digit of a field has the sign.
+def _digits(states: Sequence[Measure | Pair], n_digits_of: Mapping[str, int]) -> Int64s:
+    """Return the integer fields as digits of base 2^32, a row for each state; the last digit of a field has the sign.
 
     The digits of a sum are the sums of the digits, so a SUM over the processes adds the integers exactly.
     """
-    rows = []
-    for field, n_digits in n_digits_of.items():
-        raw = getattr(state, field).to_bytes(n_digits * _DIGIT_BITS // 8, "little", signed=True)
-        row = np.frombuffer(raw, "<u4").astype(np.int64)
-        row[-1] -= (row[-1] >> (_DIGIT_BITS - 1)) << _DIGIT_BITS
-        rows.append(row)
-    return np.concatenate(rows)
+    n_bytes = [(field, n_digits * _DIGIT_BITS // 8) for field, n_digits in n_digits_of.items()]
+    raw = b"".join(getattr(each, field).to_bytes(n, "little", signed=True) for each in states for field, n in n_bytes)
+    rows = np.frombuffer(raw, "<u4").astype(np.int64).reshape(len(states), sum(n_digits_of.values()))
+    last = np.cumsum([*n_digits_of.values()]) - 1
+    rows[:, last] -= (rows[:, last] >> (_DIGIT_BITS - 1)) << _DIGIT_BITS
+    return rows
 
 
 def _extremes(measure: Measure) -> tuple[int, int]:
@@ -136,15 +141,25 @@ def _extremes(measure: Measure) -> tuple[int, int]:
     return order(measure.min), -order(measure.max)
 
 
-def _fields(row: Int64s, n_digits_of: Mapping[str, int]) -> dict[str, int]:
-    """Return the integers whose digits, or sums of digits, are in ``row``: the inverse of :func:`_digits`."""
-    digits = iter(row.tolist())
-    return {field: sum(next(digits) << (_DIGIT_BITS * i) for i in range(n)) for field, n in n_digits_of.items()}
+def _fields(rows: Int64s, n_digits_of: Mapping[str, int]) -> list[dict[str, int]]:
+    """Return the integers whose digits, or sums of digits, are in each row: the inverse of :func:`_digits`."""
+    # A digit is low + high * 2^32. Both parts of a field are read as one integer; high is made positive for that.
+    lows = (rows & (_BASE - 1)).astype("<u4").tobytes()
+    highs = ((rows >> _DIGIT_BITS) + _BASE // 2).astype("<u4").tobytes()
+    start, fields = 0, []
+    for _ in range(len(rows)):
+        read = {}
+        for field, n_digits in n_digits_of.items():
+            end = start + n_digits * _DIGIT_BITS // 8
+            low, high = int.from_bytes(lows[start:end], "little"), int.from_bytes(highs[start:end], "little")
+            read[field] = low + ((high - _OFFSETS[n_digits]) << _DIGIT_BITS)
+            start = end
+        fields.append(read)
+    return fields
 
 
-def _measure(row: Int64s, extremes: Int64s) -> Measure:
-    fields = _fields(row, _DIGITS)
-    low, high = extremes.tolist()
+def _measure(fields: Mapping[str, int], extremes: Sequence[int]) -> Measure:
+    low, high = extremes
     if fields["k"]:
         return Measure(**fields, min=from_order(low), max=from_order(-high))
     return Measure(**fields)

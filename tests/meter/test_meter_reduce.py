@@ -123,6 +123,6 @@ def test_the_digits_of_many_processes_at_the_limits_add_up(sign) -> None:
     n = 2**116
     s1, s2 = (sign * n * largest) << 1074, (n * largest * largest) << 2148
     one = Measure(n, n, s1, s2, sign * 1.0, sign * 1.0, n, 0, 0)
-    summed = reduce._digits(one, reduce._DIGITS) * np.int64(1000)
-    whole = reduce._measure(summed, np.array(reduce._extremes(one)))
+    summed = reduce._digits([one], reduce._DIGITS) * np.int64(1000)
+    whole = reduce._measure(reduce._fields(summed, reduce._DIGITS)[0], reduce._extremes(one))
     assert whole == Measure(1000 * n, 1000 * n, 1000 * s1, 1000 * s2, sign * 1.0, sign * 1.0, 1000 * n, 0, 0)
