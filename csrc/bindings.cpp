@@ -47,10 +47,10 @@ PYBIND11_MODULE(_meter, module) {
         .def("pair", &Engine::pair_fields, py::arg("position"))
         .def("state", &Engine::state)
         .def("add", &Engine::add_fields, py::arg("measures"), py::arg("pairs") = py::list())
-        .def("merge", &Engine::merge, py::arg("other"))
         .def("clear", &Engine::clear);
     auto* const type = reinterpret_cast<PyTypeObject*>(engine.ptr());
     engine.attr("update") = py::reinterpret_steal<py::object>(PyDescr_NewMethod(type, &pyml::kUpdate));
+    engine.attr("merge") = py::reinterpret_steal<py::object>(PyDescr_NewMethod(type, &pyml::kMerge));
 }
 #undef PyInit__meter
 

@@ -36,10 +36,10 @@ private:
 
     Measure measure_;
     std::size_t size_ = 0;
-    std::array<double, 128> queue_;
+    std::array<double, 64> queue_;
     Level level_;
 };
 
-static_assert(sizeof(QueuedMeasure) <= 4096, "a measure takes at most 4 KiB");
+static_assert(sizeof(QueuedMeasure) <= 2400, "a meter of one measure takes at most 4 KiB, with its Python objects");
 
 }  // namespace pyml

@@ -45,6 +45,8 @@ def _refuse_a_broken_build(module: ModuleType) -> ImportError | None:
 if _missing is None:
     _missing = _refuse_a_broken_build(_meter)
 
+_levels = [] if _missing is not None else _meter.simd_levels()  # of this processor, best first
+
 
 class Engine(Protocol):
     """Holds the exact state of a meter's measures by name."""
@@ -108,7 +110,7 @@ def simd_level() -> str:
     Raises:
         ConfigError: ``PYML_SIMD`` is not the name of a level, or this processor does not have that level.
     """
-    here = _meter.simd_levels()
+    here = _levels
     wanted = os.environ.get("PYML_SIMD") or here[0]
     if wanted not in SIMD_LEVELS:
         raise ConfigError(f"PYML_SIMD: got {wanted!r}; accepted: {', '.join(SIMD_LEVELS)}")

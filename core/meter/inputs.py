@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.meter.array_likes import convert, is_array_like
+from core.meter.blocks import Blocks, flat, native_dtype
 from core.meter.exact import BFLOAT16, scalar
 from core.meter.refusals import DTYPE_WAYS, kind, refusal, way_out, with_article
 
@@ -33,8 +34,8 @@ class OnDevice:
 
 
 #: A float; an int that no double equals; a list of these; a flat, aligned array in native byte order with a dtype that
-#: :func:`core.meter.exact.measure_array` accepts; or a tensor on a CUDA device.
-Standard: TypeAlias = float | int | list[float | int] | NDArray[Any] | OnDevice
+#: :func:`core.meter.exact.measure_array` accepts; blocks of such arrays; or a tensor on a CUDA device.
+Standard: TypeAlias = float | int | list[float | int] | NDArray[Any] | Blocks | OnDevice
 
 
 def standard(name: str, value: object, *, keeps_order: bool = False) -> Standard:
@@ -101,21 +102,20 @@ def _integer(name: str, value: int) -> float | int:
 def _from_numpy(name: str, value: "NDArray[Any] | np.generic", *, keeps_order: bool) -> Standard:
     if isinstance(value, np.ma.MaskedArray):
         raise refusal(name, "a masked array", "pass x.compressed(), or x.filled(nan) with nan_policy='omit'")
-    flat = np.asarray(value)
-    dtype = flat.dtype
+    values = np.asarray(value)
+    dtype = values.dtype
     if dtype.kind not in "biuf" or dtype.char == "g":
-        shape = f" of shape {flat.shape}" if flat.ndim else ""
+        shape = f" of shape {values.shape}" if values.ndim else ""
         raise refusal(name, f"{with_article(type(value).__name__)} of dtype {dtype}{shape}", DTYPE_WAYS[dtype.kind])
-    return _plain(name, flat, keeps_order=keeps_order)
+    return _plain(name, values, keeps_order=keeps_order)
 
 
 def _plain(name: str, values: NDArray[Any], *, keeps_order: bool) -> Standard:
-    """Return a 0-d array as a scalar, and any other as a flat array."""
-    native = values.dtype if values.dtype == BFLOAT16 else values.dtype.newbyteorder("=")
+    """Return a 0-d array as a scalar, and any other as a flat array or as blocks."""
     if not values.ndim:
-        number = scalar(values.astype(native).reshape(1))
+        number = scalar(values.astype(native_dtype(values)).reshape(1))
         return number if isinstance(number, float) else _integer(name, number)
-    return np.require(values.ravel(order="C" if keeps_order else "K"), native, ["C", "A"])
+    return flat(values, keeps_order=keeps_order)
 
 
 def _from_tensor(name: str, tensor: "torch.Tensor", *, keeps_order: bool) -> Standard:

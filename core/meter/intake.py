@@ -10,16 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config.errors import nearest
+from core.meter.blocks import Blocks
 from core.meter.inputs import OnDevice, Standard, standard, weight
+from core.meter.locks import new_lock
 from core.meter.measure import COUNT_BITS, Measure, of_float, of_integer
 from core.meter.names import plain_name
 from core.meter.pair import Pair, of_numbers
 from core.meter.pins import Pins, pinned
 from core.meter.products import numbers
-from core.meter.transfers import Transfers
+from core.meter.transfers import NO_TRANSFERS, NoTransfers, Transfers
 
-#: What an engine can add: a float, an array (see ``core.meter.exact.measure_array``), or a state to merge.
-Plain: TypeAlias = float | NDArray[Any] | Measure
+#: What an engine can add: a float, an array (see ``core.meter.exact.measure_array``), blocks of such arrays, or a state
+#: to merge.
+Plain: TypeAlias = float | NDArray[Any] | Blocks | Measure
+
+
+_lock = new_lock()
 
 
 class PairUpdate(NamedTuple):
@@ -55,7 +61,7 @@ class Intake:
         self.pairs = tuple(sorted(pairs)) if pairs else ()
         self._in_pairs = frozenset(chain.from_iterable(self.pairs))
         self.refuses_nan = refuses_nan
-        self.transfers = Transfers()
+        self.transfers: Transfers | NoTransfers = NO_TRANSFERS
 
     def take(
         self, measures: Mapping[str, object] | None, n: object, values: dict[str, object], fold: Callable[..., None]
@@ -90,10 +96,16 @@ class Intake:
             _check_weights(taken)
         pairs = self._pairs(named, taken, w) if self.pairs else []
         if any(isinstance(value, OnDevice) for value in taken.values()):
-            self.transfers.start(taken, w, fold)
+            self._start_transfers().start(taken, w, fold)
             return None
         plain = {name: _plain(value, w) for name, value in taken.items()}
         return plain, w, pairs, [*pins, *pinned(plain.values())]
+
+    def _start_transfers(self) -> Transfers:
+        with _lock:  # two threads must not make one each
+            if isinstance(self.transfers, NoTransfers):
+                self.transfers = Transfers()
+            return self.transfers
 
     def _pairs(self, named: dict[str, object], taken: dict[str, Standard], w: int) -> list[PairUpdate]:
         """Return what an update adds to the pairs.
@@ -114,6 +126,8 @@ class Intake:
                     f"{a} and {b} are a pair: got shapes {shapes[0]} and {shapes[1]}; accepted: equal shapes; "
                     "nothing was added"
                 )
+            if isinstance(taken[a], Blocks) or isinstance(taken[b], Blocks):
+                taken[a], taken[b] = _in_blocks(taken[a]), _in_blocks(taken[b])
             updates.append(PairUpdate(position, a, b, _pair_state(taken[a], taken[b], w)))
         return updates
 
@@ -124,7 +138,7 @@ class Intake:
 
 
 def _plain(value: Standard, w: int) -> Plain:
-    if isinstance(value, float | np.ndarray):
+    if isinstance(value, float | np.ndarray | Blocks):
         return value
     if isinstance(value, int):
         return of_integer(value, w)
@@ -151,15 +165,24 @@ def _pair_state(a: Standard, b: Standard, w: int) -> Pair | None:
     values = (a, b)
     if any(isinstance(value, OnDevice) for value in values):
         return None  # the update comes back when the values have arrived
-    if all(isinstance(value, float) for value in values) or all(isinstance(value, np.ndarray) for value in values):
+    if all(isinstance(value, float) for value in values):
+        return None
+    if all(isinstance(value, np.ndarray | Blocks) for value in values):
         return None
     first, second = ([value] if isinstance(value, float | int) else _numbers(value) for value in values)
     return of_numbers(first, second, w)
 
 
+def _in_blocks(value: Standard) -> Standard:
+    """Return an array in blocks, so that both arrays of a pair come in blocks of equal sizes."""
+    return Blocks(value, keeps_order=True) if isinstance(value, np.ndarray) else value
+
+
 def _numbers(value: Standard) -> list[float | int]:
     if isinstance(value, np.ndarray):
         return numbers(value)
+    if isinstance(value, Blocks):
+        return [number for block in value for number in numbers(block)]
     assert isinstance(value, list)
     return value
 
@@ -219,7 +242,7 @@ def _check_weights(taken: dict[str, Standard]) -> None:
 
 def _check_is_scalar(name: str, value: Standard, w: int) -> None:
     shape: tuple[int, ...] | None = None
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | Blocks):
         shape = value.shape
     elif isinstance(value, list):
         shape = (len(value),)

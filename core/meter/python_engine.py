@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from core.meter.blocks import Blocks
 from core.meter.exact import measure_array
 from core.meter.intake import Intake, PairUpdate, Plain, check_capacity, nan_refused, unknown_measure
 from core.meter.locks import new_lock
@@ -205,6 +206,11 @@ def _measure(value: Plain, w: int) -> Measure:
     """Return the state after one observation that is the mean of ``w`` samples, or after an array."""
     if isinstance(value, float):
         return of_float(value, w)
+    if isinstance(value, Blocks):
+        total = _EMPTY
+        for block in value:
+            total = total.merge(measure_array(block))
+        return total
     return value if isinstance(value, Measure) else measure_array(value)
 
 
@@ -215,6 +221,11 @@ def _pair(pair: PairUpdate, values: Mapping[str, Plain], w: int) -> Pair:
         return pair.state
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return pair_arrays(a, b)
+    if isinstance(a, Blocks) and isinstance(b, Blocks):
+        total = Pair()
+        for first, second in zip(a, b, strict=True):
+            total = total.merge(pair_arrays(first, second))
+        return total
     assert isinstance(a, float)
     assert isinstance(b, float)
     return of_numbers([a], [b], w)

@@ -31,10 +31,8 @@ _PAIR_DIGITS = {"ab": _DIGITS["s2"], "nan": _COUNT_DIGITS, "inf": _COUNT_DIGITS}
 _WIDTH = sum(_DIGITS.values())
 _PAIR_WIDTH = sum(_PAIR_DIGITS.values())
 _BASE = 1 << _DIGIT_BITS
-#: What the upper halves of the digits of a field add up to, by the number of digits, when each is raised by 2^31.
-_OFFSETS = {
-    n: sum(_BASE // 2 << _DIGIT_BITS * i for i in range(n)) for n in {*_DIGITS.values(), *_PAIR_DIGITS.values()}
-}
+#: What the upper parts of the digits of a field are too large by, for each number of digits.
+_OFFSETS = {n: int.from_bytes(b"\0\0\0\x80" * n, "little") for n in _DIGITS.values()}
 _NOTHING = 2**63 - 1  # sent as min and -max where there is no data: larger than any other
 
 Int64s = NDArray[np.int64]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.meter import pair_rounding, rounding
+from core.meter.blocks import Blocks
 from core.meter.inputs import OnDevice, standard
 from core.meter.measure import S1_BITS, S2_BITS, Measure, of_float, of_integer
 from core.meter.pair import Pair
@@ -153,6 +154,8 @@ def _numbers(values: Any) -> list[float | int]:
             taken = standard("values", taken.tensor.cpu(), keeps_order=True)
         if isinstance(taken, list):
             return taken
+        if isinstance(taken, Blocks):
+            taken = taken.copy()
         if isinstance(taken, np.ndarray) and len(getattr(values, "shape", (0,))) == 1:
             return numbers(taken)
     raise TypeError(

@@ -13,6 +13,7 @@ from core.meter.names import plain_name
 from core.meter.pair import Pair, canonical, checked_pairs
 from core.meter.reduce import Settings, all_reduce
 from core.meter.state import POLICIES, State, from_state, to_state
+from core.meter.transfers import NO_TRANSFERS
 from core.utils.cluster_means import ClusteredMean
 from core.utils.meter_readings import Readings
 
@@ -94,17 +95,12 @@ class Meter(Readings):
     ) -> None:
         if nan_policy not in POLICIES:
             raise ValueError(f"nan_policy: got {nan_policy!r}; accepted: {', '.join(map(repr, POLICIES))}")
-        for name in names:
-            if not isinstance(name, str):
-                raise TypeError(f"names: got {name!r} ({type(name).__name__}); accepted: strings, as Meter('a', 'b')")
-        names = tuple(map(plain_name, names))
-        if len(set(names)) < len(names):
-            raise ValueError(f"names: got a name twice in {', '.join(map(repr, names))}")
+        names = _checked_names(names) if names else ()
         self._nan_policy = nan_policy
         checked = checked_pairs(pairs, names) if pairs else ()
         self._intake = Intake(names, pairs=checked, refuses_nan=nan_policy == "raise")
         self._engine, update = engines.create(engines.choose(engine), self._intake)
-        Meter.__dict__["update"].__set__(self, update)  # the slot, also where a subclass has its own update
+        _set_update(self, update)  # the slot, also where a subclass has its own update
 
     @property
     def engine(self) -> str:
@@ -131,11 +127,13 @@ class Meter(Readings):
                 f"merge: got a meter with nan_policy={other._nan_policy!r}; accepted: {self._nan_policy!r}, as here"
             )
         if other._intake.pairs != self._intake.pairs:
-            theirs, ours = list(other._intake.pairs), list(self._intake.pairs)
-            raise ValueError(f"merge: got a meter with pairs {theirs}; accepted: {ours}, as here")
-        other._intake.transfers.finish(other._engine.update)
-        if type(self._engine) is type(other._engine):
-            self._engine.merge(other._engine)
+            came, here = list(other._intake.pairs), list(self._intake.pairs)
+            raise ValueError(f"merge: got a meter with pairs {came}; accepted: {here}, as here")
+        theirs = other._engine
+        if (transfers := other._intake.transfers) is not NO_TRANSFERS:
+            transfers.finish(theirs.update)
+        if type(self._engine) is type(theirs):
+            self._engine.merge(theirs)
         else:
             measures, pairs = other._state()
             self._engine.add(measures, list(pairs.values()))
@@ -279,6 +277,20 @@ class Meter(Readings):
     def _measures(self) -> dict[str, Measure]:
         self._intake.transfers.finish(self._engine.update)
         return {name: Measure._make(fields) for name, fields in self._engine.measures().items()}
+
+
+_set_update = Meter.__dict__["update"].__set__
+
+
+def _checked_names(names: tuple[object, ...]) -> tuple[str, ...]:
+    """Return declared names as plain strings; TypeError for another type, ValueError for a name that comes twice."""
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"names: got {name!r} ({type(name).__name__}); accepted: strings, as Meter('a', 'b')")
+    plain = tuple(map(plain_name, names))
+    if len(set(plain)) < len(plain):
+        raise ValueError(f"names: got a name twice in {', '.join(map(repr, plain))}")
+    return plain
 
 
 def _rebuild(cls: type[_M], state: Mapping[str, Any], engine: str) -> _M:

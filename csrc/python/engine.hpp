@@ -105,9 +105,11 @@ private:
     QueuedMeasure* find(PyObject* name, std::size_t position) const noexcept;
     QueuedMeasure& find_or_make(const py::str& name);
     Measure sum_apart(const py::handle& value, std::uint64_t weight) const;
+    Pair pair_of_blocks(const py::object& first, const py::object& second) const;
     Pair pair_apart(const py::tuple& pair, const py::dict& values, const std::vector<Named>& sums,
                     std::uint64_t weight) const;
     void check_capacity(const py::str& name, const Measure& sum) const;
+    bool merge_existing(const Engine& other) noexcept;
     void merge_all(const Sums& sums);
 
     py::object intake_;
@@ -141,6 +143,11 @@ inline Measure Engine::sum_apart(const py::handle& object, std::uint64_t weight)
     }
     if (PyFloat_CheckExact(object.ptr())) {
         measure.add_weighted(PyFloat_AS_DOUBLE(object.ptr()), weight);
+    } else if (!is_array(object.ptr())) {
+        const py::object next_block = object.attr("reader")();  // core.meter.blocks.Blocks
+        for (py::object block = call_python(next_block); !block.is_none(); block = call_python(next_block)) {
+            measure.merge(sum_apart(block, weight));
+        }
     } else if (!read_array(object.ptr(), value, Voids::bfloat16)) {
         throw py::type_error("core.meter.intake returned a value that is not in plain form");
     } else if (value.size < kLargeArray) {
@@ -157,6 +164,8 @@ inline Measure Engine::sum_apart(const py::handle& object, std::uint64_t weight)
 inline Pair Engine::pair_apart(const py::tuple& pair, const py::dict& values, const std::vector<Named>& sums,
                                std::uint64_t weight) const {
     if (!pair[3].is_none()) return pair_from_fields(pair[3]);
+    const py::object first = values[pair[1]], second = values[pair[2]];
+    if (!is_array(first.ptr()) && !PyFloat_CheckExact(first.ptr())) return pair_of_blocks(first, second);
     const auto read = [&](const py::handle& name) {
         PlainValue value;
         const py::object object = values[name];
@@ -181,6 +190,23 @@ inline Pair Engine::pair_apart(const py::tuple& pair, const py::dict& values, co
     return state;
 }
 
+/// Returns the sums of a pair whose arrays come in blocks of equal sizes (core.meter.blocks.Blocks).
+inline Pair Engine::pair_of_blocks(const py::object& first, const py::object& second) const {
+    Pair state;
+    const py::object next_a = first.attr("reader")(), next_b = second.attr("reader")();
+    for (;;) {
+        const py::object block_a = call_python(next_a), block_b = call_python(next_b);
+        if (block_a.is_none() || block_b.is_none()) break;
+        PlainValue a, b;
+        const bool are_plain = read_array(block_a.ptr(), a, Voids::bfloat16) && read_array(block_b.ptr(), b, Voids::bfloat16);
+        if (!are_plain || a.size != b.size) throw py::type_error("core.meter.intake returned blocks that do not match");
+        const Measure sum_a = sum_apart(block_a, 1), sum_b = sum_apart(block_b, 1);
+        const WithoutGil without_gil;
+        add_pair_array(state, a, b, sum_a, sum_b, level_);
+    }
+    return state;
+}
+
 inline void Engine::add(const py::object& measures, const py::object& n, const py::dict& values,
                         const py::object& self) {
     const py::object taken = call_python(intake_.attr("take"), measures, n, values, py::object(self.attr("update")));
@@ -202,16 +228,24 @@ inline void Engine::add(const py::object& measures, const py::object& n, const p
     merge_all(sums);
 }
 
+/// Returns whether the counts of two measures together are below 2^kCountBits.
+inline bool has_capacity(const Measure& a, const Measure& b) noexcept {
+    UInt128 n_samples = a.n_samples(), n_nan = a.n_nan();
+    n_samples.add(b.n_samples());
+    n_nan.add(b.n_nan());
+    return ((n_samples.high | n_nan.high) >> (kCountBits - 64)) == 0;
+}
+
 /// Raises an exception if `sum` cannot be added to the measure `name`.
 inline void Engine::check_capacity(const py::str& name, const Measure& sum) const {
-    UInt128 n_samples = sum.n_samples(), n_nan = sum.n_nan();
-    if (QueuedMeasure* here = find(name.ptr(), 0)) {
-        n_samples.add(here->settled().n_samples());
-        n_nan.add(here->settled().n_nan());
-    } else {
-        call_python(intake_.attr("check_name"), name);
-    }
-    if (((n_samples.high | n_nan.high) >> (kCountBits - 64)) != 0) {
+    QueuedMeasure* const here = find(name.ptr(), 0);
+    if (here == nullptr) call_python(intake_.attr("check_name"), name);
+    static const Measure empty;
+    const Measure& before = here == nullptr ? empty : here->settled();
+    if (!has_capacity(before, sum)) {
+        UInt128 n_samples = before.n_samples(), n_nan = before.n_nan();
+        n_samples.add(sum.n_samples());
+        n_nan.add(sum.n_nan());
         raise_from_intake("check_capacity", name, to_int(n_samples), to_int(n_nan));
     }
 }
@@ -279,7 +313,22 @@ inline void Engine::add_fields(const py::dict& measures, const py::list& pairs) 
     merge_all(sums);
 }
 
+/// Merges if no measure has to be created and no error can occur: no Python code runs on the way. Otherwise returns
+/// false and changes nothing.
+inline bool Engine::merge_existing(const Engine& other) noexcept {
+    for (std::size_t i = 0; i < other.entries_.size(); ++i) {
+        QueuedMeasure* const here = find(other.entries_[i].name.ptr(), i);
+        if (here == nullptr || !has_capacity(here->settled(), other.entries_[i].measure->settled())) return false;
+    }
+    for (std::size_t i = 0; i < other.entries_.size(); ++i) {
+        find(other.entries_[i].name.ptr(), i)->settled().merge(other.entries_[i].measure->settled());
+    }
+    for (std::size_t i = 0; i < pairs_.size(); ++i) pairs_[i]->merge(*other.pairs_[i]);
+    return true;
+}
+
 inline void Engine::merge(const Engine& other) {
+    if (pairs_.size() == other.pairs_.size() && merge_existing(other)) return;
     Sums sums;
     for (const Entry& entry : other.entries_) {
         sums.measures.push_back({entry.name, std::shared_ptr<const Measure>(entry.measure, &entry.measure->settled())});
@@ -291,7 +340,8 @@ inline void Engine::merge(const Engine& other) {
 inline void Engine::clear() {
     entries_.clear();
     positions_.clear();
-    const py::list declared = py::module_::import("builtins").attr("sorted")(intake_.attr("declared"));
+    py::list declared(intake_.attr("declared"));
+    if (PyList_Sort(declared.ptr()) != 0) throw py::error_already_set();
     for (const auto& name : declared) find_or_make(py::reinterpret_borrow<py::str>(name));
     pairs_.clear();
     for (std::size_t i = py::len(intake_.attr("pairs")); i > 0; --i) pairs_.push_back(std::make_shared<Pair>());

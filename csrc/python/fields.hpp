@@ -36,9 +36,16 @@ inline py::object to_int(UInt128 value) {
     return py::int_(value.low) | (py::int_(value.high) << py::int_(64));
 }
 
+/// Returns integer.to_bytes(kBytes, "little", signed=is_signed). Raises OverflowError if it does not fit.
 template <std::size_t kBytes>
 std::array<std::uint8_t, kBytes> to_bytes(const py::handle& integer, bool is_signed) {
-    const py::bytes raw = integer.attr("to_bytes")(kBytes, "little", py::arg("signed") = is_signed);
+    static PyObject* const method = PyObject_GetAttrString(reinterpret_cast<PyObject*>(&PyLong_Type), "to_bytes");
+    static PyObject* const size = PyLong_FromSize_t(kBytes);
+    static PyObject* const little = PyUnicode_InternFromString("little");
+    static PyObject* const keywords = Py_BuildValue("(s)", "signed");
+    PyObject* const args[] = {integer.ptr(), size, little, is_signed ? Py_True : Py_False};
+    const auto raw = py::reinterpret_steal<py::bytes>(PyObject_Vectorcall(method, args, 3, keywords));
+    if (!raw) throw py::error_already_set();
     const std::string_view view = raw;
     std::array<std::uint8_t, kBytes> bytes;
     std::copy(view.begin(), view.end(), bytes.begin());
@@ -46,6 +53,11 @@ std::array<std::uint8_t, kBytes> to_bytes(const py::handle& integer, bool is_sig
 }
 
 inline UInt128 to_count(const py::handle& integer) {
+    if (PyLong_Check(integer.ptr())) {
+        const unsigned long long small = PyLong_AsUnsignedLongLong(integer.ptr());
+        if (PyErr_Occurred() == nullptr) return {small, 0};
+        PyErr_Clear();  // it is larger, or negative
+    }
     const auto bytes = to_bytes<16>(integer, false);
     UInt128 count;
     for (std::size_t i = 0; i < 8; ++i) {

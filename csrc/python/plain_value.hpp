@@ -13,6 +13,7 @@
 #include "../operand.hpp"
 #include "../simd.hpp"
 #include "scalar_value.hpp"
+#include "tensor_value.hpp"
 
 namespace pyml {
 
@@ -101,6 +102,8 @@ struct PlainValue {
     std::size_t size;
 };
 
+inline bool is_array(PyObject* object) { return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_; }
+
 /// Reads a NumPy array. Returns false if its layout, byte order or dtype needs a conversion first.
 inline bool read_array(PyObject* object, PlainValue& value, Voids voids) {
     const auto array = py::reinterpret_borrow<py::array>(object);
@@ -144,7 +147,7 @@ inline bool read_plain(PyObject* object, PlainValue& value) {
         return true;
     }
     // The type must match exactly: in a subclass, such as a masked array, the elements can have another meaning.
-    if (Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_) return read_array(object, value, Voids::refused);
+    if (is_array(object)) return read_array(object, value, Voids::refused);
     if (PyList_CheckExact(object) || PyTuple_CheckExact(object)) return read_items(object, value);
     if (read_number(object, value.number)) return true;
     value.is_tensor = true;

@@ -1,4 +1,4 @@
-/// Reads Python and NumPy scalars without running Python code, and 0-d CPU tensors through a few of their attributes.
+/// Reads Python and NumPy scalars without running Python code.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -55,17 +55,15 @@ inline const PyObject* kept(const py::handle& module, const char* name) {
     return py::object(module.attr(name)).release().ptr();
 }
 
-inline std::vector<NumberType> number_types(const py::handle& module, bool has_bfloat16) {
-    const auto object = [&](const char* name) { return kept(module, name); };
-    std::vector<NumberType> types{
+inline std::vector<NumberType> number_types(const py::handle& numpy) {
+    const auto object = [&](const char* name) { return kept(numpy, name); };
+    return {
         {object("float32"), read_number_of<float>},         {object("float64"), read_number_of<double>},
         {object("int64"), read_number_of<std::int64_t>},    {object("int32"), read_number_of<std::int32_t>},
-        {object("float16"), read_number_of<Float16>},       {object(has_bfloat16 ? "bool" : "bool_"), read_number_of<Bool>},
+        {object("float16"), read_number_of<Float16>},       {object("bool_"), read_number_of<Bool>},
         {object("int16"), read_number_of<std::int16_t>},    {object("int8"), read_number_of<std::int8_t>},
         {object("uint8"), read_number_of<std::uint8_t>},
     };
-    if (has_bfloat16) types.push_back({object("bfloat16"), read_number_of<BFloat16>});
-    return types;
 }
 
 /// Reads a NumPy scalar. The value is stored after the object header; this layout is part of NumPy's C API
@@ -75,7 +73,7 @@ inline bool read_numpy_scalar(PyObject* object, double& number) {
         PyObject_HEAD;
         double value;  // the type with the strictest alignment that is read here
     };
-    static const auto* const types = new std::vector<NumberType>(number_types(py::module_::import("numpy"), false));
+    static const auto* const types = new std::vector<NumberType>(number_types(py::module_::import("numpy")));
     const ReadNumber read = reader_of(*types, Py_TYPE(object));
     return read != nullptr && read(reinterpret_cast<const char*>(object) + offsetof(Scalar, value), number);
 }
@@ -98,56 +96,6 @@ inline bool read_number(PyObject* object, double& number) {
         return true;
     }
     return read_numpy_scalar(object, number);
-}
-
-/// The objects of torch that are needed to read a tensor. The extension never imports torch itself.
-struct Torch {
-    const PyObject *tensor, *parameter;
-    std::vector<NumberType> dtypes;
-
-    /// Returns null if torch has not been imported, or not completely.
-    static const Torch* find() {
-        static const Torch* torch = nullptr;
-        if (torch == nullptr) {
-            PyObject* const module = PyDict_GetItemString(PyImport_GetModuleDict(), "torch");
-            if (module == nullptr) return nullptr;
-            try {
-                const py::handle handle(module);
-                torch = new Torch{kept(handle, "Tensor"), kept(handle.attr("nn"), "Parameter"),
-                                  number_types(handle, true)};
-            } catch (const py::error_already_set&) {
-                return nullptr;
-            }
-        }
-        return torch;
-    }
-};
-
-/// Reads a 0-d tensor in CPU memory. Returns false for all other objects, and for a tensor without readable memory.
-inline bool read_tensor(PyObject* object, double& number) {
-    static PyObject* const is_cpu = PyUnicode_InternFromString("is_cpu");
-    static PyObject* const ndim = PyUnicode_InternFromString("ndim");
-    static PyObject* const dtype = PyUnicode_InternFromString("dtype");
-    static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
-    static PyObject* const data_ptr = PyUnicode_InternFromString("data_ptr");
-    const Torch* const torch = Torch::find();
-    const auto* const type = reinterpret_cast<const PyObject*>(Py_TYPE(object));
-    if (torch == nullptr || (type != torch->tensor && type != torch->parameter)) return false;
-    const auto own = [](PyObject* result) { return py::reinterpret_steal<py::object>(result); };
-    const py::object on_cpu = own(PyObject_GetAttr(object, is_cpu));
-    const py::object dimensions = on_cpu.is(py::handle(Py_True)) ? own(PyObject_GetAttr(object, ndim)) : py::object();
-    if (dimensions && PyLong_AsLong(dimensions.ptr()) == 0) {
-        const py::object its_dtype = own(PyObject_GetAttr(object, dtype));
-        const ReadNumber read = reader_of(torch->dtypes, its_dtype.ptr());
-        const py::object negated = read == nullptr ? py::object() : own(PyObject_CallMethodNoArgs(object, is_neg));
-        if (negated.is(py::handle(Py_False))) {  // a lazily negated tensor stores the value with the opposite sign
-            const py::object address = own(PyObject_CallMethodNoArgs(object, data_ptr));
-            const void* const data = address ? PyLong_AsVoidPtr(address.ptr()) : nullptr;
-            if (data != nullptr && read(data, number)) return true;
-        }
-    }
-    PyErr_Clear();  // the general path will report what is wrong
-    return false;
 }
 
 }  // namespace pyml

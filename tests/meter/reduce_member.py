@@ -101,7 +101,7 @@ def with_a_fault(rank: int) -> Meter:
     """Return a meter whose values from a device turn out to have a NaN, on one process."""
     meter = Meter("x", nan_policy="raise")
     if rank == 1:
-        meter._intake.transfers._faults.append(ValueError("x: got 1 NaN"))
+        meter._intake._start_transfers()._faults.append(ValueError("x: got 1 NaN"))
     return meter
 
 
