@@ -31,6 +31,9 @@ MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs"}  # and whatever c
     shell_complete=complete_runs,
     help="Continue this run: a path, a run id, the beginning of one run's id, or latest.",
 )
+@click.option(
+    "--force", is_flag=True, help="With --resume: take over from a process on another host without waiting for it."
+)
 @click.option("--run-id", metavar="ID", hidden=True, help="Id of the new run, for commands that start many runs.")
 @click.option("--seeds", metavar="A..B", help="Train one run per seed, one after another: 0..4, or 0,3,7.")
 @click.option("--dry-run", is_flag=True, help="Print the config that would be used, and stop.")
@@ -43,6 +46,7 @@ def train(
     ctx: click.Context,
     /,
     resume: str | None,
+    force: bool,
     run_id: str | None,
     seeds: str | None,
     dry_run: bool,
@@ -56,7 +60,9 @@ def train(
     the chosen --model.
     """
     resolved: Resolved = ctx.meta[ConfigCommand.RESOLVED]
-    config, run_path = (resolved.config, None) if resume is None else _resumed(resume, resolved)
+    if force and resume is None:
+        raise click.UsageError("--force goes with --resume RUN only.")
+    config, run_path = (resolved.config, None) if resume is None else _resumed(resume, resolved, force)
     configs = [config] if seeds is None else _with_seeds(config, seeds, resume, resolved)
     plugins.find(plugins.MODELS, config.model)
     plugins.find(plugins.DATASETS, config.dataset)
@@ -65,7 +71,7 @@ def train(
         return
     messages: Place = "nowhere" if quiet else "stderr" if print_run else "stdout"
     if len(configs) == 1:
-        _train(configs[0], resolved, print_run, messages, run_path=run_path, run_id=run_id)
+        _train(configs[0], resolved, print_run, messages, run_path=run_path, run_id=run_id, force=force)
     elif failed := [each.seed for each in configs if not _trained(each, resolved, print_run, messages)]:
         raise click.ClickException(f"{len(failed)} of {len(configs)} runs failed: seeds {', '.join(map(str, failed))}")
 
@@ -98,19 +104,21 @@ def _trained(config: ModelConfig, resolved: Resolved, print_run: bool, messages:
     return True
 
 
-def _resumed(resume: str, resolved: Resolved) -> tuple[ModelConfig, Path]:
+def _resumed(resume: str, resolved: Resolved, force: bool) -> tuple[ModelConfig, Path]:
     """Return the saved config of the run to continue, with what the command line may change, and its directory."""
     import attrs
 
     from core.config.config import evaluation_fields
     from core.runs.directory import resolve_run
     from core.runs.status import run_status
+    from core.runs.training_lock import LOCK_FILE, is_held_here
 
     run_path = resolve_run(resume, resolved.global_config.experiments_dir)
-    if run_status(run_path).state == "running":
+    has_lock = (run_path / LOCK_FILE).exists()  # then it decides, when the training starts
+    if not force and run_status(run_path).state == "running" and (not has_lock or is_held_here(run_path)):
         raise ConfigError(
             f"--resume: run {run_path} is still running. Stop it first: Ctrl-C leaves a checkpoint. "
-            "A run that was killed on another host counts as running for two more minutes."
+            "If it was killed on another host, use --force."
         )
     saved = plugins.saved_config(run_path)
     differing = {name for name in resolved.given if getattr(resolved.config, name) != getattr(saved, name)}
@@ -167,6 +175,7 @@ def _train(
     *,
     run_path: Path | None = None,
     run_id: str | None = None,
+    force: bool = False,
 ) -> None:
     """Train one run.
 
@@ -177,6 +186,7 @@ def _train(
         messages: Where everything else is printed.
         run_path: The run to continue; None makes a new one.
         run_id: The id of the new run; None generates one.
+        force: Whether to take the run over from a process on another host.
     """
     from core.commands.progress import reporting
     from core.diffusion.devices import choose_device
@@ -211,6 +221,7 @@ def _train(
             resume=resume,
             stop=signals.requested,
             progress=progress,
+            force=force,
         )
         if not isinstance(model, Denoiser):
             say(placeholder_notice(config.model))

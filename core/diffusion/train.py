@@ -51,6 +51,7 @@ def train_diffusion_model(
     resume: str | Path | None = None,
     stop: Stop | None = None,
     progress: Progress | None = None,
+    force: bool = False,
 ) -> nn.Module:
     """Train the config's model on its data set, write everything to the run directory, and return the model.
 
@@ -64,6 +65,7 @@ def train_diffusion_model(
         resume: Run directory whose checkpoint to continue from, usually ``run_path`` itself; None starts a new run.
         stop: Called after every step. If it returns an exception, a checkpoint is saved and the exception is raised.
         progress: Called after every step with the steps done, the total number of steps and a short text.
+        force: Take a run that is resumed over from a process on another host without watching whether it is alive.
 
     Returns:
         The model, in eval mode. The weights of a denoiser are their moving average.
@@ -103,7 +105,7 @@ def train_diffusion_model(
 
         # Write down what is trained and where, then train.
         continues = resume is not None and Path(resume).resolve() == run_path.resolve()
-        with _start_run(config, run_path, place, continues=continues, found_in_data=found_in_data) as run:
+        with _start_run(config, run_path, place, continues=continues, found_in_data=found_in_data, force=force) as run:
             return fit(state, data, run, stop, progress)
 
 
@@ -269,6 +271,7 @@ def _start_run(
     *,
     continues: bool = False,
     found_in_data: tuple[str, ...] = (),
+    force: bool = False,
 ) -> Run:
     """Return the run to train in.
 
@@ -278,13 +281,16 @@ def _start_run(
         device: What the run uses, for environment.json.
         continues: Whether the directory holds the run that continues.
         found_in_data: Config fields whose values were found in the data.
+        force: See ``Run.resume``.
     """
     served = {"model": (plugins.MODELS, config.model), "dataset": (plugins.DATASETS, config.dataset)}
     described = {kind: plugins.find(group, name).describe() for kind, (group, name) in served.items()}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     environment = {"device": name, "n_threads": torch.get_num_threads()}  # the last bits depend on both
     if continues:
-        return Run.resume(run_path, config, plugins=described, found_in_data=found_in_data, environment=environment)
+        return Run.resume(
+            run_path, config, plugins=described, found_in_data=found_in_data, environment=environment, force=force
+        )
     return Run(config, path=run_path, plugins=described, found_in_data=found_in_data, environment=environment)
 
 

@@ -15,7 +15,7 @@ from attrs import frozen
 from core.config.config import ModelConfig, describe_fault, rule_of
 from core.config.errors import ConfigError
 from core.config.load import Layer
-from core.runs.files import Fault, RunFile
+from core.runs.files import Fault, RunFile, read_before_replacing
 
 CONFIG = RunFile("config.json", "pyml.config/1")
 GLOBAL_TABLE = "global"
@@ -74,8 +74,7 @@ def read_fields(run_path: str | Path) -> dict[str, Any]:
 
 def _found_before(run_path: str | Path) -> list[str]:
     """Return what an earlier config.json of the same run, which continues, says was found in the data."""
-    saved = CONFIG.read(run_path)
-    found = [] if isinstance(saved, Fault) else saved.get("found_in_data")
+    found = read_before_replacing(CONFIG, run_path).get("found_in_data")
     return [str(name) for name in found] if isinstance(found, list) else []
 
 

@@ -151,11 +151,19 @@ def _inside(path: str) -> str:
 
 @frozen
 class Fault:
-    """A file or line of a run that could not be read, and why."""
+    """A file or line of a run that could not be read, and why.
+
+    Attributes:
+        path: The file.
+        reason: Why.
+        line_number: The line, None for the whole file.
+        is_unread: Whether the system could not read the file, for example for EIO: it may be whole.
+    """
 
     path: Path
     reason: str
     line_number: int | None = None
+    is_unread: bool = False
 
     def __str__(self) -> str:
         line = "" if self.line_number is None else f", line {self.line_number}"
@@ -183,7 +191,7 @@ class RunFile:
         except FileNotFoundError:
             return Fault(Path(path), "is missing")
         except OSError as error:
-            return Fault(Path(path), f"cannot be read ({error.strerror or error})")
+            return Fault(Path(path), f"cannot be read ({error.strerror or error})", is_unread=True)
         except ValueError as error:
             return Fault(Path(path), f"is not valid JSON ({error})")
         return self.parsed(text, run_path)
@@ -205,6 +213,20 @@ def parse_object(text: str, schema: str) -> dict[str, Any] | str:
     if content.get("schema") != schema:
         return f"has schema {content.get('schema')!r}; this version reads {schema!r}"
     return content
+
+
+def read_before_replacing(file: RunFile, run_path: str | Path) -> dict[str, Any]:
+    """Return what a file holds that is about to be replaced; {} if it is missing or damaged.
+
+    Raises:
+        OSError: It cannot be read now. Replacing it would lose what it holds.
+    """
+    saved = file.read(run_path)
+    if not isinstance(saved, Fault):
+        return saved
+    if saved.is_unread:
+        raise OSError(errno.EIO, f"{saved}; try again")
+    return {}
 
 
 def read_json_lines(path: Path) -> tuple[list[dict[str, Any]], list[Fault]]:

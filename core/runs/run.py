@@ -122,6 +122,7 @@ class Run(Recorder):
         plugins: Mapping[str, Mapping[str, str]] | None = None,
         found_in_data: Sequence[str] = (),
         environment: Mapping[str, Any] | None = None,
+        force: bool = False,
     ) -> Self:
         """Return a run that exists, to continue its training; ``step`` says where its curve ends.
 
@@ -132,6 +133,7 @@ class Run(Recorder):
             plugins: As for a new run.
             found_in_data: As for a new run.
             environment: More fields for the session's own file, environment-2.json and so on.
+            force: Take the run over from a process on another host without watching whether it is alive.
 
         Raises:
             ConfigError: There is no such run, or its config.json cannot be read.
@@ -145,6 +147,7 @@ class Run(Recorder):
             plugins=plugins,
             found_in_data=found_in_data,
             environment=environment,
+            force=force,
         )
         run = cls.__new__(cls)
         run._set(read_fields(found) if fields is None else fields, session)

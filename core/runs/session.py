@@ -28,6 +28,7 @@ class TrainingSession:
         plugins: See ``save_config``.
         found_in_data: See ``save_config``.
         environment: More fields for environment.json.
+        force: See ``RunStatus``.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class TrainingSession:
         plugins: Mapping[str, Mapping[str, str]] | None = None,
         found_in_data: Sequence[str] = (),
         environment: Mapping[str, Any] | None = None,
+        force: bool = False,
     ) -> None:
+        self._force = force
         self.path, self.evaluation = path, TRAINING
         self._config, self._plugins, self._found_in_data = config, plugins, found_in_data
         self._environment, self._continues = dict(environment or {}), continues
@@ -60,7 +63,7 @@ class TrainingSession:
             self.path = create_experiment_subdir(self._where, generate_run_id())
         elif not self._continues:
             _make_empty(self.path)
-        status = RunStatus(self.path)
+        status = RunStatus(self.path, force=self._force)
         status.__enter__()
         self._status = status
         self._signals.__enter__()

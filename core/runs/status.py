@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,16 +14,12 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from core.config.errors import ConfigError
-from core.runs.files import Fault, RunFile
+from core.runs.files import Fault, RunFile, read_before_replacing
+from core.runs.training_lock import HEARTBEAT_EVERY_S, TrainingLock
 from core.utils.formatting import timestamp
 from core.utils.signals import RunInterrupted
 
-if sys.platform != "win32":
-    import fcntl
-
 STATUS = RunFile("status.json", "pyml.status/1")
-HEARTBEAT_EVERY_S = 20.0
 DEAD_AFTER_S = 120.0  # six heartbeats
 STATES = ("running", "finished", "failed", "interrupted", "dead", "unknown")
 
@@ -38,8 +33,9 @@ class RunStatus:
     make it "interrupted". The heartbeat is a thread's: a long step does not make the run look dead.
     """
 
-    def __init__(self, run_path: str | Path) -> None:
+    def __init__(self, run_path: str | Path, *, force: bool = False) -> None:
         self._run_path = Path(run_path)
+        self._training_lock = TrainingLock(self._run_path, force=force)
         self._fields: dict[str, Any] = {
             "state": "running",
             "reason": None,
@@ -47,24 +43,33 @@ class RunStatus:
             "pid": os.getpid(),
             "step": None,
             "n_steps_total": None,
-            "started_at": run_status(run_path).started_at or timestamp(),
+            "started_at": _text(read_before_replacing(STATUS, run_path).get("started_at")) or timestamp(),
             "heartbeat_at": timestamp(),
             "finished_at": None,
         }
-        self._directory: int | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="pyml-heartbeat", daemon=True)
 
     def progress(self, step: int, n_steps_total: int | None = None) -> None:
-        """Record the steps done, and the total if given. The next heartbeat writes them."""
+        """Record the steps done, and the total if given. The next heartbeat writes them.
+
+        Raises:
+            RunInterrupted: Another process has taken the run over.
+        """
+        if self._training_lock.is_lost:
+            raise RunInterrupted("another process has taken this run over")
         self._fields["step"] = step
         if n_steps_total is not None:
             self._fields["n_steps_total"] = n_steps_total
 
     def __enter__(self) -> RunStatus:
-        self._lock_directory()
-        self._write()
+        self._training_lock.acquire()
+        try:
+            self._write()
+        except BaseException:
+            self._training_lock.release()
+            raise
         self._thread.start()
         return self
 
@@ -76,26 +81,13 @@ class RunStatus:
         state, reason = how_it_ended(error)
         self._fields.update(state=state, reason=reason, finished_at=timestamp())
         try:
-            self._write()
+            if not self._training_lock.is_lost:  # the file is the other process's now
+                self._write()
         except OSError:
             if error is None:  # the error that ended the run matters more
                 raise
         finally:
-            if self._directory is not None:
-                os.close(self._directory)  # releases the lock
-
-    def _lock_directory(self) -> None:
-        """Lock the run against a second training process. The system releases the lock when this process ends."""
-        if sys.platform == "win32":
-            return
-        self._directory = os.open(self._run_path, os.O_RDONLY)
-        try:
-            fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._directory)
-            raise ConfigError(f"{self._run_path}: another process is training in this run; stop it first.") from None
-        except OSError:  # a file system without locks
-            return
+            self._training_lock.release()
 
     def _write(self) -> None:
         with self._lock:
@@ -105,7 +97,9 @@ class RunStatus:
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_EVERY_S):
             with contextlib.suppress(OSError):  # a full disk must not end the training; the next beat tries again
-                self._write()
+                self._training_lock.beat()
+                if not self._training_lock.is_lost:
+                    self._write()
 
 
 def how_it_ended(error: BaseException | None) -> tuple[State, str | None]:

@@ -1,5 +1,6 @@
 """Files that a crash cannot tear."""
 
+import errno
 import json
 import os
 import re
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from core.runs import files
+from core.runs.config_file import save_config
 from core.runs.files import append_json_line, read_json_lines, replacing, write_atomic
+from core.runs.status import RunStatus
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -136,3 +140,20 @@ def test_a_saved_line_survives_a_kill(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
     assert json.loads(path.read_text()) == {"x": 1}
+
+
+def test_a_file_that_cannot_be_read_now_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunStatus(tmp_path):
+        pass
+    save_config(tmp_path, {"lr": 0.1}, found_in_data=["sigma_data"])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(_path: str, _most_bytes: int = 0) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files, "read_file", fail)
+    with pytest.raises(OSError, match=r"status\.json: cannot be read \(Input/output error\); try again"):
+        RunStatus(tmp_path)
+    with pytest.raises(OSError, match=r"config\.json: cannot be read \(Input/output error\); try again"):
+        save_config(tmp_path, {"lr": 0.2})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -86,6 +86,9 @@ def load_checkpoint(run_path: Path, config: ModelConfig) -> Checkpoint:
         content = path.read_bytes()
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no checkpoint; the run has not saved one yet.") from None
+    except OSError as error:  # such as EIO of a network file system: it says nothing about the file
+        why = error.strerror or error
+        raise CheckpointError(f"{path}: could not be read ({why}); the file itself may be whole. Try again.") from None
     state = _parse(path, content)
     _check(path, state, config)
     return Checkpoint(path, digest_of(content), state)
@@ -147,6 +150,6 @@ def load_weights(path: Path, model: torch.nn.Module, weights: dict[str, Any]) ->
     """
     try:
         model.load_state_dict(weights)
-    except RuntimeError as error:
-        detail = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+    except (AttributeError, RuntimeError, TypeError) as error:
+        detail = "; ".join(line.strip() for line in str(error).splitlines()[1:3]) or str(error)
         raise CheckpointError(f"{path}: does not fit the model of the run's config ({detail}).") from None

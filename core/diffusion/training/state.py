@@ -17,6 +17,7 @@ from core.diffusion.training.checkpoints import (
     load_weights,
     save_checkpoint,
 )
+from core.diffusion.training.continuable import check_continuable
 from core.diffusion.training.curve import EpochMeasures
 from core.diffusion.training.ema import EMA
 from core.diffusion.training.random_state import random_states, set_random_states
@@ -109,18 +110,25 @@ class TrainingState:
         Raises:
             CheckpointError: It does not fit the model, or training cannot continue from it.
         """
-        load_weights(checkpoint.path, self.model, checkpoint.state["ema"])
-        self.ema.load_state_dict(self.model.state_dict())
-        load_weights(checkpoint.path, self.model, checkpoint.state["weights"])
+        saved = checkpoint.state
         try:
-            self._restore_progress(checkpoint.state)
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            load_weights(checkpoint.path, self.model, saved["ema"])
+            self.ema.load_state_dict(self.model.state_dict())
+            load_weights(checkpoint.path, self.model, saved["weights"])
+            check_continuable(saved, self.model, self.n_images, self.config.batch_size)
+            self._restore_progress(saved)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
             raise CheckpointError(
-                f"{checkpoint.path}: training cannot continue from it ({type(error).__name__}: {error})."
+                f"{checkpoint.path}: training cannot continue from it ({kind}{error}). Nothing was changed."
             ) from None
 
     def _restore_progress(self, saved: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(saved["optimizer"])
+        # The options of Adam are those of the config: a checkpoint's may lack one, or hold another learning rate.
+        own = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": saved["optimizer"]["state"], "param_groups": own})
         self.step, self.epoch, self.order = (saved[key] for key in ("step", "epoch", "order"))
         self.n_seen = 0 if self.order is None else saved["n_seen"]  # older checkpoints kept it between epochs
         self.measures.restart()
