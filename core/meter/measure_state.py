@@ -10,6 +10,10 @@ from core.meter.contradictions import of_measure
 from core.meter.float_bits import from_hex, to_hex
 from core.meter.measure import Measure
 
+# The largest sum: 2**126 samples, each the square of a number below 2**1024, in units of 2**-2148. Checked before any
+# arithmetic, which takes minutes with integers of millions of digits.
+MOST_HEX_CHARACTERS = len("-0x") + (126 + 2 * 1024 + 2148) // 4 + 1
+
 # Only what hex() writes: int() would take "0x_1f", "0X1F" and spaces, too.
 _INTEGER = re.compile(r"0x0|-?0x[1-9a-f][0-9a-f]*")
 _FLOATS = ("min", "max")
@@ -52,6 +56,11 @@ def check_keys(where: str, fields: object, expected: tuple[str, ...]) -> None:
 
 def integer(where: str, field: str, text: object) -> Any:
     """Return the integer that ``hex`` wrote as ``text``; ValueError for any other text."""
+    if isinstance(text, str) and len(text) > MOST_HEX_CHARACTERS:
+        raise ValueError(
+            f"{where}: got {field} of {len(text):,} characters; accepted: at most {MOST_HEX_CHARACTERS:,}, which every "
+            "sum of a meter has"
+        )
     if isinstance(text, str) and _INTEGER.fullmatch(text):
         return int(text, 16)
     raise ValueError(f"{where}: got {field} {_short(text)}; accepted: a lowercase hex string such as '0x1f'")

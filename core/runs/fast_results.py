@@ -24,7 +24,7 @@ from attrs import Factory, frozen
 
 from core.runs.evaluations import EVALUATION_SCHEMA, ID, TRAINING
 from core.runs.files import Fault, read_file
-from core.runs.limits import MOST_LINES_BYTES
+from core.runs.limits import MOST_LINES_BYTES, MOST_MAGNITUDE
 from core.runs.result_log import RESULT_SCHEMA, RESULTS_FILE, read_result_log
 from core.runs.strict_json import decode_float
 from core.utils.metadata import ResultMetadata
@@ -125,6 +125,8 @@ def _are_usual(results: list[dict[str, Any]]) -> bool:
         and set(map(type, numbers)) == {float}
         and set(map(type, counts)) == {int}
         and math.isfinite(sum(numbers))  # 1e999 is read as an infinity
+        and max(numbers) <= MOST_MAGNITUDE
+        and min(means) >= -MOST_MAGNITUDE
         and min(errors) >= 0
         and 0 <= min(counts) <= max(counts) < MOST_COUNT
     )
@@ -134,6 +136,8 @@ def _with_floats(fields: dict[str, Any]) -> dict[str, Any]:
     """Decode NaN and infinities, which strict JSON does not write as numbers."""
     decoded = {**fields, "mean": decode_float(fields["mean"]), "error": decode_float(fields["error"])}
     if set(decoded) != set(_RESULT_FIELDS) or decoded["error"] < 0:
+        raise UnusualError
+    if any(MOST_MAGNITUDE < abs(decoded[name]) < math.inf for name in ("mean", "error")):
         raise UnusualError
     if not _are_usual([{**decoded, "error": 0.0, "mean": 0.0}]):
         raise UnusualError

@@ -9,7 +9,10 @@ from __future__ import annotations
 MIB = 1 << 20
 
 MOST_JSON_BYTES = 16 * MIB  # config.json, status.json, environment.json: a few KiB when we write them
-MOST_LINES_BYTES = 1024 * MIB  # results.jsonl and metrics.jsonl: 500 bytes a line, so two million lines
+MOST_LINES_BYTES = 512 * MIB  # results.jsonl and metrics.jsonl: 500 bytes a line, so a million lines
 MOST_VALUES_BYTES = 1024 * MIB  # one file of values/, packed and unpacked: 60 million samples
+MOST_PICTURE_BYTES = 16 * MIB  # a grid in samples/: some hundred KiB
+MOST_PICTURE_PIXELS = 64 * MIB  # 8,000 × 8,000
 MOST_DEPTH = 64  # nested lists and objects; our own files have five
 MOST_DIGITS = 40  # of an integer; 2**126, the largest count of a meter, has 38
+MOST_MAGNITUDE = 1e150  # of a mean or an error: squares of larger numbers overflow where runs are summarised

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from core.runs.files import Fault, append_json_line, read_json_lines
+from core.runs.limits import MOST_MAGNITUDE
 from core.runs.strict_json import decode_float
 from core.utils.fields import count, count_or_none, real
 
@@ -90,6 +92,8 @@ def read_curve(run_path: str | Path) -> tuple[list[CurvePoint], list[Fault]]:
             if row["schema"] != METRICS_SCHEMA:
                 raise ValueError(f"has schema {row['schema']!r}; this version reads {METRICS_SCHEMA!r}")
             means = {str(name): decode_float(measure["mean"]) for name, measure in row["measures"].items()}
+            if any(MOST_MAGNITUDE < abs(mean) < math.inf for mean in means.values()):
+                raise ValueError(f"a mean is beyond {MOST_MAGNITUDE:g}")
             epoch = None if row.get("epoch") is None else int(row["epoch"])
             points[int(row["step"])] = CurvePoint(int(row["step"]), epoch, means)
         except (LookupError, TypeError, ValueError, AttributeError) as error:

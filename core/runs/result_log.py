@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from attrs import frozen
 
 from core.runs.evaluations import EVALUATION_SCHEMA, ID, TRAINING
 from core.runs.files import Fault, append_json_line, read_json_lines
+from core.runs.limits import MOST_MAGNITUDE
 from core.utils.collection import ResultCollection
 from core.utils.metadata import ResultMetadata
 from core.utils.output import say
@@ -119,5 +121,9 @@ def read_result_log(run_path: str | Path) -> ResultLog:
             continue
         is_complete = evaluation in {None, TRAINING} or evaluation in finished
         finished_at = finished.get(str(evaluation), {}).get("finished_at")
+        if too_large := [x for x in (record.result.mean, record.result.error) if MOST_MAGNITUDE < abs(x) < math.inf]:
+            reason = f"got {too_large[0]:g}; accepted: numbers up to {MOST_MAGNITUDE:g}, or infinity"
+            faults.append(Fault(path, f"{record.metadata.name}: {reason}; the line is skipped"))
+            continue
         entries.append(LoggedRecord(record, evaluation, is_complete, None if finished_at is None else str(finished_at)))
     return ResultLog(tuple(entries), tuple(faults))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.files import Fault
+from core.runs.limits import MOST_MAGNITUDE
 from core.runs.serialise import unstructure
 from core.runs.strict_json import dumps
 from core.utils.metadata import ResultMetadata
@@ -124,6 +125,8 @@ def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDAr
         return Fault(path, f"holds {kinds}; accepted: integers and floats of one shape; its samples are not paired")
     if n := int(np.sum(~np.isfinite(values))):
         return Fault(path, f"{n} of {len(values)} values are not finite; its samples are not paired")
+    if values.size and np.abs(values).max() > MOST_MAGNITUDE:
+        return Fault(path, f"holds values beyond {MOST_MAGNITUDE:g}; its samples are not paired")
     return ids, values
 
 

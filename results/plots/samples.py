@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.config.errors import ConfigError
+from core.runs.sample_pictures import read_picture
 from results.groups import Group, name_groups, seed_order
 from results.plots.figure import new_figure, plain
 from results.plots.look import DEFAULT, Look
@@ -85,7 +87,7 @@ def _open(path: Path) -> Image.Image:
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(read_picture(path))) as picture:
             return picture.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:
         raise ConfigError(f"{path}: cannot be read as an image ({error}).") from None

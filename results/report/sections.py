@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.config.errors import ConfigError
+from core.runs.sample_pictures import read_picture
 from core.utils.results import ResultMetadata
 from results.curve import curve_names
 from results.groups import SEED, Group, described
@@ -153,10 +154,10 @@ def troubles(runs: Sequence[Run], faults: Sequence[Fault]) -> list[Html]:
 
 def _grid(title: str, path: Path) -> Html | None:
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = read_picture(path)
+    except (OSError, ValueError):
         return None
-    return picture(content, "png", f"Samples of {title}", title, class_="grid") if content[:4] == b"\x89PNG" else None
+    return picture(content, "png", f"Samples of {title}", title, class_="grid")
 
 
 def _cut_off(n: int, most: int, what: str) -> list[Html]:

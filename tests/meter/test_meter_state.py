@@ -237,3 +237,21 @@ def test_a_pickle_of_an_engine_that_is_missing_loads_into_the_other(monkeypatch)
     monkeypatch.setattr(engines, "_missing", ImportError("not built"))
     other = pickle.loads(data)
     assert (other.engine, other.state_dict()) == ("python", by_hand() | {"declared": True})
+
+
+@pytest.mark.parametrize("field", ["k", "n", "s1", "s2", "nan", "posinf", "neginf"])
+def test_digits_beyond_every_sum_are_refused_before_any_arithmetic(field: str) -> None:
+    state = json.loads((DATA / "meter_state_1.json").read_text())
+    fields = next(iter(state["measures"].values()))
+    fields[field] = "0x1" + "0" * 16_000_000  # 49 s of arithmetic
+    with pytest.raises(ValueError, match=rf"got {field} of 16,000,003 characters; accepted: at most 1,084"):
+        Meter.from_state_dict(state)
+
+
+def test_the_largest_sums_have_fewer_digits_than_the_bound() -> None:
+    meter = Meter()
+    for n in (2**53, 2**53):
+        meter.update(x=-1.7976931348623157e308, n=n)
+    for _ in range(60):
+        meter.merge(meter + Meter())
+    assert Meter.from_state_dict(meter.state_dict()) == meter

@@ -14,7 +14,9 @@ from core.runs.fast_results import read_results
 from core.runs.files import Fault, read_file, read_json_lines
 from core.runs.metrics import read_curve
 from core.runs.result_log import read_result_log
+from core.runs.sample_values import read_values, save_values
 from core.runs.status import STATUS, run_status
+from core.utils.results import ResultMetadata
 
 RUN = Path(__file__).parents[1] / "data" / "run-1"
 Damage = Callable[[Path], object]
@@ -71,6 +73,9 @@ def test_damaged_lines_are_faults_and_both_readers_agree(run: Path, damage: Dama
         ('"mean": ', "9" * 400),
         ('"mean": ', "1e999"),
         ('"mean": ', "-1e999"),
+        ('"mean": ', "1e308"),
+        ('"mean": ', "-1.7e308"),
+        ('"error": ', "1e151"),
         ('"n": ', "9" * 4300),
         ('"n": ', "9" * 5000),
         ('"n": ', "-1"),
@@ -134,3 +139,18 @@ def test_lines_behind_a_bad_one_are_still_read(tmp_path: Path) -> None:
     rows, faults = read_json_lines(path)
     assert rows == [{"a": 1}, {"a": 2}]
     assert [fault.line_number for fault in faults] == [2, 3]
+
+
+def test_a_curve_or_values_beyond_the_bound_are_faults(run: Path) -> None:
+    point = {"schema": "pyml.metrics/1", "step": 10**6, "epoch": 1, "measures": {"loss": {"mean": -1.5e308}}}
+    before, _ = read_curve(run)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(point) + "\n")
+    points, faults = read_curve(run)
+    assert points == before
+    assert "a mean is beyond 1e+150" in str(faults[-1])
+    metadata = ResultMetadata("loss")
+    save_values(run, "eval-0001", "loss", [0, 1], [1e308, -1e308], metadata)
+    values, faults = read_values(run, "eval-0001", metadata)
+    assert values is None
+    assert "holds values beyond 1e+150" in str(faults[-1])

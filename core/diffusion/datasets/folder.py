@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+MOST_UNPACKED_BYTES = 256 << 20  #: Images of up to this size together are read, however well they are compressed.
+MOST_RATIO = 200  #: Photographs are compressed 10 to 50 times; a PNG file made to fill the memory, 1,000 times.
 KINDS = {"1": "L", "L": "L", "RGB": "RGB", "P": "RGB"}
 
 
@@ -103,13 +105,21 @@ def _labels(paths: list[Path], root: Path) -> tuple[NDArray[np.int64], int]:
 
 
 def _check(paths: list[Path]) -> None:
-    """Check by the headers that all images have the size and kind of the first one."""
+    """Check by the headers that all images have the size and kind of the first one, and fit in memory."""
     expected = _header(paths[0])
     for path in paths[1:]:
         if (found := _header(path)) != expected:
             raise ConfigError(
                 f"{path}: {found}, but {paths[0]} is {expected}; all images must have the same size and kind."
             )
+    with _opened(paths[0]) as image:
+        expanded = len(paths) * image.width * image.height * len(KINDS[image.mode])
+    on_disk = sum(path.stat().st_size for path in paths)
+    if expanded > max(MOST_UNPACKED_BYTES, MOST_RATIO * on_disk):
+        raise ConfigError(
+            f"data_dir: {len(paths):,} images of {on_disk:,} bytes expand to {expanded:,} bytes; accepted: at most "
+            f"{MOST_RATIO} times their size on disk. Try smaller images."
+        )
 
 
 def _header(path: Path) -> str:

@@ -172,3 +172,12 @@ def test_a_directory_that_is_none_or_holds_too_little_is_refused(tmp_path: Path)
             other = HELD_OUT if split == TRAIN else TRAIN
     with pytest.raises(ConfigError, match=f"too few different images: none of 2 is in the split '{other}'"):
         folder(config(tmp_path), other)
+
+
+def test_pictures_that_would_fill_the_memory_are_refused_by_their_headers(tmp_path: Path) -> None:
+    save(tmp_path / "0.png", size=(2600, 2600))  # 6.76 MB of pixels, 7 kB on disk
+    for index in range(1, 40):
+        (tmp_path / f"{index}.png").write_bytes((tmp_path / "0.png").read_bytes())
+    message = r"40 images of [\d,]+ bytes expand to 270,400,000 bytes; accepted: at most 200 times"
+    with pytest.raises(ConfigError, match=message):
+        load_data(config(tmp_path), TRAIN)
