@@ -120,11 +120,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
-def printable_lines(text: str) -> str:
-    """Return text of several lines, each as ``printable`` shows it; tabs are kept."""
+def printable_lines(text: str, keep: str = "\n\t") -> str:
+    """Return text of several lines, each as ``printable`` shows it; line ends, tabs or what ``keep`` names are kept."""
     if text.replace("\n", "").isprintable():
         return text
-    return "".join(c if c in "\n\t" else _shown(c) for c in text)
+    return "".join(c if c in keep else _shown(c) for c in text)
 
 
 def _shown(character: str) -> str:

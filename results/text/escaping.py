@@ -40,7 +40,7 @@ _LATEX = {
 
 def html_text(text: str) -> str:
     """Escape text for an HTML element or a quoted attribute."""
-    return html.escape(printable_lines(text), quote=True)
+    return html.escape(printable_lines(text, keep="\n\t\N{NO-BREAK SPACE}"), quote=True)
 
 
 def markdown_text(text: str) -> str:
