@@ -22,6 +22,7 @@ from typing import Any
 import attrs
 from attrs import Factory, frozen
 
+from core.runs import strict_json
 from core.runs.evaluations import EVALUATION_SCHEMA, ID, TRAINING
 from core.runs.files import Fault, read_file
 from core.runs.limits import MOST_LINES_BYTES, MOST_MAGNITUDE
@@ -170,7 +171,7 @@ def _finished_evaluation(line: str) -> str:
 
 def _read_head(head: str) -> tuple[str | None, ResultMetadata]:
     """Read the part of a line before its result, by closing it as if the result were null."""
-    content = json.loads(head + '"result": null}')
+    content = strict_json.loads(head + '"result": null}')
     fields = content["metadata"]
     if content["schema"] != RESULT_SCHEMA or set(content) != {"schema", "evaluation", "metadata", "result"}:
         raise UnusualError
@@ -189,7 +190,7 @@ def _read_head(head: str) -> tuple[str | None, ResultMetadata]:
 @functools.lru_cache(maxsize=64)  # the records of one evaluation share their source
 def _read_source(text: str) -> ResultSource:
     """Read what follows ``"source": {`` in a line, with its closing brace."""
-    fields = json.loads("{" + text)
+    fields = strict_json.loads("{" + text)
     if not all(type(value) is _SOURCE_FIELDS.get(name) for name, value in fields.items()):
         raise UnusualError
     return ResultSource(**fields)

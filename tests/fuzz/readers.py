@@ -1,0 +1,133 @@
+"""Every reader of a file that somebody else may have written: its good files, and the errors that it documents.
+
+Each reader gets a file in a directory of its own and either reads it, reports a fault, or raises one of its errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from core.config.errors import ConfigError
+from core.runs import strict_json
+from core.runs.config_file import read_config_file, read_saved_config
+from core.runs.environment import ENVIRONMENT
+from core.runs.fast_results import read_results
+from core.runs.metrics import read_curve
+from core.runs.result_log import read_result_log
+from core.runs.sample_pictures import read_picture
+from core.runs.sample_values import read_values
+from core.runs.status import run_status
+from core.runs.training_lock import read_holder
+from core.utils.meters import Meter
+from core.utils.results import ResultMetadata
+
+DATA = Path(__file__).parents[1] / "data"
+RUN = DATA / "run-1"
+
+
+class Reader(NamedTuple):
+    """A reader: the name of its file, files that are good, what it does, and the errors that it documents."""
+
+    file: str
+    seeds: tuple[bytes, ...]
+    read: Callable[[Path], object]
+    errors: tuple[type[BaseException], ...] = ()
+
+
+def _both_result_readers(path: Path) -> None:
+    fast, careful = read_results(path.parent), read_result_log(path.parent)
+    newest = {record.metadata: record.result for record in careful.newest()}
+    assert set(fast.measures) == set(newest), "the two readers find different results"
+    assert len(fast.faults) == len(careful.faults), "the two readers find different faults"
+
+
+def _json(path: Path) -> Any:
+    return strict_json.loads(path.read_bytes().decode())
+
+
+def _values(path: Path) -> None:
+    folder = path.parent / "values" / "eval-0001"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.move(path, folder / "x.npz")
+    read_values(path.parent, "eval-0001", ResultMetadata("loss"))
+
+
+def _checkpoint(path: Path) -> None:
+    from core.config.config import ModelConfig
+    from core.diffusion.training.checkpoints import load_checkpoint
+
+    (path.parent / "checkpoints").mkdir(exist_ok=True)
+    path.replace(path.parent / "checkpoints" / "last.pt")
+    load_checkpoint(path.parent, ModelConfig(model="mlp"))
+
+
+def _checkpoint_errors() -> tuple[type[BaseException], ...]:
+    from core.diffusion.training.checkpoints import CheckpointError
+
+    return (CheckpointError,)
+
+
+def _meter() -> bytes:
+    meter = Meter(pairs=[("a", "b")])
+    meter.update(a=[0.5, -3e-320, 1e300], b=[1, 2, 3], c=[float("nan"), float("inf")])
+    return json.dumps(meter.state_dict()).encode()
+
+
+def _seeds(*names: str) -> tuple[bytes, ...]:
+    return tuple((DATA / name).read_bytes() for name in names)
+
+
+def _picture() -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6), (1, 2, 3)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def readers() -> dict[str, Reader]:
+    """Return all readers by name."""
+    lock = {"schema": "pyml.lock/1", "host": "a", "pid": 3, "process": "b/n/5", "token": "ab12", "beats": 4}
+    (values,) = (RUN / "values" / "eval-0001").glob("*.npz")
+    results = _seeds("run-1/results.jsonl", "results-1/results.jsonl", "results-2/results.jsonl")
+    toml = b'n_epochs = 3\nlearning_rate = 1e-3\n[global]\ndevice = "cpu"\n'
+    return {
+        "json": Reader(
+            "a.json",
+            _seeds("run-1/config.json"),
+            lambda path: strict_json.loads(path.read_bytes().decode()),
+            (ValueError,),
+        ),
+        "status": Reader("status.json", _seeds("run-1/status.json"), lambda path: run_status(path.parent)),
+        "config": Reader("config.json", _seeds("run-1/config.json"), read_saved_config, (ConfigError,)),
+        "environment": Reader(
+            "environment.json", _seeds("run-1/environment.json"), lambda path: ENVIRONMENT.read(path.parent)
+        ),
+        "config file": Reader("a.toml", (toml,), read_config_file, (ConfigError,)),
+        "results": Reader("results.jsonl", results, _both_result_readers),
+        "metrics": Reader("metrics.jsonl", _seeds("run-1/metrics.jsonl"), lambda path: read_curve(path.parent)),
+        "lock": Reader("training.lock", (json.dumps(lock).encode(),), read_holder),
+        "meter": Reader(
+            "meter.json",
+            (_meter(), *_seeds("meter_state_1.json")),
+            lambda path: Meter.from_state_dict(_json(path)),
+            (ValueError,),
+        ),
+        "picture": Reader("a.png", (_picture(),), read_picture, (ValueError,)),
+        "values": Reader("x.npz", (values.read_bytes(),), _values),
+        "checkpoint": Reader("last.pt", _seeds("run-1/checkpoints/last.pt"), _checkpoint, _checkpoint_errors()),
+    }
+
+
+def read_content(reader: Reader, content: bytes, directory: Path) -> None:
+    """Give a file with that content to the reader; anything but its documented errors propagates."""
+    path = directory / reader.file
+    path.write_bytes(content)
+    with contextlib.suppress(*reader.errors):
+        reader.read(path)

@@ -1,0 +1,79 @@
+"""Fuzz every reader for a while: ``python tests/fuzz/run.py --cases 1000000 --seconds 600``; ``make fuzz`` does.
+
+A case that raises an undocumented error, or takes more than 10 s, is written to tests/data/damaged, where the tests try
+it again for ever. Memory beyond 4 GiB is refused by the system and ends as MemoryError, which no reader documents.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from mutation import mutated
+from readers import DATA, read_content, readers
+
+MOST_S = 10
+MOST_BYTES = 4 << 30
+
+
+def fuzz(name: str, n_cases: int, most_s: float, seed: int) -> dict[str, object]:
+    """Try changes of one reader's files until all cases or the time are used."""
+    reader, pick, n_bad, n = readers()[name], random.Random(seed), 0, 0
+    slowest_s, until = 0.0, time.monotonic() + most_s
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
+        while n < n_cases and time.monotonic() < until:
+            content = mutated(pick.choice(reader.seeds), pick)
+            n += 1
+            start_s = time.perf_counter()
+            signal.alarm(MOST_S)
+            try:
+                read_content(reader, content, Path(directory))
+            except BaseException as error:
+                signal.alarm(0)
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                n_bad += 1
+                kept = DATA / "damaged" / name.replace(" ", "-") / hashlib.sha256(content).hexdigest()[:12]
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_bytes(content)
+                print(f"{name}: {type(error).__name__}: {error}: kept as {kept}", file=sys.stderr)
+            signal.alarm(0)
+            slowest_s = max(slowest_s, time.perf_counter() - start_s)
+    return {"reader": name, "cases": n, "bad": n_bad, "slowest_s": round(slowest_s, 3)}
+
+
+def too_slow(_number: int, _frame: object) -> None:
+    raise TimeoutError(f"more than {MOST_S} s")
+
+
+def main() -> None:
+    """Fuzz the readers one after another and print a JSON line for each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=600.0, help="the most for one reader")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("names", nargs="*")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, too_slow)
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, resource.RLIM_INFINITY))
+    found = [fuzz(name, given.cases, given.seconds, given.seed) for name in given.names or readers()]
+    for each in found:
+        print(json.dumps(each))
+    sys.exit(any(each["bad"] for each in found))
+
+
+if __name__ == "__main__":
+    main()
