@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES = pyproject.toml setup.py constraints.txt $(wildcard csrc/*.hpp csrc/python/*.hpp csrc/*.cpp)
 
-.PHONY: demo test lint cpp-test wheel-test python-test callbacks-test docs browser-test faults clean
+.PHONY: demo test lint cpp-test wheel-test python-test callbacks-test docs browser-test faults fuzz sanitize reliability clean
 
 demo: $(VENV)/.installed  ## train a diffusion model on real digits and evaluate it: about two minutes
 	$(BIN)/pyml-train --model mlp
@@ -40,6 +40,15 @@ browser-test: $(VENV)/.installed-for-tests  ## the HTML report in headless Chrom
 
 faults: $(VENV)/.installed-for-tests  ## kill the process, or fail its disk, at every file-system call: about an hour
 	PYML_FAULTS=all $(BIN)/python -m pytest -n 2 tests/faults
+
+fuzz: $(VENV)/.installed-for-tests  ## change the files of each reader a million times: hours; CASES=10000 for minutes
+	$(BIN)/python tests/fuzz/run.py --cases $(or $(CASES),1000000)
+
+sanitize: $(VENV)/.installed-for-tests  ## the extension under ASan, UBSan and TSan, through Python
+	sh tests/extension/sanitize.sh $(BIN)/python $(or $(CYCLES),2000)
+
+reliability: $(VENV)/.installed-for-tests  ## the figures of docs/reliability.md: hours; MINUTES=5 bounds each part
+	$(BIN)/python benchmarks/reliability.py --minutes $(or $(MINUTES),60)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -3,9 +3,13 @@
 By default every few points of each kind are tried; ``PYML_FAULTS=all`` (``make faults``) tries every point.
 """
 
+import json
 import os
+import random
 import re
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,10 +27,23 @@ KINDS = ["kill-before", "kill-middle", "kill-after", "enospc", "eio", "short", "
 ALL = os.environ.get("PYML_FAULTS") == "all"
 
 
-def points(n_calls: int, most: int, shift: int) -> range:
-    """Return the calls to hit: all of them, or at most ``most``, spread evenly and shifted from kind to kind."""
-    step = 1 if ALL else max(1, n_calls // most)
-    return range(1 + shift % step, n_calls + 1, step)
+def points(name: str, kind: str, n_calls: int, most: int) -> Iterator[int]:
+    """Yield the calls to hit: at most ``most``, or all of them within the time that there is; note how many were tried.
+
+    The order is random, with a fixed seed, so that a part of them is spread over the program.
+    """
+    order = list(range(1, n_calls + 1))
+    random.Random(f"{name} {kind}").shuffle(order)
+    until = time.monotonic() + float(os.environ.get("PYML_FAULTS_SECONDS", "inf"))
+    tried = 0
+    for at in order if ALL else order[:most]:
+        if ALL and time.monotonic() > until:
+            break
+        yield at
+        tried += 1
+    if log := os.environ.get("PYML_FAULTS_LOG"):
+        with Path(log).open("a") as file:
+            file.write(json.dumps({"program": name, "kind": kind, "points": n_calls, "tried": tried}) + "\n")
 
 
 def reported(out: str) -> set[str]:
@@ -54,7 +71,7 @@ def check_that_nothing_reported_is_lost(directory: Path, out: str) -> None:
 def test_a_run_of_ones_own_loses_no_reported_result(server: Server, tmp_path: Path, kind: str) -> None:
     n_calls = server.count("own_loop.py", tmp_path / "whole")
     assert n_calls > 30
-    for at in points(n_calls, 12, KINDS.index(kind)):
+    for at in points("own loop", kind, n_calls, 6):
         directory = tmp_path / f"{kind}-{at}"
         ended = server.run("own_loop.py", directory, kind, at)
         assert "Traceback" not in ended.out
@@ -79,7 +96,7 @@ def test_training_goes_on_to_the_same_bits(server: Server, tmp_path: Path, whole
     directory, n_calls = whole
     expected = weights(directory)
     assert n_calls > 60
-    for at in points(n_calls, 2, 3 * KINDS.index(kind)):
+    for at in points("train, resume, evaluate", kind, n_calls, 1):
         place = tmp_path / f"{kind}-{at}"
         ended = server.run("train_and_evaluate.py", place, kind, at)
         check_that_nothing_reported_is_lost(place, ended.out)
@@ -89,6 +106,22 @@ def test_training_goes_on_to_the_same_bits(server: Server, tmp_path: Path, whole
         state = torch.load(checkpoints[-1], weights_only=True)["weights"]
         assert all(torch.equal(state[name], expected[name]) for name in expected), (kind, at)
         check_that_nothing_reported_is_lost(place, again.out)
+        shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("kind", KINDS if ALL else ["kill-middle", "enospc"])
+def test_a_sweep_goes_on_where_it_was_cut_short(server: Server, tmp_path: Path, kind: str) -> None:
+    n_calls = server.count("sweep_two.py", tmp_path / "whole")
+    assert n_calls > 60
+    for at in points("sweep", kind, n_calls, 2):
+        place = tmp_path / f"{kind}-{at}"
+        ended = server.run("sweep_two.py", place, kind, at)
+        check_that_nothing_reported_is_lost(place, ended.out)
+        again = server.run("sweep_two.py", place)
+        assert again.code == 0, (kind, at, again.err, again.out)
+        check_that_nothing_reported_is_lost(place, again.out)
+        states = [run_status(place / run_id).state for run_id in run_ids(place)]
+        assert states.count("finished") >= 2, (kind, at, states, again.out)
         shutil.rmtree(place)
 
 
