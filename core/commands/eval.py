@@ -12,6 +12,7 @@ import click
 from core import __version__, plugins
 from core.commands.completion import complete_plugins
 from core.commands.shards import device_of_process, evaluate_share, parse_share, share_of_process
+from core.commands.target import find_run
 from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
@@ -127,24 +128,14 @@ def evaluate(
     RUN is a path, a run id, the beginning of one run's id, or latest. Without --evaluator, all evaluators of
     pyml-core that support the run are used.
     """
-    from core.runs.directory import resolve_run
-    from core.runs.status import run_status
-
-    asked_for = {"device": device, "experiments_dir": experiments_dir}
-    given = {name: value for name, value in asked_for.items() if value is not None}
-    everywhere = build_config(GlobalConfig, Layer("command line", given, is_text=True))
     for name in evaluators:
         plugins.find(plugins.EVALUATORS, name)
     plugins.find(plugins.FEATURES, features)
-    run_path = resolve_run(run, everywhere.experiments_dir)
-    config = plugins.saved_config(run_path)
-    changes = _changes(config, ctx.meta[EvalCommand.GIVEN])
-    status = run_status(run_path)
-    if status.state != "finished":
-        reason = f": {status.reason}" if status.reason else ""
-        say(f"Note: the training of this run is {status.state}{reason}.", err=True)
     if not evaluators and not plugins.in_the_box(plugins.EVALUATORS):
         raise ConfigError("no evaluator is registered. Is pyml-core installed? Try: pip install -e .")
+    run_path, config, place = find_run(run, device, experiments_dir)
+    changes = _changes(config, ctx.meta[EvalCommand.GIVEN])
+    _note_unfinished(run_path)
 
     from core.commands.progress import reporting
     from core.diffusion.eval import Evaluator
@@ -162,7 +153,7 @@ def evaluate(
             seed=seed,
             changes=changes,
             weights=weights,
-            device=device_of_process(everywhere.device),
+            device=device_of_process(place),
             features=features,
             progress=progress,
             note=lambda text: say(f"Note: {text}", err=True),
@@ -175,6 +166,15 @@ def evaluate(
             raise
     if results is not None:
         _summarise(results, run_path)
+
+
+def _note_unfinished(run_path: Path) -> None:
+    from core.runs.status import run_status
+
+    status = run_status(run_path)
+    if status.state != "finished":
+        reason = f": {status.reason}" if status.reason else ""
+        say(f"Note: the training of this run is {status.state}{reason}.", err=True)
 
 
 def _changes(config: ModelConfig, given: dict[str, str]) -> dict[str, Any]:

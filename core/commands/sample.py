@@ -9,6 +9,7 @@ import click
 
 from core import __version__, plugins
 from core.commands.shards import parse_share
+from core.commands.target import find_run
 from core.config.options import debug_option, experiments_dir_option
 from core.utils.output import say
 
@@ -61,25 +62,16 @@ def sample(
     """
     import attrs
 
-    from core.config.config import GlobalConfig
-    from core.config.load import Layer, build_config
-    from core.runs.directory import resolve_run
-
-    asked_for = {"device": device, "experiments_dir": experiments_dir}
-    given = {name: value for name, value in asked_for.items() if value is not None}
-    everywhere = build_config(GlobalConfig, Layer("command line", given, is_text=True))
-    run_path = resolve_run(run, everywhere.experiments_dir)
+    run_path, saved, place = find_run(run, device, experiments_dir)
     changes: dict[str, Any] = {"n_samples": n_samples, "n_steps": n_steps, "seed": seed}
-    config = attrs.evolve(
-        plugins.saved_config(run_path), **{name: value for name, value in changes.items() if value is not None}
-    )
+    config = attrs.evolve(saved, **{name: value for name, value in changes.items() if value is not None})
 
     from core.commands.progress import reporting
     from core.diffusion.make_samples import make_samples
     from core.utils.signals import StopSignals
 
     with StopSignals(deferred=False), reporting() as progress:
-        made, path = make_samples(config, run_path, output, weights, everywhere.device, shard, progress)
+        made, path = make_samples(config, run_path, output, weights, place, shard, progress)
     if made < config.n_samples:
         say(f"{made:,} of {config.n_samples:,} samples are made; the others belong to other shares. Kept in {path}")
     else:

@@ -58,6 +58,15 @@ def evaluation_fields(cls: type[Any]) -> list[str]:
     return [attribute.name for attribute in attrs.fields(cls) if attribute.metadata.get("evaluation")]
 
 
+def found_fields(cls: type[Any] | None = None) -> list[str]:
+    """Return the names of the config fields that only training sets, from what it finds in the data.
+
+    Args:
+        cls: The config class; None for ModelConfig.
+    """
+    return [attribute.name for attribute in attrs.fields(cls or ModelConfig) if not attribute.metadata.get("cli", True)]
+
+
 def describe_fault(where: str, value: object, rule: Rule, *, is_text: bool = False) -> str:
     """Return the message for a value that is not accepted: where it stands, what it is, and what is accepted.
 

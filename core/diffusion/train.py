@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import attrs
 import torch
@@ -14,21 +13,13 @@ from torch import Tensor, nn
 
 from core import plugins
 from core.config.config import ModelConfig
-from core.config.errors import ConfigError
-from core.diffusion.datasets.base import (
-    TRAIN,
-    Batches,
-    ImageData,
-    is_from_before_fingerprints,
-    load_data,
-    measured_sigma_data,
-)
-from core.diffusion.datasets.fingerprint import fingerprint
+from core.diffusion.data_fields import completed_from_data, without_found
+from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data
 from core.diffusion.devices import choose_device
 from core.diffusion.model import Denoiser, denoising_losses, draw_sigmas
 from core.diffusion.pictures import save_sample_grid
 from core.diffusion.placeholder import dummy_record, placeholder_notice
-from core.diffusion.trained import trained_config, without_found
+from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.curve import TrainingDivergedError
 from core.diffusion.training.random_state import seeded
@@ -109,28 +100,6 @@ def train_diffusion_model(
             return fit(state, data, run, stop, progress)
 
 
-def completed_from_data(config: ModelConfig, data: ImageData) -> tuple[ModelConfig, tuple[str, ...]]:
-    """Return the config with the fields that only the data can give, and the names of these fields.
-
-    Raises:
-        ConfigError: The run is resumed, and its training data have changed.
-    """
-    found: dict[str, Any] = {"data_shape": tuple(data.data_shape), "n_classes": data.n_classes}
-    if not is_from_before_fingerprints(config):
-        found["data_fingerprint"] = fingerprint(data)
-        if config.data_fingerprint not in {None, found["data_fingerprint"]}:
-            raise ConfigError(
-                f"data set {config.dataset!r}: the training images are not those that this run was trained on "
-                f"(fingerprint {found['data_fingerprint']}, before: {config.data_fingerprint}). "
-                "Restore the data, or start a new run."
-            )
-    if config.data_dir is not None:
-        found["data_dir_absolute"] = config.data_dir_absolute or str(Path(config.data_dir).expanduser().resolve())
-    if config.sigma_data is None:
-        found["sigma_data"] = measured_sigma_data(data, config.sigma_data_from)
-    return attrs.evolve(config, **found), tuple(found)
-
-
 def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: Progress) -> Denoiser:
     """Train until ``n_epochs`` are done; write the curve, checkpoints, sample images and the training time.
 
@@ -171,16 +140,9 @@ def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: P
                 train_epoch(state, batches, after_step)
 
             # Add the epoch to the training curve.
+            images_per_s = (len(data) - n_trained_before) / timer.last_s
             wall_time_s = earlier_s + time.perf_counter() - start_s
-            meter = state.measures.meter
-            run.log_curve(
-                state.step,
-                epoch=state.epoch,
-                meter=meter,
-                wall_time_s=wall_time_s,
-                images_per_s=(len(data) - n_trained_before) / timer.last_s,
-            )
-            text = f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}"
+            text = _add_epoch_to_curve(state, run, wall_time_s=wall_time_s, images_per_s=images_per_s)
             progress(state.step, n_steps_total, text)
 
             # Save a checkpoint and sample images.
@@ -188,18 +150,40 @@ def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: P
                 state.save(run.path)
                 save_sample_grid(state.averaged_model(), config, state.device, run.path, f"step-{state.step:07d}")
 
+    _check_learned(state)
+    _log_times(state, run, training, epochs, earlier_s)
+    return state.averaged_model()
+
+
+def _add_epoch_to_curve(state: TrainingState, run: Run, **rates: float) -> str:
+    """Write the measures of an epoch to the training curve, and return a line about it for the progress."""
+    meter = state.measures.meter
+    run.log_curve(state.step, epoch=state.epoch, meter=meter, **rates)
+    return f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}"
+
+
+def _check_learned(state: TrainingState) -> None:
     if not state.has_learned:
         raise TrainingDivergedError(
             f"all {state.step:,} steps were skipped because no gradient was finite; the weights never changed. "
             "Try a lower learning_rate, or --precision float32."
         )
 
-    # Log the training time, including the sessions before a resume.
+
+def _log_times(state: TrainingState, run: Run, training: Timer, epochs: Timer, earlier_s: float) -> None:
+    """Log the training time, the sessions before a resume included, and the time of an epoch.
+
+    Args:
+        state: The state that was trained.
+        run: The run.
+        training: Timed this session.
+        epochs: Timed each whole epoch of this session.
+        earlier_s: Training time before this session, in seconds.
+    """
     total = attrs.evolve(training.result(), mean=earlier_s + training.result().mean)
     _log_time(run, "time/train", total, "run", state.device)
     if epochs.result().n:
         _log_time(run, "time/epoch", epochs.result(), "epoch", state.device)
-    return state.averaged_model()
 
 
 def train_epoch(state: TrainingState, batches: Batches, after_step: Callable[[], None]) -> None:

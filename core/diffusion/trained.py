@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import attrs
 import torch
 
 from core import plugins
-from core.config.config import ModelConfig
+from core.config.config import ModelConfig, found_fields
 from core.config.errors import unknown_name
 from core.diffusion.model import Denoiser
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, WEIGHTS, Checkpoint, load_checkpoint, load_weights
 from core.runs.config_file import CONFIG
 
 NEEDED = ("data_shape", "n_classes", "sigma_data")
-ONLY_FOUND = ("data_shape", "n_classes", "data_fingerprint", "data_dir_absolute")
-FOUND_IN_DATA = ("sigma_data", *ONLY_FOUND)
 
 
 def is_denoiser(config: ModelConfig) -> bool:
@@ -38,14 +35,8 @@ def trained_config(config: ModelConfig, run_path: Path) -> ModelConfig:
     if all(getattr(config, name) is not None for name in NEEDED) and not (run_path / CONFIG.name).exists():
         return config
     saved = plugins.saved_config(run_path)
-    missing = [name for name in FOUND_IN_DATA if getattr(config, name) is None]
+    missing = [name for name in ("sigma_data", *found_fields()) if getattr(config, name) is None]
     return attrs.evolve(config, **{name: getattr(saved, name) for name in missing})
-
-
-def without_found(config: ModelConfig) -> ModelConfig:
-    """Return the config of a new run: what an earlier run found in its data is left out."""
-    nothing: dict[str, Any] = dict.fromkeys(ONLY_FOUND)
-    return attrs.evolve(config, **nothing)
 
 
 def load_denoiser(run_path: Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS) -> Denoiser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 import attrs
 from attrs import frozen
 
-from core.config.config import ModelConfig, describe_fault, rule_of
+from core.config.config import ModelConfig, describe_fault, found_fields, rule_of
 from core.config.errors import ConfigError
 from core.config.load import Layer
 from core.runs.files import Fault, RunFile, read_before_replacing
@@ -89,6 +88,8 @@ def read_config_file(path: Path) -> tuple[Layer, Layer]:
     Raises:
         ConfigError: The file is missing, unreadable, not TOML or JSON, or not a table.
     """
+    import tomllib
+
     try:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -171,11 +172,5 @@ def _asked_for(content: dict[str, Any], path: Path) -> dict[str, Any]:
     saved, found = content.get("config"), content.get("found_in_data")
     if not isinstance(saved, dict):
         raise ConfigError(f"{path}: config: got a {type(saved).__name__}; accepted: a table of fields.")
-    left_out = {
-        "data_shape",
-        "n_classes",
-        "data_fingerprint",
-        "data_dir_absolute",
-        *(found if isinstance(found, list) else []),
-    }
+    left_out = {*found_fields(), *(found if isinstance(found, list) else [])}
     return {name: value for name, value in saved.items() if name not in left_out}

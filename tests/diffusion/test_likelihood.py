@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.diffusion.datasets.base import InMemory
-from core.diffusion.datasets.gaussians import Mixture, MixtureDenoiser, eight_gaussians, gaussians
+from core.diffusion.datasets.gaussians import Mixture, eight_gaussians, gaussians
 from core.diffusion.eval import Evaluator
 from core.diffusion.evaluators import likelihood
 from core.diffusion.evaluators.denoising import DenoisingEvaluator
@@ -24,8 +24,7 @@ from core.diffusion.train import train_diffusion_model
 def test_the_mixtures_own_denoiser_gives_its_closed_form_density() -> None:
     mixture = eight_gaussians()
     x = gaussians(ModelConfig(), "held_out").tensors[0][:400].double()
-    denoise = MixtureDenoiser(mixture)
-    found, _ = log_density(lambda x, sigma: denoise(x, torch.tensor(sigma)), x, exact_trace, 0.002, 80.0, 64)
+    found, _ = log_density(lambda x, sigma: mixture.denoise(x, torch.tensor(sigma)), x, exact_trace, 0.002, 80.0, 64)
     difference = (found[0] - mixture.log_density(x)).numpy()
     assert abs(difference.mean()) < 1e-3
     assert np.abs(difference).max() < 0.02

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from core.config.config import ModelConfig
+from core.diffusion.data_fields import completed_from_data
 from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.model import (
     Denoiser,
@@ -21,7 +22,6 @@ from core.diffusion.model import (
 )
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
-from core.diffusion.train import completed_from_data
 
 CONFIG = MLPConfig(model="mlp", hidden_layer_sizes=(16, 16, 24), data_shape=(1, 4, 4), n_classes=3, sigma_data=0.5)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.diffusion.datasets.base import HELD_OUT, InMemory, check_split
@@ -57,18 +57,6 @@ class Mixture:
         variances = self.stds**2 + sigma**2
         squares = (x[:, None, :] - self.means).square().sum(2)
         return -squares / (2 * variances) - x.shape[1] / 2 * torch.log(2 * math.pi * variances)
-
-
-class MixtureDenoiser(nn.Module):
-    """The best denoiser of a mixture, called like a trained one."""
-
-    def __init__(self, mixture: Mixture) -> None:
-        super().__init__()
-        self.mixture = mixture
-
-    def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return E[y | x]. The labels are ignored."""
-        return self.mixture.denoise(x, sigma)
 
 
 def eight_gaussians() -> Mixture:

@@ -7,10 +7,11 @@ import attrs
 import pytest
 import torch
 
+from core.diffusion.data_fields import completed_from_data
 from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
-from core.diffusion.train import completed_from_data, train_diffusion_model, train_epoch
+from core.diffusion.train import train_diffusion_model, train_epoch
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.state import TrainingState
 from core.runs import session

@@ -1,0 +1,33 @@
+"""The run that ``pyml-eval`` and ``pyml-sample`` work on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core import plugins
+
+if TYPE_CHECKING:
+    from core.config.config import ModelConfig
+
+
+def find_run(run: str, device: str | None, experiments_dir: str | None) -> tuple[Path, ModelConfig, str]:
+    """Return a run's directory, its saved config, and the device to use.
+
+    Args:
+        run: A path, a run id, a unique prefix of one, or ``latest``.
+        device: The value of ``--device``; None where it was not given.
+        experiments_dir: The value of ``--experiments-dir``; None where it was not given.
+
+    Raises:
+        ConfigError: An option is not accepted, no run or several have this name, or the config cannot be read.
+    """
+    from core.config.config import GlobalConfig
+    from core.config.load import Layer, build_config
+    from core.runs.directory import resolve_run
+
+    options = {"device": device, "experiments_dir": experiments_dir}
+    given = {name: value for name, value in options.items() if value is not None}
+    everywhere = build_config(GlobalConfig, Layer("command line", given, is_text=True))
+    run_path = resolve_run(run, everywhere.experiments_dir)
+    return run_path, plugins.saved_config(run_path), everywhere.device
