@@ -105,7 +105,7 @@ def _say_warning(
 def report(error: Exception) -> int:
     """Print one message for an error that ended a command and return the exit code it stands for.
 
-    It goes to stderr, or to stdout where stderr is closed: no command ends in silence.
+    It goes to stderr, or to stdout where stderr is closed: every command says how it ended.
     """
     is_open = sys.stderr is not None
     if isinstance(error, click.ClickException):

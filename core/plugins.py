@@ -278,9 +278,9 @@ def saved_config(run_path: str | Path) -> ModelConfig:
             distribution that provided it is named). Fields that this version does not know are ignored with a warning.
         PluginError: The model's plugin is broken.
     """
-    from core.runs.config_file import read_saved_config
+    from core.runs.config_file import CONFIG, read_saved_config
 
-    saved = read_saved_config(Path(run_path) / "config.json")
+    saved = read_saved_config(Path(run_path) / CONFIG.name)
     for kind, group in {"model": MODELS, "dataset": DATASETS}.items():
         name, served = saved.values.get(kind), saved.plugins.get(kind)
         if isinstance(served, Mapping) and served.get("name") == name and name not in names(group):

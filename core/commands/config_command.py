@@ -16,7 +16,7 @@ from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
 from core.config.options import options_of
-from core.runs.config_file import read_config_file, read_saved_config
+from core.runs.config_file import CONFIG, read_config_file, read_saved_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ class ConfigCommand(click.Command):
         directory = _peek(args, "--experiments-dir")
         layers = [file] + ([Layer("", {"experiments_dir": directory}, is_text=True)] if directory else [])
         where = build_config(GlobalConfig, *layers).experiments_dir
-        return read_saved_config(resolve_run(resume, where) / "config.json").model
+        return read_saved_config(resolve_run(resume, where) / CONFIG.name).model
 
     def _resolve(self, ctx: click.Context) -> Resolved:
         cls: type[ModelConfig] = ctx.meta[self._CLASS]

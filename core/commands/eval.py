@@ -52,7 +52,7 @@ class EvalCommand(click.Command):
 
 def _config_class(args: list[str]) -> type[ModelConfig]:
     """Return the config class of the run that the arguments name; ModelConfig where none of them is a run."""
-    from core.runs.config_file import read_saved_config
+    from core.runs.config_file import CONFIG, read_saved_config
     from core.runs.directory import resolve_run
 
     everywhere = GlobalConfig()
@@ -65,7 +65,7 @@ def _config_class(args: list[str]) -> type[ModelConfig]:
     for word in words:
         with contextlib.suppress(ConfigError, plugins.PluginError):  # the command itself reports what is wrong
             run_path = resolve_run(word, everywhere.experiments_dir)
-            return plugins.config_class(read_saved_config(run_path / "config.json").model)
+            return plugins.config_class(read_saved_config(run_path / CONFIG.name).model)
     return ModelConfig
 
 

@@ -54,7 +54,10 @@ def run_ids(experiments_dir: Path) -> list[str]:
 
 def has_begun(run_path: Path) -> bool:
     """Return whether a directory holds a run that has written anything about itself."""
-    return (run_path / "config.json").is_file() or (run_path / "status.json").is_file()
+    from core.runs.config_file import CONFIG  # here, because shells import this module to complete a run's name
+    from core.runs.status import STATUS
+
+    return (run_path / CONFIG.name).is_file() or (run_path / STATUS.name).is_file()
 
 
 def resolve_run(spec: str, experiments_dir: Path) -> Path:

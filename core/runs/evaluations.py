@@ -14,6 +14,7 @@ from typing import Any
 from core.runs.files import append_json_line, write_json
 from core.utils.formatting import timestamp
 
+RESULTS_FILE = "results.jsonl"  # here, because the closing line of an evaluation stands in it
 EVALUATION_SCHEMA = "pyml.evaluation/1"
 TRAINING = "train"  # the records of training itself, complete without a closing line
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # a name of files: never a path, so never one out of the run
@@ -50,4 +51,4 @@ def finish_evaluation(run_path: Path, evaluation: str, n_records: int) -> None:
         "n_records": n_records,
         "finished_at": timestamp(),
     }
-    append_json_line(run_path / "results.jsonl", line)
+    append_json_line(run_path / RESULTS_FILE, line)

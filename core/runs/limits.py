@@ -1,4 +1,4 @@
-"""What a reader takes from a file that somebody else may have written: the one place for sizes and bounds.
+"""The largest files, depths and numbers that readers accept from files that somebody else may have written.
 
 A run directory may come from a full disk, a broken copy or a stranger. One bad file must cost its own run only: not
 the memory or the time of a command that looks at thousands of runs.

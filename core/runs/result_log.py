@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 from core.runs.evaluations import EVALUATION_SCHEMA, ID, TRAINING
+from core.runs.evaluations import RESULTS_FILE as RESULTS_FILE
 from core.runs.files import Fault, append_json_line, read_json_lines
 from core.runs.limits import MOST_MAGNITUDE
 from core.utils.collection import ResultCollection
@@ -16,7 +17,6 @@ from core.utils.output import say
 from core.utils.records import ResultRecord
 
 RESULT_SCHEMA = "pyml.result/1"
-RESULTS_FILE = "results.jsonl"
 
 
 def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True, evaluation: str | None = None) -> None:

@@ -18,6 +18,7 @@ from core.runs.strict_json import dumps
 from core.utils.metadata import ResultMetadata
 
 VALUES = "values"
+VALUES_SCHEMA = "pyml.values/1"
 
 
 def save_values(
@@ -31,8 +32,8 @@ def save_values(
 ) -> Path | None:
     """Write ``values/<evaluation>/<name>.npz`` and return its path; without an evaluation, write nothing.
 
-    The file holds ``sample_id`` (int64), ``value`` (float64) and ``metadata``, the JSON of the metadata under which the
-    mean of the values was logged. Values are paired only with values of equal metadata.
+    The file holds ``sample_id`` (int64), ``value`` (float64) and ``metadata``: the JSON of the schema and of the
+    metadata under which the mean of the values was logged. Values are paired only with values of equal metadata.
 
     Args:
         run_path: The run directory.
@@ -56,7 +57,7 @@ def save_values(
     )
     path = Path(run_path) / VALUES / evaluation / f"{quote(name, safe=' ')}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = np.array(dumps(unstructure(metadata)))
+    about = np.array(dumps({"schema": VALUES_SCHEMA, **unstructure(metadata)}))
     write_arrays(path, {"sample_id": ids, "value": numbers, "metadata": about, **clusters})
     return path
 
@@ -108,7 +109,11 @@ def read_values(
 
 
 def _metadata_of(arrays: dict[str, NDArray[Any]]) -> ResultMetadata:
-    return ResultMetadata(**json.loads(str(arrays["metadata"])))
+    fields = json.loads(str(arrays["metadata"]))
+    schema = fields.pop("schema", VALUES_SCHEMA)  # the first files named none
+    if schema != VALUES_SCHEMA:
+        raise ValueError(f"has schema {schema!r}; this version reads {VALUES_SCHEMA!r}")
+    return ResultMetadata(**fields)
 
 
 def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDArray[np.float64]] | Fault | None:

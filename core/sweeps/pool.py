@@ -36,7 +36,7 @@ def run_here(sweep: Sweep, n_jobs: int, report: Report, stop: Callable[[], RunIn
         stop: Asked after each signal; what it returns, if not None, is raised once all runs have left a checkpoint.
 
     Raises:
-        RunInterrupted: ``stop`` asked for it. The runs were asked to stop first, and have.
+        RunInterrupted: ``stop`` returned an exception. All runs have stopped before it is raised.
     """
     context = _context()
     n_threads = max(

@@ -22,8 +22,8 @@ class ResultMetadata:
         n_steps: Steps of the sampler, where one was used.
         n_samples: Samples generated, where there were any.
         unit: What one observation stands for, the unit of replication: "sample", "image", "batch", "run", ...
-        protocol: Whatever must be equal for two numbers to be comparable; converts from a mapping to a tuple of
-            (name, scalar) pairs sorted by name.
+        protocol: The conditions that must be equal for two numbers to be comparable. A mapping is converted to a
+            tuple of (name, scalar) pairs sorted by name.
         higher_is_better: The good direction, or None where there is none.
         role: "primary"; "part" for a part of a primary measure, such as the loss at one noise level; "reference" for a
             value to compare a primary measure with, such as a floor. Not part of equality or hash.

@@ -1,4 +1,4 @@
-"""``python -m core claim``: test whether a measure is below or above a given value."""
+"""``pyml claim``: test whether a measure is below or above a given value."""
 
 from __future__ import annotations
 

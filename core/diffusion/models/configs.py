@@ -50,7 +50,7 @@ def own_config(config: ModelConfig, cls: type[Own], model: str) -> Own:
         model: The model's name, for the message.
 
     Raises:
-        TypeError: It is not. Defaults in place of the missing fields would be a model that nobody asked for.
+        TypeError: It is of another class. Its missing fields are not filled with defaults: that would be another model.
     """
     if not isinstance(config, cls):
         raise TypeError(
