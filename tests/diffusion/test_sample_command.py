@@ -16,7 +16,6 @@ from core import cli
 from core.commands.sample import sample
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion import sample_store
 from core.diffusion.sample_files import check_output
 from core.diffusion.sampling import generate
 from core.diffusion.trained import load_denoiser
@@ -70,14 +69,11 @@ def test_a_directory_gets_one_picture_each(run_path: Path, tmp_path: Path, invok
     assert np.abs(pixels - (image.clip(-1, 1) + 1) * 127.5).max() <= 0.5001
 
 
-def test_shares_make_all_samples_together(
-    run_path: Path, tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sample_store, "SAMPLES_PER_PART", 10)
+def test_shares_make_all_samples_together(run_path: Path, tmp_path: Path, invoke: Invoke) -> None:
     output = tmp_path / "samples.npz"
     code, out, _ = invoke(run_path, "--n", 30, "--shard", "2/2", "-o", output)
     assert code == 0
-    assert "10 of 30 samples are made; the others belong to other shares" in out
+    assert "15 of 30 samples are made; the others belong to other shares" in out
     assert not output.exists()
     assert invoke(run_path, "--n", 30, "--shard", "1/2", "-o", output)[0] == 0
     with np.load(output) as written:
