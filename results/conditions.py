@@ -1,4 +1,4 @@
-"""Conditions such as ``model=unet`` or ``learning_rate<1e-3``: parsed, never evaluated as code."""
+"""One condition, such as ``model=un*`` or ``learning_rate in 1e-3,1e-4``: parsed, never evaluated as code."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 import operator
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from core.config.errors import ConfigError, nearest
 from core.runs.status import STATES
+from results.moments import Seconds, parse_moment, parse_seconds
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -21,8 +23,24 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_SIGN = re.compile("<=|>=|!=|==|=|<|>")
-ACCEPTED = "FIELD=VALUE, or with !=, <, <=, > or >=, such as model=unet or 'learning_rate<1e-3'"
+SIGN = re.compile(r"\s+not\s+in(?=[\s(\[])\s*|\s+in(?=[\s(\[])\s*|<=|>=|!=|==|=|<|>")
+PRESENCE = re.compile(r"\s*(has|no)\s+(\S.*?)\s*")
+ACCEPTED = (
+    "FIELD=VALUE, or with !=, <, <=, > or >=, such as model=unet or 'learning_rate<1e-3'; FIELD in A,B; no FIELD; "
+    "has FIELD"
+)
+_EQUALITY = {"=", "!=", "in", "not in"}
+_HEX = re.compile(r"[0-9a-f]{4,40}")
+_VERSION = re.compile(r"\d+(\.\d+)*")
+
+
+class AnyOf(tuple[Any, ...]):
+    """Several values of one field of a run, such as its tags: a condition holds if it holds for any of them.
+
+    With ``!=`` and ``not in`` it holds if none is equal.
+    """
+
+    __slots__ = ()
 
 
 @frozen
@@ -31,15 +49,17 @@ class Condition:
 
     Attributes:
         text: The whole condition as the user wrote it, for messages.
-        field: The name of a config field, a measure, ``id``, ``status`` or a plugin's version.
-        operator: ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
+        field: The name of a field, a measure, or a part of the environment.
+        operator: ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in``, ``not in``, ``has`` or ``no``.
         wanted: The text after the operator.
+        is_text: Whether the field is text in any run. A number is then compared with a word without an error.
     """
 
     text: str
     field: str
     operator: str
     wanted: str
+    is_text: bool = False
 
     def holds(self, actual: object) -> bool:
         """Return whether a run's value meets the condition.
@@ -47,38 +67,97 @@ class Condition:
         Raises:
             ConfigError: The values cannot be compared, such as a number with a word.
         """
+        if self.operator in {"has", "no"}:
+            return self.operator == "has"  # a run without the field never comes here
+        if self.operator in {"!=", "not in"}:
+            return not evolve(self, operator="=" if self.operator == "!=" else "in").holds(actual)
+        if isinstance(actual, AnyOf):
+            return any(self.holds(item) for item in actual)
+        if self.operator == "in":
+            return self._is_among(actual)
+        if isinstance(actual, datetime):
+            return self._date_holds(actual)
         if isinstance(actual, list | tuple):
             return self._list_holds([_plain(item) for item in actual])
         if actual is None or isinstance(actual, bool):
-            return self._word_holds("none" if actual is None else str(actual).lower())
+            return self._word_holds(actual)
         if isinstance(actual, int | float):
-            if self.wanted.lower() in {"none", "null"}:
-                return self.operator == "!="
-            return _COMPARE[self.operator](actual, self._number(actual))
-        return _COMPARE[self.operator](str(actual), _unquoted(self.wanted))
+            return self._number_holds(actual)
+        return self._text_holds(str(actual))
 
-    def _word_holds(self, actual: str) -> bool:
-        if self.operator not in {"=", "!="}:
-            return False  # None and booleans have no order
-        wanted = self.wanted.lower().replace("null", "none")
-        return _COMPARE[self.operator](actual, wanted)
+    def _is_among(self, actual: object) -> bool:
+        if isinstance(actual, list | tuple):
+            raise self._refused("is a list", "= or !=, such as {field}=512,512")
+        return any(evolve(self, operator="=", wanted=item).holds(actual) for item in self._items())
+
+    def _items(self) -> list[str]:
+        items = [item.strip() for item in _without_brackets(self.wanted).split(",") if item.strip()]
+        if not items:
+            raise ConfigError(
+                f"--where {self.text!r}: 'in' needs values after it, such as {self.field} in A,B or "
+                f"{self.field} in (A, B)."
+            )
+        return items
+
+    def _date_holds(self, actual: datetime) -> bool:
+        """Compare with a moment, or with all of a day, month or year."""
+        moment = parse_moment(_unquoted(self.wanted))
+        if moment is None:
+            raise self._refused("is a time", "a UTC date or time, such as 2026-11-01 or 2026-11-01T12:30")
+        start, end = moment
+        return {
+            "=": start <= actual < end or start == actual,
+            "<": actual < start,
+            "<=": actual < end or actual == start,
+            ">": actual >= end and actual != start,
+            ">=": actual >= start,
+        }[self.operator]
+
+    def _word_holds(self, actual: bool | None) -> bool:
+        if self.operator != "=":
+            if actual is None:
+                return False
+            raise self._refused("is true or false", "=, != or in")
+        return self.wanted.lower().replace("null", "none") == ("none" if actual is None else str(actual).lower())
 
     def _list_holds(self, actual: list[object]) -> bool:
-        if self.operator not in {"=", "!="}:
+        if self.operator != "=":
+            raise self._refused("is a list", "= or !=, such as {field}=512,512")
+        wanted = [_plain(_literal(item.strip())) for item in _without_brackets(self.wanted).split(",") if item.strip()]
+        return actual == wanted
+
+    def _number_holds(self, actual: float) -> bool:
+        if self.wanted.lower() in {"none", "null"}:
+            return False
+        wanted = parse_seconds(self.wanted) if isinstance(actual, Seconds) else _literal(self.wanted)
+        if isinstance(wanted, bool) or not isinstance(wanted, int | float):
+            if self.is_text and self.operator == "=":
+                return False
+            unit = ", in seconds or such as 90s, 5min, 2h or 3d" if isinstance(actual, Seconds) else ""
+            example = f"{float(actual):.0f}" if isinstance(actual, Seconds) else repr(actual)
+            hint = " Patterns with * are for text." if "*" in self.wanted else ""
             raise ConfigError(
-                f"--where {self.text!r}: {self.field} is a list; compare it with = or !=, such as {self.field}=512,512."
+                f"--where {self.text!r}: {self.field} is a number (such as {example}{unit}); got {self.wanted!r}.{hint}"
             )
-        inner = self.wanted.strip().removeprefix("[").removesuffix("]").removeprefix("(").removesuffix(")")
-        wanted = [_plain(_literal(item.strip())) for item in inner.split(",") if item.strip()]
         return _COMPARE[self.operator](actual, wanted)
 
-    def _number(self, actual: float) -> float:
-        wanted = _literal(self.wanted)
-        if isinstance(wanted, bool) or not isinstance(wanted, int | float):
-            raise ConfigError(
-                f"--where {self.text!r}: {self.field} is a number (such as {actual!r}); got {self.wanted!r}."
-            )
-        return wanted
+    def _text_holds(self, actual: str) -> bool:
+        wanted = _unquoted(self.wanted)
+        if self.operator == "=":
+            if actual == wanted or (actual in {"true", "false"} and actual == wanted.lower()):
+                return True
+            if self.field == "git_commit" and _HEX.fullmatch(wanted):
+                return actual.startswith(wanted)
+            is_pattern = wanted == self.wanted and bool({"*", "?"} & set(wanted))  # in quotes, * is itself
+            return is_pattern and _glob(wanted).fullmatch(actual) is not None
+        if self.field in {"torch", "python"} and _VERSION.match(actual) and _VERSION.fullmatch(wanted):
+            return _COMPARE[self.operator](_version(actual), _version(wanted))
+        return _COMPARE[self.operator](actual, wanted)
+
+    def _refused(self, what: str, accepted: str) -> ConfigError:
+        return ConfigError(
+            f"--where {self.text!r}: {self.field} {what}; compare it with {accepted.format(field=self.field)}."
+        )
 
 
 def parse_condition(text: str) -> list[Condition]:
@@ -91,18 +170,50 @@ def parse_condition(text: str) -> list[Condition]:
         ConfigError: The text holds no condition, or names a status that does not exist (the nearest one is suggested).
     """
     readings = [
-        Condition(text, text[: sign.start()].strip(), "=" if sign[0] == "==" else sign[0], text[sign.end() :].strip())
-        for sign in _SIGN.finditer(text)
+        Condition(text, text[: sign.start()].strip(), _operator(sign[0]), text[sign.end() :].strip())
+        for sign in SIGN.finditer(text)
         if text[: sign.start()].strip()
     ]
+    if presence := PRESENCE.fullmatch(text):
+        readings.append(Condition(text, presence[2], presence[1], ""))
     if not readings:
         raise ConfigError(f"--where {text!r}: no condition; accepted: {ACCEPTED}.")
-    wanted = _unquoted(readings[0].wanted)
-    if readings[0].field == "status" and wanted not in STATES:
-        raise ConfigError(
-            f"--where {text!r}: unknown status {wanted!r}.{nearest(wanted, STATES)} Known: {', '.join(STATES)}."
-        )
+    _check_status(readings[0])
     return readings
+
+
+def _operator(sign: str) -> str:
+    words = " ".join(sign.split())
+    return "=" if words == "==" else words
+
+
+def _check_status(condition: Condition) -> None:
+    if condition.field != "status" or condition.operator not in _EQUALITY:
+        return
+    is_list = condition.operator in {"in", "not in"}
+    for word in _without_brackets(condition.wanted).split(",") if is_list else [condition.wanted]:
+        wanted = _unquoted(word.strip())
+        if wanted not in STATES and not {"*", "?"} & set(wanted):
+            raise ConfigError(
+                f"--where {condition.text!r}: unknown status {wanted!r}.{nearest(wanted, STATES)} "
+                f"Known: {', '.join(STATES)}."
+            )
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Return the expression for a pattern in which * stands for any text and ? for any one character."""
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(letter) or re.escape(letter) for letter in pattern), re.DOTALL)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    match = _VERSION.match(text)
+    return tuple(map(int, match[0].split("."))) if match else ()
+
+
+def _without_brackets(text: str) -> str:
+    text = text.strip()
+    return text[1:-1] if text[:1] + text[-1:] in {"[]", "()"} else text
 
 
 def _literal(text: str) -> object:

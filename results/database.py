@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from attrs import evolve
 
 from core.config.errors import ConfigError, nearest, unknown_name
 from core.runs.directory import RUN_ID, resolve_run
 from core.utils.results import ResultMetadata, ResultRecord
 from results import export
-from results.conditions import parse_condition
+from results.conditions import ACCEPTED, AnyOf, Condition
 from results.environments import SPLIT_FIELDS, environment_values
+from results.expressions import parse_expression
+from results.fields import MISSING, OF_RUNS, PROTOCOL, VERSIONS, config_value, protocol_names, protocol_value
 from results.run import Run, config_fields
 from results.run_files import Fault, without_garbage_collection
 from results.text.labels import differing_names, measure_labels
 
-MISSING = object()
-VERSIONS = ("model version", "dataset version")
+ALWAYS = ("id", "status")  # of the run, even if its config has such a field
 REMEDY = "Give another with --experiments-dir or PYML_EXPERIMENTS_DIR, or make a first run: pyml-train."
 
 
@@ -85,54 +88,77 @@ class ResultsDatabase:
     def where(self, *conditions: str) -> ResultsDatabase:
         """Return the runs that meet all conditions, each a text such as ``"learning_rate<1e-3"``.
 
-        A condition tests ``id``, ``status``, a config field, ``model version``, ``dataset version``, the mean of a
-        measure (by name or label), or a field of the environment such as ``device`` ("unknown" if it was not recorded).
+        A condition tests a config field, ``id``, ``status`` or another field of runs (``results.fields.OF_RUNS``),
+        ``model version``, ``dataset version``, the mean of a measure (by name or label), a field of the environment
+        such as ``device`` ("unknown" if it was not recorded), or a field of the measures' protocols such as
+        ``protocol.split``. A run without the field meets no condition on it but ``no FIELD``, and for a field with
+        several values (``tag``, ``protocol.*``) none but ``!=`` and ``not in``.
 
         Raises:
             ConfigError: A condition cannot be parsed, or no run has its field (the nearest field is suggested).
         """
         chosen = self
-        for readings in map(parse_condition, conditions):
+        for alternatives in map(parse_expression, conditions):
             if not len(self):
                 break
-            condition = next((reading for reading in readings if self._knows(reading.field)), readings[0])
-            try:
-                values = self.values_of(condition.field)
-            except ConfigError as error:
-                raise ConfigError(f"--where {condition.text!r}: {error}") from None
-            kept = {run.id for run, value in values if value is not MISSING and condition.holds(value)}
+            kept: set[str] = set()
+            for parts in alternatives:
+                kept |= set.intersection(*(self._meeting(readings) for readings in parts))
             chosen = chosen.only(run for run in chosen if run.id in kept)
         return chosen
+
+    def _meeting(self, readings: Sequence[Condition]) -> set[str]:
+        """Return the ids of the runs that meet a condition, in its first reading whose field exists."""
+        condition = next((reading for reading in readings if self._knows(reading.field)), readings[0])
+        try:
+            values = self.values_of(condition.field)
+        except ConfigError as error:
+            raise ConfigError(f"--where {condition.text!r}: {error} Operators: {ACCEPTED}.") from None
+        if any(isinstance(value, str) for _, value in values):
+            condition = evolve(condition, is_text=True)
+        if condition.operator in {"has", "no"}:
+            return {run.id for run, value in values if (value is MISSING) == (condition.operator == "no")}
+        absent = AnyOf() if _has_several(condition.field, values) else MISSING
+        present = [(run, absent if value is MISSING else value) for run, value in values]
+        return {run.id for run, value in present if value is not MISSING and condition.holds(value)}
 
     def values_of(self, name: str) -> list[tuple[Run, Any]]:
         """Return for each run the value of this name.
 
-        The name is ``id``, ``status``, a config field, a measure (its mean is returned) or a field of the environment.
-        The value is MISSING for a run that has none, and "unknown" for an environment that was not recorded.
+        The name is that of a config field, a field of runs such as ``status`` or ``started``, a measure (its mean is
+        returned), a field of the environment, or a field of the measures' protocols such as ``protocol.split``. The
+        value is MISSING for a run that has none, and "unknown" for an environment that was not recorded.
 
         Raises:
             ConfigError: No run has it (the nearest name is suggested), or several measures share the name.
         """
         with without_garbage_collection():
-            fields = {"id", "status", *VERSIONS, *self._config_fields}
-            if name in fields:
-                return [(run, _field(run, name)) for run in self]
+            if name in ALWAYS or (name in OF_RUNS and name not in self._config_fields):
+                return [(run, OF_RUNS[name](run)) for run in self]
+            if name in self._config_fields or name in VERSIONS:
+                return [(run, config_value(run, name)) for run in self]
             labels = measure_labels(self.metadata())
             named = [metadata for metadata, label in labels.items() if name == label]
             named = named or [metadata for metadata in labels if metadata.name == name]
             if not named and name in SPLIT_FIELDS:
                 return [(run, environment_values(run, [name])[name]) for run in self]
+            in_protocols = protocol_names(labels)
+            if not named and name.removeprefix(PROTOCOL) in in_protocols:
+                return [(run, protocol_value(run, name.removeprefix(PROTOCOL))) for run in self]
             if not named:
-                raise unknown_name("field or measure", name, {*fields, *labels.values(), *SPLIT_FIELDS})
+                known = {*OF_RUNS, *VERSIONS, *self._config_fields, *SPLIT_FIELDS, *labels.values()}
+                raise unknown_name("field or measure", name, known | set(in_protocols))
             if len(named) > 1:
                 which = ", ".join(repr(labels[metadata]) for metadata in named)
                 raise ConfigError(f"{name!r} is ambiguous: it names {which}. Give one of these.")
             return [(run, run.current_measures.get(named[0], {}).get("mean", MISSING)) for run in self]
 
     def _knows(self, name: str) -> bool:
-        if name in self._config_fields or name in {"id", "status", *VERSIONS, *SPLIT_FIELDS}:
+        if name in self._config_fields or name in {*OF_RUNS, *VERSIONS, *SPLIT_FIELDS}:
             return True
-        return any(name in {metadata.name, label} for metadata, label in measure_labels(self.metadata()).items())
+        labels = measure_labels(self.metadata())
+        is_measure = any(name in {metadata.name, label} for metadata, label in labels.items())
+        return is_measure or name.removeprefix(PROTOCOL) in protocol_names(labels)
 
     def records(self, **metadata: Any) -> Iterator[tuple[Run, ResultRecord]]:
         """Yield each run with each of its results whose metadata match, such as ``name="loss"`` or ``n_steps=18``.
@@ -212,13 +238,11 @@ class ResultsDatabase:
 
 
 def _field(run: Run, name: str) -> object:
-    if name == "id":
-        return run.id
-    if name == "status":
-        return run.status.state
-    if name in VERSIONS:
-        return run.versions().get(name, MISSING)
-    return run.config.get(name, MISSING)
+    return OF_RUNS[name](run) if name in ALWAYS else config_value(run, name)
+
+
+def _has_several(name: str, values: Sequence[tuple[Run, Any]]) -> bool:
+    return name == "tag" or any(isinstance(value, AnyOf) for _, value in values)
 
 
 def _equal(actual: object, wanted: object) -> bool:

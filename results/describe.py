@@ -54,6 +54,11 @@ def _overview(run: Run) -> dict[str, Any]:
     status = run.status
     overview = {"id": run.id, "path": str(run.path), "status": status.state, "reason": status.reason}
     overview |= {"progress": status.progress(), "started_at": status.started_at, "finished_at": status.finished_at}
+    overview |= {
+        "tags": ", ".join(run.tags.tags),
+        "note": run.tags.note,
+        "archived": "yes" if run.tags.archived else "",
+    }
     for kind, plugin in run.plugins.items():
         overview[kind] = " ".join(str(plugin.get(name, "?")) for name in ("name", "distribution", "version"))
     for folder in ("checkpoints", "samples", "values"):

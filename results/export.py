@@ -23,14 +23,16 @@ _SOURCE = ("step", "digest", "weights", "sample_seed")
 def rows(runs: Collection[Run]) -> Iterator[dict[str, Any]]:
     """Yield one flat row per run and result.
 
-    The columns are run, status, config.*, measure.*, mean, error, n, n_nan, n_inf, source.* and is_stale. A run without
-    results has one row whose result columns are None. The column measure.protocol holds strict JSON.
+    The columns are run, status, tags, note, config.*, measure.*, mean, error, n, n_nan, n_inf, source.* and is_stale.
+    A run without results has one row whose result columns are None. The column measure.protocol holds strict JSON.
     """
     fields = config_fields(runs)
     for run in runs:
         about = {
             "run": run.id,
             "status": run.status.state,
+            "tags": ", ".join(run.tags.tags),
+            "note": run.tags.note,
             **{f"config.{name}": run.config.get(name) for name in fields},
         }
         if not run.measures:
@@ -62,6 +64,7 @@ def to_json(runs: Collection[Run]) -> str:
         {
             "run": run.id,
             "status": attrs.asdict(run.status),
+            **attrs.asdict(run.tags),
             "config": dict(run.config),
             "plugins": dict(run.plugins),
             "results": [

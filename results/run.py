@@ -13,6 +13,7 @@ from core.runs.fast_results import Measures, NewestResults, Sources, read_result
 from core.runs.files import Fault, RunFile
 from core.runs.metrics import read_curve
 from core.runs.status import STATUS, RunState, run_state
+from core.runs.tags import NONE, Tags, read_tags
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, ScalarResult
 
 if TYPE_CHECKING:
@@ -85,6 +86,15 @@ class Run:
     def status(self) -> RunState:
         """The run's state, such as finished or running. A run whose process has died is "dead", not "running"."""
         return run_state(self._read(STATUS))
+
+    @cached_property
+    def tags(self) -> Tags:
+        """What a person says about the run: tags, a note, and whether it is archived. Nothing if it cannot be read."""
+        found = read_tags(self._directory)
+        if isinstance(found, Fault):
+            self.faults.append(found)
+            return NONE
+        return found
 
     @cached_property
     def environment(self) -> Mapping[str, Any]:

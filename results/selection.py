@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from core.config.errors import ConfigError
 from results.database import ResultsDatabase
+from results.expressions import is_condition
 from results.groups import Group, described, group_runs
 from results.text.labels import count, differing_names, printable, spell
-
-_CONDITION = re.compile("[<>=]")
-_AND = re.compile(r",\s+|\s+and\s+")
 
 
 def select_group(
@@ -21,15 +18,15 @@ def select_group(
 
     Args:
         database: The runs to select from.
-        spec: Conditions joined by ", " or " and ", such as a group's label. Or one run: a path, a run id, a unique
-            prefix of an id, or ``latest``.
+        spec: Conditions joined by ", ", " and " or " or ", such as a group's label. Or one run: a path, a run id, a
+            unique prefix of an id, or ``latest``.
         whole_group: If ``spec`` names one run, select all runs that differ from it only in seed.
         split_by: Fields of the environment in which the runs of a group must also agree.
 
     Raises:
         ConfigError: No run matches, or runs of more than one group match. Runs of different groups are not replicates.
     """
-    if not _CONDITION.search(spec):
+    if not is_condition(spec):
         run = database.find(spec)
         if not whole_group:
             return Group([run], run.id)
@@ -37,7 +34,7 @@ def select_group(
             (g for g in group_runs(database, split_by) if any(one.id == run.id for one in g.runs)), Group([run])
         )
         return Group(group.runs, group.label or f"group of {run.id}", split_by)
-    met = database.where(*_AND.split(spec))
+    met = database.where(spec)
     groups = group_runs(met, split_by)
     if not groups and len(met) and all(run.status.state == "failed" for run in met):
         why = next((f": {run.status.reason}" for run in met if run.status.reason), "")

@@ -16,6 +16,7 @@ Place = Literal["stdout", "stderr", "nowhere"]
 
 PIECE_BYTES = 4096  # a pipe that poll calls ready takes this much without blocking (PIPE_BUF)
 PATIENCE_S = 1.0
+CLEAR = "\x1b[H\x1b[2J"  # to the top left, and clear: what every terminal of today understands
 
 _PLACE: ContextVar[Place] = ContextVar("place of messages", default="stdout")
 
@@ -108,6 +109,14 @@ def put(text: str, *, err: bool = False, end: str = "\n") -> None:
     stream = sys.stderr if err else sys.stdout
     if stream is not None:
         stream.write(f"{printable_lines(text)}{end}")
+        stream.flush()
+
+
+def put_screen(text: str) -> None:
+    """Clear the terminal and print a text at its top."""
+    stream = sys.stdout
+    if stream is not None:
+        stream.write(f"{CLEAR}{printable_lines(text)}\n")
         stream.flush()
 
 

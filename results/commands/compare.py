@@ -118,6 +118,8 @@ def compare(
             from results.comparison.text import comparisons_text
 
             put(comparisons_text(outcome))
+        if hidden := shared.hidden_note():
+            put(hidden, err=True)
         shared.report_faults([fault for group in groups for run in group.runs for fault in run.faults])
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from attrs import evolve, frozen
 
 from core.config.errors import unknown_name
 from core.runs.completion import complete_runs
 from core.utils.output import put
 from results.commands import shared
 
+if TYPE_CHECKING:
+    from results.database import ResultsDatabase
+
 N_MEASURES = 3
+_AROUND = 7  # lines of a list that are no runs: header, rule, footer, notes
 
 
 class _WithDefault(click.Group):
@@ -55,8 +61,15 @@ def runs() -> None:
     type=click.IntRange(1),
     help="Show only the newest N runs; with --sort or --reverse, the first N rows.",
 )
-@click.option("--field", "fields", metavar="NAME", multiple=True, help="Show this config field; may be repeated.")
+@click.option(
+    "--field",
+    "fields",
+    metavar="NAME",
+    multiple=True,
+    help="Show this field too: of the config, of the environment, or such as started, reason or note; may be repeated.",
+)
 @shared.metric_option
+@click.option("--watch", is_flag=True, help="Show the newest runs again every few seconds, until Ctrl-C.")
 @shared.common_options
 def list_(
     where: tuple[str, ...],
@@ -65,16 +78,48 @@ def list_(
     limit: int | None,
     fields: tuple[str, ...],
     metrics: tuple[str, ...],
+    watch: bool,
     experiments_dir: str | None,
 ) -> None:
-    """List runs: id, model, seed, status and main results with the standard error within the run."""
+    """List runs: id, model, seed, status, age, duration and main results with the standard error within the run."""
+    asked = _List(where, sort, reverse, limit, fields, metrics)
+    if not watch:
+        database, text = _listed(asked, experiments_dir)
+        put(text)
+        shared.report_faults(database.faults)
+        return
+    from results.watch import redraw
+
+    def draw(n_lines: int) -> str:
+        rows = max(n_lines - _AROUND, 1)
+        shown = evolve(asked, limit=min(rows, limit or rows))
+        return _listed(shown, experiments_dir)[1]
+
+    redraw(draw)
+
+
+@frozen
+class _List:
+    """What a list is asked to show; see the options of the same names."""
+
+    where: tuple[str, ...]
+    sort: str
+    reverse: bool
+    limit: int | None
+    fields: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+def _listed(asked: _List, experiments_dir: str | None) -> tuple[ResultsDatabase, str]:
+    """Return the runs of a list and its text."""
     from results.measures import choose_measures
     from results.run_files import without_garbage_collection
     from results.staleness import has_stale, stale_note
     from results.tables.listing import list_runs, listed_fields, sort_runs
 
+    sort, reverse, limit, metrics = asked.sort, asked.reverse, asked.limit, asked.metrics
     with without_garbage_collection():
-        database = shared.open_database(experiments_dir, where)
+        database = shared.open_database(experiments_dir, asked.where)
         if sort != "id" or reverse:
             database = sort_runs(database, sort, reverse)
             database = database.only(list(database)[:limit])
@@ -82,17 +127,15 @@ def list_(
             database = database.only(list(database)[-limit:])
         database.read()
         measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
-        columns = listed_fields(database, fields)
+        columns = listed_fields(database, asked.fields)
         table = list_runs(database, measures, columns)
         while not metrics and len(measures) > 1 and len(table.partition("\n")[0]) > _width():
             measures.popitem()
             table = list_runs(database, measures, columns)
-        put(table)
+        footer = _footer(len(database), len(measures), len(choose_measures(database.metadata())))
         stale = stale_note([run for run in database if has_stale(run, measures)])
-        put(f"\n{_footer(len(database), len(measures), len(choose_measures(database.metadata())))}")
-        if stale:
-            put(stale)
-        shared.report_faults(database.faults)
+        lines = [table, "", footer, shared.hidden_note(), stale]
+        return database, "\n".join([*lines[:3], *filter(None, lines[3:])])
 
 
 def _width() -> int:

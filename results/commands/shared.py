@@ -13,6 +13,7 @@ from core.config.options import debug_option, experiments_dir_option
 from core.runs.directory import resolve_run
 from core.utils.output import put
 from results.database import ResultsDatabase
+from results.fields import OF_RUNS
 from results.run import Run
 from results.run_files import Fault
 
@@ -20,6 +21,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 MOST_FAULTS = 10
+_ARCHIVED, _N_HIDDEN = "results.archived", "results.n_hidden"
 
 
 def common_options(command: Function) -> Function:
@@ -28,14 +30,28 @@ def common_options(command: Function) -> Function:
 
 
 def where_option(command: Function) -> Function:
-    """Add --where."""
-    return click.option(
+    """Add --where and --archived. ``open_database`` sees --archived itself, so that commands need not pass it on."""
+    archived = click.option(
+        "--archived",
+        is_flag=True,
+        expose_value=False,
+        callback=_keep_archived,
+        help="Also use archived runs, which are left out otherwise.",
+    )
+    where = click.option(
         "--where",
         metavar="CONDITION",
         multiple=True,
-        help="Use only runs that meet this condition, such as model=unet or 'learning_rate<1e-3' (=, !=, <, <=, >, >= "
-        "on a config field, id, status, a measure or a field of the environment such as device); may be repeated.",
-    )(command)
+        help="Use only runs that meet this condition, such as model=unet, 'learning_rate<1e-3', 'model=un*', 'seed in "
+        "1,2', 'started>=2026-11-01', 'no dropout', or several joined by and / or; on a config field, a measure, "
+        f"{', '.join(OF_RUNS)}, a field of the environment such as device or git_commit, or of the protocols such as "
+        "protocol.split. A run without the field does not meet it. May be repeated.",
+    )
+    return where(archived(command))
+
+
+def _keep_archived(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
+    context.meta[_ARCHIVED] = is_wanted
 
 
 def metric_option(command: Function) -> Function:
@@ -111,11 +127,33 @@ def open_database(experiments_dir: str | None, where: Sequence[str] = ()) -> Res
     database = ResultsDatabase(_directory(experiments_dir))
     if not len(database):
         raise ConfigError(f"{database.experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
-    chosen = database.where(*where)
+    visible = _visible(database, where)
+    if not len(visible):
+        raise ConfigError(f"{database.experiments_dir}: all {len(database):,} runs are archived. Try: --archived.")
+    chosen = visible.where(*where)
     if not len(chosen):
         conditions = " and ".join(where)
-        raise ConfigError(f"{database.experiments_dir}: none of the {len(database):,} runs meets {conditions}.")
+        hidden = f" {hidden_note()}" if hidden_note() else ""
+        raise ConfigError(f"{database.experiments_dir}: none of the {len(visible):,} runs meets {conditions}.{hidden}")
     return chosen
+
+
+def _visible(database: ResultsDatabase, where: Sequence[str]) -> ResultsDatabase:
+    """Return the runs that are not archived; all of them with --archived, or if a condition is about it."""
+    context = click.get_current_context(silent=True)
+    meta = {} if context is None else context.meta
+    if meta.get(_ARCHIVED) or any("archived" in text for text in where):
+        return database
+    visible = database.only(run for run in database if not run.tags.archived)
+    meta[_N_HIDDEN] = len(database) - len(visible)
+    return visible
+
+
+def hidden_note() -> str:
+    """Return how many archived runs this command leaves out, with the option that shows them; "" for none."""
+    context = click.get_current_context(silent=True)
+    n = 0 if context is None else context.meta.get(_N_HIDDEN, 0)
+    return f"{n:,} archived run{'s are' if n > 1 else ' is'} left out: --archived." if n else ""
 
 
 def find_run(spec: str, experiments_dir: str | None) -> Run:

@@ -95,6 +95,8 @@ def table(
             put(stale, err=True)
         if mixed:
             put(mixed_line(mixed), err=True)
+        if hidden := shared.hidden_note():
+            put(hidden, err=True)
         if more := shared.count_of_more(len(measures), n_measures):
             put(more, err=True)
         shared.report_faults(database.faults)

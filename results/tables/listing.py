@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from core.config.errors import unknown_name
 from core.utils.results import ResultMetadata
 from core.utils.tables import aligned
-from results.database import MISSING, ResultsDatabase
+from results.database import ResultsDatabase
+from results.fields import MISSING, age_s, as_text, config_value, duration_s
+from results.moments import age_text, span_text
 from results.run import Run
 from results.run_files import without_garbage_collection
 from results.staleness import MARK
@@ -17,6 +19,8 @@ from results.text.labels import differing_names, printable, spell
 from results.text.numbers import aligned_at_error, known_error
 
 NOTHING = "-"
+LONGEST_REASON = 60  # characters
+USUAL = ("model", "seed")
 MOST_DIFFERING = 4  # fields shown of runs without a model
 
 
@@ -24,11 +28,16 @@ def list_runs(database: ResultsDatabase, measures: Mapping[ResultMetadata, str],
     """Return a table of the runs: id, config fields, status, and the measures as mean ± error within the run."""
     with without_garbage_collection():
         columns = [("run", [printable(run.id) for run in database])]
-        columns += [(name, [field_text(run, name) for run in database]) for name in fields]
+        columns += [(name, _field_texts(database, name)) for name in fields]
         columns.append(("status", [str(run.status) for run in database]))
+        columns += _times(database)
+        if any(run.tags.tags for run in database):
+            columns.append(("tags", [", ".join(run.tags.tags) or NOTHING for run in database]))
         for metadata, label in measures.items():
             texts = [_result_text(run, metadata) for run in database]
             columns.append((label, aligned_at_error(texts)))
+        if any(reasons := [reason_text(run) for run in database]):
+            columns.append(("reason", reasons))
         return aligned([name for name, _ in columns], list(zip(*(cells for _, cells in columns), strict=True)))
 
 
@@ -42,10 +51,9 @@ def listed_fields(database: ResultsDatabase, asked_for: Sequence[str]) -> list[s
     """
     known = database.config_fields()
     for name in asked_for:
-        if name not in known:
-            raise unknown_name("config field", name, known)
+        database.values_of(name)
     datasets = [{"dataset": run.config["dataset"]} if "dataset" in run.config else {} for run in database if run.config]
-    usual = ["model", *differing_names(datasets), "seed"]
+    usual = [USUAL[0], *differing_names(datasets), *USUAL[1:]]
     if known and "model" not in known:
         differing = differing_names([run.config for run in database if run.config])
         usual = [name for name in [*differing[:MOST_DIFFERING], "seed"] if name in known]
@@ -67,10 +75,41 @@ def sort_runs(database: ResultsDatabase, by: str, reverse: bool = False) -> Resu
     return database.only([*(run for run, _ in present), *(run for run, value in values if not _is_sortable(value))])
 
 
-def field_text(run: Run, name: str) -> str:
-    """Return a config value of a run as a cell."""
-    value = run.config.get(name, NOTHING)
-    return printable(value if isinstance(value, str) else spell(value))
+def reason_text(run: Run) -> str:
+    """Return why a run failed or was interrupted, on one line and cut after ``LONGEST_REASON`` characters; else ""."""
+    status = run.status
+    if status.state not in {"failed", "interrupted"} or not status.reason:
+        return ""
+    reason = printable(" ".join(status.reason.split()))
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
+
+
+def _times(database: ResultsDatabase) -> list[tuple[str, list[str]]]:
+    """Return the columns of age and duration; none if no run recorded its times."""
+    now = datetime.now(UTC)
+    times = [(age_s(run, now), duration_s(run, now)) for run in database]
+    columns = []
+    for name, write, found in (
+        ("age", age_text, [age for age, _ in times]),
+        ("duration", span_text, [duration for _, duration in times]),
+    ):
+        if any(seconds is not None for seconds in found):
+            columns.append((name, [NOTHING if seconds is None else write(seconds) for seconds in found]))
+    return columns
+
+
+def _field_texts(database: ResultsDatabase, name: str) -> list[str]:
+    is_config = name in USUAL or name in database.config_fields()  # the usual columns stay where no config can be read
+    values = [config_value(run, name) for run in database] if is_config else [v for _, v in database.values_of(name)]
+    return [value_text(value) for value in values]
+
+
+def value_text(value: object) -> str:
+    """Return a value of a field as a cell."""
+    if value is MISSING:
+        return NOTHING
+    shown = as_text(value)
+    return printable(shown if isinstance(shown, str) else spell(shown))
 
 
 def _result_text(run: Run, metadata: ResultMetadata) -> str:

@@ -1,7 +1,11 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from core.config import ConfigError
-from results.conditions import parse_condition
+from results.conditions import AnyOf, parse_condition
+from results.expressions import parse_expression
+from results.moments import Seconds
 
 
 @pytest.mark.parametrize(
@@ -37,6 +41,45 @@ from results.conditions import parse_condition
         ("sizes=", [], True),
         ("loss<inf", float("inf"), False),
         ("note=a=b", "a=b", True),
+        ("model=un*", "unet", True),
+        ("model=un*", "dunet", False),
+        ("model='un*'", "unet", False),
+        ("model='un*'", "un*", True),
+        ("model=u?et", "unet", True),
+        ("model=u.et", "unet", False),
+        ("model!=un*", "mlp", True),
+        ("name=a[1]", "a[1]", True),
+        ("name=a[1]*", "a[1]b", True),
+        ("learning_rate in 1e-3,1e-4", 1e-4, True),
+        ("learning_rate in (1e-3, 1e-4)", 2e-4, False),
+        ("learning_rate not in 1e-3,1e-4", 2e-4, True),
+        ("learning_rate  not  in [1e-3]", 1e-3, False),
+        ("model in un*, mlp", "unet", True),
+        ("augment in true,none", None, True),
+        ("git_commit=1a2b3c", "1a2b3c4d5e6f", True),
+        ("git_commit=1a2", "1a2b3c4d5e6f", False),
+        ("git_commit!=1a2b3c", "1a2b3c4d5e6f", False),
+        ("torch<2.10", "2.9.1+cpu", True),
+        ("torch>=2.10", "2.9.1", False),
+        ("tag=good", AnyOf(["bad", "good"]), True),
+        ("tag=go*", AnyOf(["bad", "good"]), True),
+        ("tag!=good", AnyOf(["bad", "good"]), False),
+        ("tag!=good", AnyOf(), True),
+        ("tag in good,best", AnyOf(["bad"]), False),
+        ("started>=2026-11-01", datetime(2026, 11, 1, tzinfo=UTC), True),
+        ("started>2026-11-01", datetime(2026, 11, 1, 23, 59, tzinfo=UTC), False),
+        ("started<=2026-11-01", datetime(2026, 11, 1, 23, 59, tzinfo=UTC), True),
+        ("started<2026-11-01", datetime(2026, 11, 1, tzinfo=UTC), False),
+        ("started=2026-11-01", datetime(2026, 11, 1, 23, 59, tzinfo=UTC), True),
+        ("started!=2026-11-01", datetime(2026, 11, 2, tzinfo=UTC), True),
+        ("started=2026-12", datetime(2026, 12, 31, 23, 59, tzinfo=UTC), True),
+        ("started>2026", datetime(2027, 1, 1, 1, tzinfo=UTC), True),
+        ("started<2026-11-01T12:00+02:00", datetime(2026, 11, 1, 10, tzinfo=UTC), False),
+        ("started<=2026-11-01T12:00+02:00", datetime(2026, 11, 1, 10, tzinfo=UTC), True),
+        ("duration>1h", Seconds(3601), True),
+        ("duration>1.5h", Seconds(3601), False),
+        ("age<2d", Seconds(86_400), True),
+        ("duration=90", Seconds(90), True),
         ("note=__import__('os').getcwd()", "x", False),
     ],
 )
@@ -71,3 +114,49 @@ def test_a_list_has_no_order() -> None:
 def test_a_status_that_no_run_can_have_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"unknown status 'finised'. Did you mean 'finished'\?"):
         parse_condition("status=finised")
+
+
+@pytest.mark.parametrize("text", ["augment<true", "augment>=false"])
+def test_true_and_false_have_no_order(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"augment is true or false; compare it with =, != or in"):
+        parse_condition(text)[0].holds(True)
+
+
+@pytest.mark.parametrize("wanted", ["yesterday", "2026-13", "2026-02-30", "11/01/2026", "0"])
+def test_what_is_no_date_is_refused_with_an_example(wanted: str) -> None:
+    with pytest.raises(ConfigError, match=r"started is a time; compare it with a UTC date or time, such as 2026-11-01"):
+        parse_condition(f"started>{wanted}")[0].holds(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_a_length_of_time_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"duration is a number \(such as 90, in seconds or such as 90s, 5min"):
+        parse_condition("duration>long")[0].holds(Seconds(90))
+
+
+def test_in_needs_values() -> None:
+    with pytest.raises(ConfigError, match=r"'in' needs values after it, such as seed in A,B"):
+        parse_condition("seed in ()")[0].holds(3)
+
+
+def parts(text: str) -> list[list[str]]:
+    return [[readings[0].text for readings in alternative] for alternative in parse_expression(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model=unet", [["model=unet"]]),
+        ("model=unet or model=mlp", [["model=unet"], ["model=mlp"]]),
+        ("model=unet, seed=1 or seed=2 and lr<1", [["model=unet", "seed=1"], ["seed=2", "lr<1"]]),
+        ("seed in 1, 2, model=unet", [["seed in 1, 2", "model=unet"]]),
+        ("seed in (1, 2) or no dropout", [["seed in (1, 2)"], ["no dropout"]]),
+        ("note=rock and roll", [["note=rock and roll"]]),
+        ("note=this or that, seed=1", [["note=this or that", "seed=1"]]),
+        ("note='a, b=c or d=e'", [["note='a, b=c or d=e'"]]),
+        ("frechet (n_steps=18, split=a)<50, seed=1", [["frechet (n_steps=18, split=a)<50", "seed=1"]]),
+        ("sizes=[512, 512], has dropout", [["sizes=[512, 512]", "has dropout"]]),
+        ("reason=it's late or seed=1", [["reason=it's late"], ["seed=1"]]),
+    ],
+)
+def test_conditions_are_joined_by_and_and_or(text: str, expected: list[list[str]]) -> None:
+    assert parts(text) == expected

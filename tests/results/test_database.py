@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from made_runs import ACCURACY, LOSS, MakeRun, log, set_status
+from written_runs import measure, record, write_run
 
 from core.config import ConfigError
 from core.utils.results import ResultMetadata, ScalarResult
@@ -193,3 +194,43 @@ def test_a_dead_run_is_told_apart_from_a_running_one(make_run: MakeRun, experime
     database = ResultsDatabase(experiments)
     assert [run.status.state for run in database] == ["running", "dead"]
     assert len(database.where("status=dead")) == 1
+
+
+def test_conditions_reach_the_environment_the_protocols_and_the_times(experiments: Path) -> None:
+    environments = [{"git_commit": "1a2b3c4d" * 5, "host": "node1", "device": "cpu"}, {"host": "node2"}, None]
+    for number, environment in enumerate(environments):
+        lines = [record(0.1 * (number + 1), measure(protocol={"split": "train" if number else "held_out"}))]
+        write_run(experiments, number, lines, environment=environment, seed=number, **({"lr": 1} if number else {}))
+    database = ResultsDatabase(experiments)
+
+    def seeds(*conditions: str) -> list[int]:
+        return [run.config["seed"] for run in database.where(*conditions)]
+
+    assert seeds("git_commit=1a2b3c4d1a") == [0]
+    assert seeds("host=node*") == [0, 1]
+    assert seeds("device!=cpu") == [1, 2]  # unknown is not cpu
+    assert seeds("device=unknown") == [1, 2]
+    assert seeds("protocol.split=train") == seeds("split=train") == [1, 2]
+    assert seeds("split in held_out, train") == [0, 1, 2]
+    assert seeds("started>=2026-01-01", "started<2026-01-02") == [0, 1, 2]
+    assert seeds("started<2026-01-01") == []
+    assert seeds("duration=0s") == [0, 1, 2]
+    assert seeds("lr=1") == [1, 2]
+    assert seeds("lr!=1") == []  # a run without the field meets no condition on it
+    assert seeds("no lr") == [0]
+    assert seeds("has lr and seed=2") == [2]
+    assert seeds("no lr or seed=2") == [0, 2]
+    assert seeds("seed in 0,2") == seeds("seed not in (1)") == [0, 2]
+    with pytest.raises(ConfigError, match=r"'splt=x': unknown field or measure 'splt'. Did you mean 'split'\?"):
+        seeds("splt=x")
+    with pytest.raises(ConfigError, match=r"Operators: FIELD=VALUE, or with !=, <.*FIELD in A,B; no FIELD; has FIELD"):
+        seeds("sed in 1,2")
+
+
+def test_a_field_of_numbers_and_words_compares_each_as_what_it_is(experiments: Path) -> None:
+    for number, lr in enumerate((0.1, "auto", 0.3)):
+        write_run(experiments, number, seed=number, lr=lr)
+    database = ResultsDatabase(experiments)
+    assert [run.config["seed"] for run in database.where("lr=auto")] == [1]
+    assert [run.config["seed"] for run in database.where("lr!=auto")] == [0, 2]
+    assert [run.config["seed"] for run in database.where("lr in auto,0.3")] == [1, 2]

@@ -26,10 +26,9 @@ def test_runs_lists_id_model_seed_status_and_main_results(make_run: MakeRun, inv
     path = make_run({LOSS: ScalarResult(0.31234, 0.0123, 359), ACCURACY: ScalarResult(0.9, math.nan, 1)}, seed=3)
     code, out, err = invoke("runs")
     assert (code, err) == (0, "")
-    assert cells(out) == [
-        ["run", "model", "seed", "status", "loss", "accuracy"],
-        [path.name, "mlp", "3", "finished", "0.312 ± 0.012", "0.9 ± unknown"],
-    ]
+    header, row = cells(out)
+    assert header == ["run", "model", "seed", "status", "age", "duration", "loss", "accuracy"]
+    assert [*row[:4], *row[6:]] == [path.name, "mlp", "3", "finished", "0.312 ± 0.012", "0.9 ± unknown"]
     assert "1 run. ± is the standard error within the run" in out
 
 
@@ -37,7 +36,7 @@ def test_times_are_not_main_results_but_can_be_asked_for(make_run: MakeRun, invo
     make_run({ResultMetadata("time/train", unit="epoch"): 12.0, LOSS: 0.5})
     assert "time/train" not in invoke("runs")[1]
     _, out, _ = invoke("runs", "--metric", "time/*")
-    assert cells(out)[0] == ["run", "model", "seed", "status", "time/train"]
+    assert cells(out)[0] == ["run", "model", "seed", "status", "age", "duration", "time/train"]
 
 
 def test_three_measures_show_and_the_rest_is_counted(make_run: MakeRun, invoke: Invoke) -> None:
@@ -74,6 +73,27 @@ def test_every_state_of_a_run_is_told(make_run: MakeRun, invoke: Invoke) -> None
     states = [row[3] for row in cells(invoke("runs")[1])[1:]]
     assert states[:4] == ["finished", "failed", "interrupted", "running, 30 of 100 steps (30%)"]
     assert states[4].startswith("dead (no heartbeat for")
+
+
+def test_the_reason_of_a_failure_is_told_on_one_line(experiments: Path, invoke: Invoke) -> None:
+    path = write_run(experiments, 0, state="failed", model="mlp", seed=0)
+    set_status(path, reason=f"RuntimeError: CUDA out of memory.\nTried to allocate {'9' * 80} GiB")
+    write_run(experiments, 1, model="mlp", seed=1)
+    header, failed, finished = cells(invoke("runs")[1])
+    assert header[-1] == "reason"
+    assert failed[-1] == f"RuntimeError: CUDA out of memory. Tried to allocate {'9' * 7}…"
+    assert finished[3] == "finished"
+    assert len(finished) == len(failed) - 1
+
+
+def test_age_and_duration_are_told_and_duration_is_sorted_by(experiments: Path, invoke: Invoke) -> None:
+    ends = {0: "2026-01-03T01:30:00+00:00", 1: "2026-01-01T01:03:20+00:00", 2: None}
+    for number, end in ends.items():
+        set_status(write_run(experiments, number, model="mlp", seed=number), finished_at=end)
+    rows = cells(invoke("runs", "--sort", "duration")[1])[1:]
+    assert [row[2] for row in rows] == ["1", "0", "2"]
+    assert [row[5] for row in rows] == ["1 h 3 min", "2 d 2 h", "-"]
+    assert all(row[4].endswith(" d") for row in rows)
 
 
 def test_an_observation_that_was_not_finite_is_told(make_run: MakeRun, invoke: Invoke) -> None:
@@ -119,7 +139,7 @@ def test_a_half_written_run_is_listed_and_reported(make_run: MakeRun, invoke: In
     (experiments / "20270101T000000000000Z_ffffff").mkdir()
     code, out, err = invoke("runs")
     assert code == 0
-    assert cells(out)[2] == ["20270101T000000000000Z_ffffff", "-", "-", "unknown", "-"]
+    assert cells(out)[2] == ["20270101T000000000000Z_ffffff", "-", "-", "unknown", "-", "-", "-"]
     assert "ffffff/config.json: is missing" in err
 
 
@@ -192,7 +212,7 @@ def test_a_config_value_cannot_steer_the_terminal(make_run: MakeRun, invoke: Inv
         (("--where", "seed=77"), "none of the 1 runs meets seed=77"),
         (("--sort", "losss"), "Did you mean 'loss'?"),
         (("--metric", "losss"), "unknown measure 'losss'. Did you mean 'loss'?"),
-        (("--field", "sed"), "unknown config field 'sed'. Did you mean 'seed'?"),
+        (("--field", "sed"), "unknown field or measure 'sed'. Did you mean 'seed'?"),
         (("show", "2030"), "no run '2030'"),
         (("diff", "latest"), "Missing argument"),
         (("list", "--limt", "3"), "No such option"),

@@ -1,0 +1,42 @@
+"""``pyml tag``: add tags to runs, remove them, or show them."""
+
+from __future__ import annotations
+
+import click
+from attrs import evolve
+
+from core.config.errors import ConfigError
+from core.runs.completion import complete_runs
+from core.runs.tags import Tags, changed
+from core.utils.output import put
+from results.commands import marking, shared
+
+SETTINGS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}  # -old is a tag to remove
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("words", metavar="RUN... [+TAG]... [-TAG]...", nargs=-1, shell_complete=complete_runs)
+@shared.where_option
+@shared.common_options
+def tag(words: tuple[str, ...], where: tuple[str, ...], experiments_dir: str | None) -> None:
+    """Add tags to runs (+good) and remove them (-old); without changes, show the tags.
+
+    RUN is a path, a run id, a unique prefix of an id, or latest. Tags are kept in tags.json of the run. Select runs by
+    them with --where tag=good.
+    """
+    runs = marking.chosen_runs([word for word in words if word[:1] not in {"+", "-"}], where, experiments_dir)
+    add = [word[1:] for word in words if word.startswith("+")]
+    remove = [word[1:] for word in words if word.startswith("-")]
+    if not add and not remove:
+        for run in runs:
+            put(f"{run.id}: {', '.join(run.tags.tags) or 'no tags'}")
+        return
+
+    def change(tags: Tags) -> Tags:
+        return evolve(tags, tags=changed(tags.tags, add, remove))
+
+    if not any(word.strip("+-") for word in words if word[:1] in {"+", "-"}):
+        raise ConfigError("tag: got a sign without a name; accepted: +TAG to add, -TAG to remove.")
+    marking.mark(runs, change)
+    for run in runs:
+        put(f"{run.id}: {', '.join(change(run.tags).tags) or 'no tags'}")
