@@ -41,3 +41,8 @@ def choose_measures(
     results = [metadata for metadata in labels if not is_time(metadata)]
     results.sort(key=lambda m: (-counts[m], "/" in m.name, m.higher_is_better is None))
     return {metadata: labels[metadata] for metadata in results[:most]}
+
+
+def is_wanted(label: str, name: str, patterns: Sequence[str]) -> bool:
+    """Return whether a name or label matches a pattern, in which * stands for any text; no pattern asks for all."""
+    return not patterns or any(p in {label, name} or fnmatchcase(name, p) or fnmatchcase(label, p) for p in patterns)

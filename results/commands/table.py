@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from core.utils.output import put
 from results.commands import shared
 
 if TYPE_CHECKING:
+    from core.utils.results import ResultMetadata
     from results.provenance import Provenance
     from results.tables.table import Table
 
@@ -23,6 +25,19 @@ STYLES = ["text", "markdown", "latex", "csv", "json"]
 @click.command(context_settings=shared.SETTINGS)
 @shared.where_option
 @shared.metric_option
+@click.option(
+    "--columns",
+    metavar="NAMES",
+    help="Columns from left to right, with commas between them: fields, measures, runs, or group for a short label.",
+)
+@click.option(
+    "--rename",
+    "renamed",
+    metavar="OLD=NEW",
+    multiple=True,
+    help="Give a column another name; may be repeated.",
+)
+@click.option("--siunitx", is_flag=True, help="With --format latex or a .tex file: write numbers for siunitx.")
 @click.option("--sort", metavar="NAME", help="Sort by a measure's mean or a config field.  [default: oldest first]")
 @click.option("--reverse", is_flag=True, help="Reverse the order.")
 @click.option(
@@ -51,6 +66,9 @@ STYLES = ["text", "markdown", "latex", "csv", "json"]
 def table(
     where: tuple[str, ...],
     metrics: tuple[str, ...],
+    columns: str | None,
+    renamed: tuple[str, ...],
+    siunitx: bool,
     sort: str | None,
     reverse: bool,
     error: str,
@@ -69,6 +87,9 @@ def table(
     """
     path = Path(output) if output else None
     style = _style(style, path)
+    if siunitx and style != "latex":
+        raise ConfigError(f"--siunitx goes with --format latex or a .tex file, not with {style}.")
+    names = dict(_renaming(text) for text in renamed)
     from results.environments import mixed_environments, mixed_line
     from results.groups import group_runs
     from results.measures import choose_measures
@@ -76,6 +97,7 @@ def table(
     from results.staleness import stale_note
     from results.tables.formats import FORMATS
     from results.tables.table import make_table, sort_groups
+    from results.text.labels import measure_labels
 
     with without_garbage_collection():
         database = shared.open_database(experiments_dir, where).read()
@@ -85,12 +107,24 @@ def table(
             raise ConfigError("no run's config can be read, so nothing can be grouped.")
         mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
         shared.refuse_mixed(mixed, strict)
-        measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
-        n_measures = len(measures) if metrics else len(choose_measures(database.metadata()))
+        wanted = _names(columns)
+        measures = _measures(database.metadata(), metrics, wanted)
+        n_measures = len(measures) if metrics or wanted else len(choose_measures(database.metadata()))
         groups = sort_groups(groups, sort, measures) if sort else groups
         groups = groups[::-1] if reverse else groups
-        made = make_table(groups, measures, error=error, level=level, within=within, split_by=split_by)
-        _write(made, FORMATS[style], path)
+        made = make_table(
+            groups,
+            measures,
+            error=error,
+            level=level,
+            within=within,
+            split_by=split_by,
+            columns=wanted,
+            names=names,
+            short=style not in {"csv", "json"},
+            others=measure_labels(database.metadata()).values(),
+        )
+        _write(made, FORMATS["siunitx" if siunitx else style], path)
         if stale := stale_note([run for group in groups for run in group.stale_runs(measures)]):
             put(stale, err=True)
         if mixed:
@@ -100,6 +134,37 @@ def table(
         if more := shared.count_of_more(len(measures), n_measures):
             put(more, err=True)
         shared.report_faults(database.faults)
+
+
+def _names(columns: str | None) -> list[str]:
+    """Return the names in --columns; a comma in brackets, as in "frechet (n_steps=18, split=a)", belongs to a name."""
+    if columns is None:
+        return []
+    names = [name.strip() for name in re.split(r",(?![^()]*\))", columns)]
+    if not all(names):
+        raise ConfigError(f"--columns: got {columns!r}; accepted: names with commas between them, such as model,loss.")
+    return names
+
+
+def _measures(
+    counts: Mapping[ResultMetadata, int], metrics: tuple[str, ...], wanted: Sequence[str]
+) -> dict[ResultMetadata, str]:
+    """Return the measures of the table: those of --columns or --metric, else the main ones."""
+    from results.measures import choose_measures, is_wanted
+    from results.text.labels import measure_labels
+
+    if not wanted:
+        return choose_measures(counts, metrics, None if metrics else N_MEASURES)
+    labels = measure_labels(counts)
+    known = [name for name in wanted if any(is_wanted(label, m.name, [name]) for m, label in labels.items())]
+    return choose_measures(counts, [*metrics, *known]) if known or metrics else {}
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    old, sign, new = text.rpartition("=")
+    if not (old.strip() and sign and new.strip()):
+        raise ConfigError(f"--rename: got {text!r}; accepted: OLD=NEW, such as learning_rate=LR.")
+    return old.strip(), new.strip()
 
 
 def _style(style: str | None, path: Path | None) -> str:

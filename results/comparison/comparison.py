@@ -15,10 +15,11 @@ from core.utils.tables import html_pairs
 from results.comparison.difference_text import difference_with_interval, p_text
 from results.comparison.equivalent import EquivalenceAnswer
 from results.comparison.findings import Findings
-from results.comparison.matching import PRIMARY, MatchedMeasure, is_wanted, match_measures
+from results.comparison.matching import PRIMARY, MatchedMeasure, match_measures
 from results.comparison.measured import Measured, compared_values, measured
 from results.comparison.significance import RUNS, ReplicateTest, choose_test
 from results.groups import Group
+from results.measures import is_wanted
 from results.over_runs import OverRuns, over_runs_text
 from results.staleness import stale_in_group
 from results.statistics.power import detectable_difference, pairs_needed, runs_needed_per_group, sd_limits

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from fnmatch import fnmatchcase
 
 from attrs import frozen
 
 from core.config.errors import ConfigError, unknown_name
 from core.utils.results import ResultMetadata
 from results.groups import Group
+from results.measures import is_wanted
 from results.text.labels import differing_names, is_time, measure_labels, spell
 
 PRIMARY = "primary"
@@ -107,11 +107,6 @@ def _chosen(labels: dict[ResultMetadata, str], patterns: Sequence[str], also: Se
         if not any(is_wanted(label, metadata.name, [pattern]) for metadata, label in labels.items()):
             raise unknown_name("measure", pattern, {metadata.name for metadata in labels} | set(labels.values()))
     return list(dict.fromkeys(m.name for m, label in labels.items() if is_wanted(label, m.name, patterns)))
-
-
-def is_wanted(label: str, name: str, patterns: Sequence[str]) -> bool:
-    """Return whether a name or label matches a pattern, in which * stands for any text; no pattern asks for all."""
-    return not patterns or any(p in {label, name} or fnmatchcase(name, p) or fnmatchcase(label, p) for p in patterns)
 
 
 def _is_named(label: str, name: str, patterns: Sequence[str]) -> bool:

@@ -13,8 +13,10 @@ from core.runs.strict_json import dumps
 from core.utils.tables import aligned
 from results.over_runs import over_runs_numbers
 from results.provenance import Provenance
+from results.tables.siunitx import as_siunitx
 from results.tables.table import Row, Table
-from results.text.escaping import comment_text, csv_cell, csv_comment, csv_text, latex_text, markdown_text
+from results.text.escaping import comment_text, csv_cell, csv_comment, csv_text, markdown_text
+from results.text.latex import latex_cell, latex_text
 from results.text.numbers import aligned_at_error
 
 TABLE_SCHEMA = "pyml.table/1"
@@ -34,8 +36,7 @@ def as_text(table: Table, made_by: Provenance | None = None) -> str:
 
 def as_markdown(table: Table, made_by: Provenance | None = None) -> str:
     """Return a Markdown table (GitHub's syntax); the best value is bold."""
-    n_words = len(table.fields) + 1
-    rule = [":---"] * n_words + ["---:"] * (len(table.header()) - n_words)
+    rule = [":---" if column.is_text else "---:" for column in table.columns]
     lines = [map(markdown_text, table.header()), rule]
     for row in table.rows:
         lines.append(_marked(table, row, markdown_text, "**{}**"))
@@ -46,12 +47,11 @@ def as_markdown(table: Table, made_by: Provenance | None = None) -> str:
 
 def as_latex(table: Table, made_by: Provenance | None = None) -> str:
     """Return a LaTeX tabular with rules of the package booktabs; the best value is bold."""
-    n_words = len(table.fields) + 1
     comment = [f"% {line}" for line in made_by.lines()] if made_by else []
     comment += [r"% needs \usepackage{booktabs,textcomp}", f"% Caption: {table.notes('Bold')}"]
-    rows = [" & ".join(_marked(table, row, latex_text, r"\textbf{{{}}}")) + r" \\" for row in table.rows]
+    rows = [" & ".join(_marked(table, row, latex_cell, r"\textbf{{{}}}")) + r" \\" for row in table.rows]
     body = [
-        rf"\begin{{tabular}}{{{'l' * n_words}{'r' * (len(table.header()) - n_words)}}}",
+        rf"\begin{{tabular}}{{{''.join('l' if column.is_text else 'r' for column in table.columns)}}}",
         r"\toprule",
         " & ".join(map(latex_text, table.header())) + r" \\",
         r"\midrule",
@@ -107,6 +107,7 @@ FORMATS: dict[str, Callable[[Table, Provenance | None], str]] = {
     "text": as_text,
     "markdown": as_markdown,
     "latex": as_latex,
+    "siunitx": as_siunitx,
     "csv": as_csv,
     "json": as_json,
 }

@@ -6,20 +6,33 @@ The best value of a measure is marked only if its difference to every other valu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from statistics import NormalDist, fmean
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from core.config.errors import ConfigError, unknown_name
 from core.utils.results import ResultMetadata
 from results.groups import SEED, Group, described
 from results.over_runs import OverRuns, over_runs_text
-from results.statistics.intervals import summarise
-from results.text.labels import differing_names, printable, spell
+from results.tables.best import marked_best
+from results.tables.columns import (
+    FIELD,
+    GROUP,
+    MEASURE,
+    RUNS,
+    WITHIN,
+    Column,
+    check_names,
+    chosen_columns,
+    is_wide,
+    usual_columns,
+)
+from results.text.durations import Unit
+from results.text.labels import printable, spell
 from results.text.numbers import decimals_of
 from results.text.proportions import interval_text
+from results.text.short_labels import distinguishing_fields, short_labels
 
 MISSING = "missing"
 
@@ -51,12 +64,15 @@ class Table:
     """A table that can be written in any format.
 
     Attributes:
-        fields: The config fields in which the groups differ.
+        fields: The names of the fields whose values the rows hold.
         measures: The measures with their labels.
         rows: One per group.
         error: The number after ±: "ci", half of the t interval over runs, or "se", the standard error over runs.
         level: Coverage of the interval. The best value is tested at significance level 1 - level.
         within: Also show the typical standard error within a run.
+        order: The columns from left to right; empty for fields, runs, measures.
+        names: New names of columns, by the old ones.
+        remarks: Sentences about the rows, such as what short labels stand for.
     """
 
     fields: tuple[str, ...]
@@ -65,45 +81,63 @@ class Table:
     error: str = "ci"
     level: float = 0.95
     within: bool = True
+    order: tuple[Column, ...] = ()
+    names: Mapping[str, str] = field(factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns from left to right."""
+        return self.order or usual_columns(self.fields, self.measures, within=self.within)
 
     def header(self) -> list[str]:
-        """Return the names of the columns."""
-        names = [*self.fields, "runs"]
-        for label in self.measures.values():
-            names += [label, "within run"] if self.within else [label]
-        return names
+        """Return the names of the columns; ↓ and ↑ after a measure say which direction is good."""
+        return [column.title(self.names) for column in self.columns]
 
     def texts(self, row: Row) -> list[str]:
         """Return a row's cells as text, without a mark for the best."""
-        texts = [*row.fields, runs_text(row.group)]
-        for cell in row.cells:
-            texts.append(self.cell_text(row.group, cell))
-            if self.within:
-                texts.append(self.within_text(cell))
-        return texts
+        return [self.text(row, column) for column in self.columns]
+
+    def text(self, row: Row, column: Column, unit: Unit | None = None) -> str:
+        """Return one cell as text, without a mark for the best.
+
+        Args:
+            row: The row.
+            column: One of ``columns``.
+            unit: The unit of a measure's numbers; None for the one that suits the cell.
+        """
+        if column.kind == FIELD:
+            return row.fields[self.fields.index(column.name)]
+        if column.kind == RUNS:
+            return runs_text(row.group)
+        cell = self.cell_of(row, column)
+        return self.within_text(cell, unit) if column.kind == WITHIN else self.cell_text(row.group, cell, unit)
+
+    def cell_of(self, row: Row, column: Column) -> Cell:
+        """Return the cell of a measure's column."""
+        return row.cells[list(self.measures.values()).index(column.name)]
 
     def best_columns(self, row: Row) -> set[int]:
         """Return the indices of the best cells in the list that ``texts`` returns."""
-        first, step = len(self.fields) + 1, 2 if self.within else 1
-        return {first + step * i for i, cell in enumerate(row.cells) if cell.is_best}
+        return {i for i, one in enumerate(self.columns) if one.kind == MEASURE and self.cell_of(row, one).is_best}
 
-    def cell_text(self, group: Group, cell: Cell) -> str:
+    def cell_text(self, group: Group, cell: Cell, unit: Unit | None = None) -> str:
         """Return mean ± error over runs, or "missing". Runs that lack a result or are not finite are counted."""
         over = cell.over
         if over is None:
             return MISSING if group.replicates else ", ".join(group.left_out)
-        text = over_runs_text(over, self.error)
+        text = over_runs_text(over, self.error, unit)
         if over.n_lacking:
             text += f" (n={over.summary.n})"
         return text + (f" ({over.n_not_finite} of {over.summary.n} runs not finite)" if over.n_not_finite else "")
 
-    def within_text(self, cell: Cell) -> str:
+    def within_text(self, cell: Cell, unit: Unit | None = None) -> str:
         """Return the typical error within a run, or Wilson's interval for a single run's proportion; "" for no run."""
         if cell.over is None:
             return ""
         if cell.over.proportion is not None:
             return interval_text(*cell.over.proportion, self.level)
-        unit, error = cell.over.unit, cell.over.within_error
+        unit, error = unit or cell.over.unit, cell.over.within_error
         return short_error(error) if math.isnan(error) else unit.named(short_error(error / unit.scale))
 
     def notes(self, mark: str) -> str:
@@ -114,10 +148,11 @@ class Table:
         """
         level = f"{100 * self.level:g}%"
         over_runs = f"{level} t interval over runs" if self.error == "ci" else "standard error over runs"
-        notes = [f"Mean ± {over_runs}; runs that differ only in seed are one row."]
-        if self.within:
+        notes = [*self.remarks, f"Mean ± {over_runs}; runs that differ only in seed are one row."]
+        shows_within = any(column.kind == WITHIN for column in self.columns)
+        if shows_within:
             notes.append("Within run: the typical standard error within one run, over its samples.")
-        if self.within and any(cell.over and cell.over.proportion for row in self.rows for cell in row.cells):
+        if shows_within and any(cell.over and cell.over.proportion for row in self.rows for cell in row.cells):
             notes.append(f"Within one run's proportion: Wilson's {level} interval.")
         if any(cell.is_best for row in self.rows for cell in row.cells):
             notes.append(
@@ -135,6 +170,10 @@ def make_table(
     level: float = 0.95,
     within: bool = True,
     split_by: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
+    short: bool = False,
+    others: Iterable[str] = (),
 ) -> Table:
     """Return a table with the summary over runs of each group.
 
@@ -145,9 +184,27 @@ def make_table(
         level: Coverage of the interval.
         within: Also show the typical standard error within a run.
         split_by: Fields of the environment by which the runs were also grouped. A field that differs is a column.
+        columns: The columns from left to right: fields, "group", "runs" or labels of the measures; none for the fields
+            in which the groups differ, the runs and all measures.
+        names: New names of columns, by the old ones.
+        short: Show one column of short labels with a legend in place of many columns of fields.
+        others: Labels of measures that the table does not show, for the message about an unknown column.
+
+    Raises:
+        ConfigError: There is no column of such a name; the nearest one is suggested.
     """
     things = [described(group.runs[0], split_by) for group in groups]
-    fields = differing_names(things) or ["model"]
+    order, fields = chosen_columns(columns, things, measures, others)
+    remarks: list[str] = []
+    if not columns:
+        fields = distinguishing_fields(things) or ["model"]
+        if short and is_wide(things, fields):
+            labels = short_labels(things)
+            fields, remarks = [GROUP], [f"{line}." for line in labels.legend]
+            remarks += [labels.note()] if labels.note() else []
+    check_names(names or {}, order or usual_columns(fields, measures, within=within))
+    if GROUP in fields:
+        things = [{**thing, GROUP: name} for thing, name in zip(things, short_labels(things).names, strict=True)]
     cells = []
     for metadata in measures:
         found = [group.over_runs(metadata, level) for group in groups]
@@ -158,50 +215,9 @@ def make_table(
         Row(group, tuple(_text(thing, name) for name in fields), tuple(column[i] for column in cells))
         for i, (group, thing) in enumerate(zip(groups, things, strict=True))
     ]
-    return Table(tuple(fields), measures, tuple(rows), error, level, within)
-
-
-def marked_best(rows: Sequence[Mapping[Any, float]], *, higher_is_better: bool | None, level: float) -> int | None:
-    """Return the index of the row that is the best in a measure, or None if that is not resolved.
-
-    Its difference to every other row must be resolved, see :func:`results.statistics.best_marking.best_row`. The tests
-    are paired over seeds if all rows have the same known seeds, else Welch's.
-
-    Args:
-        rows: The values of each group, by the key of the replicate. Empty rows are ignored.
-        higher_is_better: The good direction; None marks no row.
-        level: Confidence level. A row that is not the single best is marked with probability at most 1 - level.
-    """
-    present = {i: values for i, values in enumerate(rows) if values}
-    if higher_is_better is None or len(present) < 2 or min(map(len, present.values())) < 2:
-        return None
-    if _is_surely_open(list(present.values()), higher_is_better, level):
-        return None
-    from results.statistics.best_marking import best_row
-
-    seeds = list(next(iter(present.values())))
-    is_paired = all(set(values) == set(seeds) for values in present.values())
-    lists = [[values[seed] for seed in seeds] if is_paired else list(values.values()) for values in present.values()]
-    found = best_row(lists, higher_is_better=higher_is_better, paired=is_paired, level=level)
-    return list(present)[int(found.leader)] if bool(found.is_marked) else None
-
-
-def _is_surely_open(rows: Sequence[Mapping[Any, float]], higher_is_better: bool, level: float) -> bool:
-    """Return whether a normal test does not resolve the two leading rows, with their estimated spread as the true one.
-
-    A t test has wider intervals, so it cannot resolve them either. For most tables this saves the import of SciPy,
-    about 0.2 s.
-    """
-    if not all(math.isfinite(value) for values in rows for value in values.values()):
-        return True
-    leading = sorted(rows, key=lambda values: fmean(values.values()), reverse=higher_is_better)
-    a, b = leading[:2]
-    one, other = summarise(list(a.values())), summarise(list(b.values()))
-    pairs = summarise([a[seed] - b[seed] for seed in a if seed in b])
-    errors = [math.hypot(0.0 if one.is_constant else one.error, 0.0 if other.is_constant else other.error), pairs.error]
-    differences = [one.mean - other.mean, pairs.mean]
-    critical = NormalDist().inv_cdf(0.5 + level / 2)
-    return not any(abs(d) >= critical * error for d, error in zip(differences, errors, strict=True))
+    return Table(
+        tuple(fields), measures, tuple(rows), error, level, within, order, names or {}, tuple(map(printable, remarks))
+    )
 
 
 def sort_groups(groups: Sequence[Group], by: str, measures: Mapping[ResultMetadata, str]) -> list[Group]:

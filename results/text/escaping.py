@@ -1,4 +1,4 @@
-"""Escape text for Markdown, LaTeX, CSV and HTML, so that no name can be read as markup or a formula."""
+"""Escape text for Markdown, CSV and HTML, so that no name can be read as markup or a formula."""
 
 from __future__ import annotations
 
@@ -13,29 +13,6 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
 _AFTER_SEPARATOR = re.compile(r"(?<=[,;\t])(?=\s*[=+@＝＋－＠-])")
 _INVISIBLE_START = re.compile(r"^[\s\x00-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': "''",
-    "`": r"\textasciigrave{}",
-    "'": r"\textquotesingle{}",
-    "±": r"$\pm$",
-    "−": r"$-$",
-    "×": r"$\times$",
-    "[": "{[}",  # after \\ a plain [ would start an optional argument
-    "]": "{]}",
-}
 
 
 def html_text(text: str) -> str:
@@ -48,11 +25,6 @@ def markdown_text(text: str) -> str:
     one_line = printable(" ".join(text.split()))
     escaped = _MARKDOWN.sub(r"\\\1", one_line.replace("&", "&amp;"))
     return escaped.replace("<", "&lt;").replace(">", "&gt;")
-
-
-def latex_text(text: str) -> str:
-    """Escape text for a cell of a LaTeX table. Line ends become spaces."""
-    return "".join(_LATEX.get(character, character) for character in printable(" ".join(text.split())))
 
 
 def csv_text(text: str) -> str:

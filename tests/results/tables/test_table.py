@@ -21,9 +21,11 @@ from results.database import ResultsDatabase
 from results.groups import group_runs
 from results.provenance import provenance
 from results.statistics.intervals import paired_difference, welch_difference
+from results.tables.best import _is_surely_open, marked_best
 from results.tables.formats import FORMATS
-from results.tables.table import Table, _is_surely_open, make_table, marked_best, sort_groups
-from results.text.escaping import csv_comment, csv_text, html_text, latex_text, markdown_text
+from results.tables.table import Table, make_table, sort_groups
+from results.text.escaping import csv_comment, csv_text, html_text, markdown_text
+from results.text.latex import latex_text
 
 N_TABLES = 600
 NASTY = "=cmd|' /C calc'!A0 & <script>alert(1)</script> \\input{x} $x_1^2$ 50% #1 ~ *b* [a](http://b) `c` --> | \"q\"\n"
@@ -49,7 +51,7 @@ def test_a_row_is_a_group_over_seeds_with_its_interval_and_its_error_within_a_ru
 ) -> None:
     models(make_run, mlp=[0.2, 0.4, 0.6])
     made = table(experiments)
-    assert made.header() == ["model", "runs", "loss", "within run"]
+    assert made.header() == ["model", "runs", "loss ↓", "within run"]
     # sd 0.2, error 0.2/sqrt(3) = 0.11547, t(0.975, 2) = 4.30265
     assert cells(made) == [["mlp", "3", "0.40 ± 0.50", "0.012"]]
     assert cells(table(experiments, error="se", within=False)) == [["mlp", "3", "0.40 ± 0.12"]]
@@ -209,7 +211,7 @@ def test_text_is_aligned_and_marks_the_best_with_a_star(make_run: MakeRun, exper
     two(make_run)
     lines = FORMATS["text"](table(experiments), None).splitlines()
     # mlp: mean 0.32333, sd 0.020817, half width 4.30265 × 0.020817/√3 = 0.0517; unet: sd 0.01, half width 0.0248
-    assert lines[0].split() == ["model", "runs", "loss", "within", "run"]
+    assert lines[0].split() == ["model", "runs", "loss", "↓", "within", "run"]
     assert lines[2].split("  ")[-1] == "0.012"
     assert "0.323 ± 0.052" in lines[2]
     assert "0.110 ± 0.025 *" in lines[3]
@@ -220,7 +222,7 @@ def test_markdown_marks_the_best_bold(make_run: MakeRun, experiments: Path) -> N
     two(make_run)
     lines = FORMATS["markdown"](table(experiments), None).splitlines()
     assert lines[:4] == [
-        "| model | runs | loss | within run |",
+        "| model | runs | loss ↓ | within run |",
         "| :--- | :--- | ---: | ---: |",
         "| mlp | 3 | 0.323 ± 0.052 | 0.012 |",
         "| unet | 3 | **0.110 ± 0.025** | 0.012 |",
@@ -234,7 +236,7 @@ def test_latex_is_a_booktabs_tabular_with_the_best_bold(make_run: MakeRun, exper
     assert body == [
         r"\begin{tabular}{llrr}",
         r"\toprule",
-        r"model & runs & loss & within run \\",
+        r"model & runs & loss $\downarrow$ & within run \\",
         r"\midrule",
         r"mlp & 3 & 0.323 $\pm$ 0.052 & 0.012 \\",
         r"unet & 3 & \textbf{0.110 $\pm$ 0.025} & 0.012 \\",
