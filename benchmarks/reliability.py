@@ -62,12 +62,14 @@ def fuzz(minutes: float) -> list[str]:
     return [f"Fuzzing: {sum(row['cases'] for row in rows):,} changed files.", "", *lines]
 
 
-def concurrency(_minutes: float) -> list[str]:
+def concurrency(minutes: float) -> list[str]:
     """Run many processes at once."""
-    done = run(sys.executable, "-m", "pytest", "-q", "tests/concurrency", PYML_RELIABILITY="all")
-    what = "64 starts, 16 × 200 appends beside two readers, 10,000 runs written by four processes while they are read, "
+    n_runs = min(10_000, int(400 * minutes))
+    variables = {"PYML_RELIABILITY": "all", "PYML_RELIABILITY_RUNS": str(n_runs)}
+    done = run(sys.executable, "-m", "pytest", "-q", "tests/concurrency", **variables)
     return [
-        f"Concurrency: {what}500 checkpoints replaced while they are read, 16 resumes without locks: {outcome(done)}."
+        f"Concurrency: 64 starts, 16 × 200 appends beside two readers, {n_runs:,} runs written by four processes while "
+        f"they are read, 500 checkpoints replaced while they are read, 16 resumes without locks: {outcome(done)}."
     ]
 
 

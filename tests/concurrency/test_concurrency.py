@@ -25,7 +25,8 @@ from core.runs.result_log import read_result_log
 from results.database import ResultsDatabase
 
 ALL = os.environ.get("PYML_RELIABILITY") == "all"
-N_STARTS, N_WRITERS, N_APPENDS, N_RUNS = (64, 16, 200, 10_000) if ALL else (6, 4, 25, 8)
+N_STARTS, N_WRITERS, N_APPENDS = (64, 16, 200) if ALL else (6, 4, 25)
+N_RUNS = int(os.environ.get("PYML_RELIABILITY_RUNS", "10000")) if ALL else 8
 N_SAVES = 500 if ALL else 30
 
 pytestmark = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from core.runs import Run
+from core.runs import Run, environment, session
 from core.runs.fast_results import read_results
 from core.runs.result_log import log_record, read_result_log
 from core.utils.results import ResultMetadata, ResultRecord, ScalarResult
@@ -36,6 +37,11 @@ def forked(works: list[Callable[[], object]]) -> list[int]:
     os.close(start)
     os.close(go)
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+#: The versions of the packages are the same for every run of a process, and cost more than all the rest of it.
+session.save_environment = lambda path, **more: environment.ENVIRONMENT.write(path, _environment() | more)
+_environment = functools.cache(environment.describe_environment)
 
 
 def start_run(directory: Path, seed: int) -> None:
