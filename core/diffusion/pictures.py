@@ -14,7 +14,7 @@ from torch import Tensor
 from core.config.config import ModelConfig
 from core.diffusion.model import Denoiser
 from core.diffusion.sampling import generate
-from core.runs.files import write_atomic
+from core.runs.files import make_directory, write_atomic
 
 GAP = 1
 SMALLEST_TILE = 48
@@ -56,7 +56,7 @@ def save_grid(images: Tensor, columns: int, path: Path) -> None:
 
     buffer = io.BytesIO()
     Image.fromarray(image_grid(images, columns)).save(buffer, format="PNG")
-    path.parent.mkdir(exist_ok=True)
+    make_directory(path.parent)
     write_atomic(path, buffer.getvalue())
 
 

@@ -131,6 +131,14 @@ def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: P
             state.save(run.path)
             raise request
 
+    def draw_samples() -> None:
+        save_sample_grid(state.averaged_model(), config, state.device, run.path, f"step-{state.step:07d}")
+
+    # A run that was killed between the checkpoint of an epoch and its samples draws them now.
+    grid = run.path / "samples" / f"step-{state.step:07d}.png"
+    if state.step and state.order is None and not grid.exists():
+        draw_samples()
+
     state.model.train()
     with training:
         while state.epoch < config.n_epochs:
@@ -148,7 +156,7 @@ def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: P
             # Save a checkpoint and sample images.
             if state.epoch % config.checkpoint_every_epochs == 0 or state.epoch == config.n_epochs:
                 state.save(run.path)
-                save_sample_grid(state.averaged_model(), config, state.device, run.path, f"step-{state.step:07d}")
+                draw_samples()
 
     _check_learned(state)
     _log_times(state, run, training, epochs, earlier_s)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.config.config import GlobalConfig
 from core.config.errors import ConfigError, nearest
-from core.runs.files import sync_directory
+from core.runs.files import make_directory
 
 RUN_ID = re.compile(r"\d{8}T\d{12}Z_[0-9a-f]{6}")
 
@@ -28,11 +28,10 @@ def create_experiment_subdir(global_config: GlobalConfig, run_id: str) -> Path:
     """
     run_path = global_config.experiments_dir / run_id
     try:
-        global_config.experiments_dir.mkdir(parents=True, exist_ok=True)
+        make_directory(global_config.experiments_dir)
         if run_path.exists():
             raise ConfigError(f"{run_path} exists already; give a new run id, or another --experiments-dir.")
-        run_path.mkdir()
-        sync_directory(global_config.experiments_dir)
+        make_directory(run_path, exist_ok=False)
     except OSError as error:
         raise ConfigError(
             f"experiments directory {global_config.experiments_dir} cannot be written ({error.strerror or error}). "
@@ -69,7 +68,8 @@ def resolve_run(spec: str, experiments_dir: Path) -> Path:
     ids = run_ids(experiments_dir)
     if spec == "latest":
         for run_id in reversed(ids):
-            if has_begun(experiments_dir / run_id):
+            # Of a run that was killed before it wrote its config, nothing can be continued or evaluated.
+            if (experiments_dir / run_id / "config.json").is_file():
                 return experiments_dir / run_id
         raise ConfigError(f"{experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
     with contextlib.suppress(OSError):  # a name may be too long for a path

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.runs.files import append_json_line, write_json
+from core.runs.files import append_json_line, make_directory, write_json
 from core.utils.formatting import timestamp
 
 RESULTS_FILE = "results.jsonl"  # here, because the closing line of an evaluation stands in it
@@ -28,7 +28,7 @@ def start_evaluation(run_path: Path, asked_for: Mapping[str, Any]) -> str:
     created exclusively, so that two processes never share one.
     """
     directory = run_path / "evaluations"
-    directory.mkdir(exist_ok=True)
+    make_directory(directory)
     claimed = [int(match[1]) for path in directory.iterdir() if (match := CLAIM.fullmatch(path.name))]
     ordinal = 1 + max(claimed, default=0)
     while True:

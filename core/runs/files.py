@@ -62,6 +62,26 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path, *, exist_ok: bool = True) -> None:
+    """Make a directory and its parents where they are missing; their entries are on disk when this returns.
+
+    Raises:
+        FileExistsError: It exists already, and ``exist_ok`` is False.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=exist_ok)
+    for each in reversed(missing):
+        sync_directory(each.parent)
+
+
+def remove_leftovers(directory: Path, *patterns: str) -> None:
+    """Remove the temporary files that killed writers of these files left behind; nobody else may be writing them."""
+    for pattern in patterns:
+        for path in directory.glob(f".{pattern}.{'[0-9a-f]' * 8}.tmp"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
 def append_json_line(path: Path, value: Any) -> None:
     """Append one record; it is on disk when this returns. Many processes may append to one file.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.runs.arrays import read_arrays, write_arrays
-from core.runs.files import Fault
+from core.runs.files import Fault, make_directory
 from core.runs.limits import MOST_MAGNITUDE
 from core.runs.serialise import unstructure
 from core.runs.strict_json import dumps
@@ -56,7 +56,7 @@ def save_values(
         {} if cluster_ids is None else {"cluster_id": _checked_clusters(_as_array(cluster_ids), len(ids))}
     )
     path = Path(run_path) / VALUES / evaluation / f"{quote(name, safe=' ')}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     about = np.array(dumps({"schema": VALUES_SCHEMA, **unstructure(metadata)}))
     write_arrays(path, {"sample_id": ids, "value": numbers, "metadata": about, **clusters})
     return path

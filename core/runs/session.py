@@ -12,7 +12,7 @@ from core.runs.config_file import CONFIG, save_config
 from core.runs.directory import create_experiment_subdir, generate_run_id
 from core.runs.environment import save_environment
 from core.runs.evaluations import TRAINING, finish_evaluation, start_evaluation
-from core.runs.files import sync_directory
+from core.runs.files import make_directory, remove_leftovers
 from core.runs.status import STATUS, RunStatus
 from core.utils.signals import TerminatesRun
 
@@ -68,6 +68,7 @@ class TrainingSession:
         self._status = status
         self._signals.__enter__()
         try:
+            self._remove_leftovers(self.path)
             save_environment(self.path, **self._environment)
             if self._config is not None:
                 save_config(self.path, self._config, self._plugins, self._found_in_data)
@@ -75,6 +76,12 @@ class TrainingSession:
             self.end(error, 0)
             raise
         return self.path
+
+    def _remove_leftovers(self, path: Path) -> None:
+        """Remove temporary files of a killed session. Only training writes these files, and the run is ours now."""
+        remove_leftovers(path, "*.json", "training.lock")
+        remove_leftovers(path / "checkpoints", "*.pt")
+        remove_leftovers(path / "samples", "step-*.png")
 
     def progress(self, step: int, n_steps_total: int | None = None) -> None:
         """Note how far training is; the next heartbeat writes it."""
@@ -123,7 +130,6 @@ def _make_empty(path: Path) -> None:
             f"{path} already holds a run ({held[0]}). Give another path, or continue the run: Run.resume(path)."
         )
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        sync_directory(path.parent)
+        make_directory(path)
     except OSError as error:
         raise ConfigError(f"run directory {path} cannot be made ({error.strerror or error}).") from None

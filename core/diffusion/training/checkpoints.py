@@ -14,7 +14,7 @@ import torch
 from attrs import frozen
 
 from core.config.config import ModelConfig
-from core.runs.files import replacing
+from core.runs.files import make_directory, replacing
 
 CHECKPOINT_SCHEMA = "pyml.checkpoint/1"
 KEYS = frozenset(
@@ -41,7 +41,7 @@ def save_checkpoint(run_path: Path, state: dict[str, Any]) -> None:
         state: One entry for each of ``KEYS`` but "schema": tensors, strings, numbers, None, and lists or dicts of them.
     """
     path = checkpoint_path(run_path)
-    path.parent.mkdir(exist_ok=True)
+    make_directory(path.parent)
     buffer = io.BytesIO()  # torch.save to a file reports a full disk as an unrelated RuntimeError
     torch.save({"schema": CHECKPOINT_SCHEMA, **state}, buffer)
     with replacing(path) as file:

@@ -155,3 +155,12 @@ def test_a_read_that_fails_for_now_is_not_called_damage(
     monkeypatch.undo()
     assert files(interrupted) == before
     shutil.rmtree(interrupted)
+
+
+def test_a_sample_grid_that_was_lost_by_a_kill_is_drawn_again_to_the_byte(tiny: MLPConfig, interrupted: Path) -> None:
+    grids = sorted((interrupted / "samples").glob("*.png"))
+    content = grids[-1].read_bytes()
+    grids[-1].unlink()
+    train_diffusion_model(tiny, interrupted, device="cpu", resume=interrupted)
+    assert grids[-1].read_bytes() == content
+    assert len(list((interrupted / "samples").glob("*.png"))) > len(grids)
