@@ -20,6 +20,7 @@ N_MEASURES = 6
 @click.option(
     "--output", "-o", metavar="FILE", default="report.html", show_default=True, help="File to write (.html or .htm)."
 )
+@click.option("--public", is_flag=True, help="Leave hosts, users and paths out, for a page that strangers may see.")
 @shared.common_options
 def report(
     where: tuple[str, ...],
@@ -27,6 +28,7 @@ def report(
     title: str | None,
     level: float,
     output: str,
+    public: bool,
     experiments_dir: str | None,
 ) -> None:
     """Write one self-contained HTML page with results, curves, samples, configs and failures.
@@ -41,5 +43,5 @@ def report(
 
     database = shared.open_database(experiments_dir, where)
     measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
-    shared.write_file(path, make_report(database, measures, title=title, level=level).encode())
+    shared.write_file(path, make_report(database, measures, title=title, level=level, public=public).encode())
     shared.report_faults(database.faults)

@@ -14,6 +14,7 @@ from core.config.errors import ConfigError
 from core.runs.files import write_atomic
 from results.provenance import Provenance
 from results.text.labels import printable
+from results.text.private import public
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +86,7 @@ def plain(text: str) -> str:
 
     Dollar signs would start a formula. A legend entry that starts with an underscore would be hidden.
     """
-    shown = printable(text).replace("$", r"\$")
+    shown = printable(public(text)).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 

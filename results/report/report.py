@@ -14,6 +14,7 @@ from results.report.html import element, page
 from results.report.style import STYLE
 from results.tables.table import make_table
 from results.text.labels import printable
+from results.text.private import published, redaction_of
 
 
 def make_report(
@@ -22,6 +23,7 @@ def make_report(
     *,
     title: str | None = None,
     level: float = 0.95,
+    public: bool = False,
 ) -> str:
     """Return a self-contained HTML page about the runs.
 
@@ -30,11 +32,18 @@ def make_report(
         measures: The measures of the table, with their labels.
         title: Heading of the page; None uses the directory's name.
         level: Coverage of the intervals.
+        public: Replace hosts, users and paths by placeholders.
 
     Raises:
         ConfigError: No run can be grouped, because no config can be read.
     """
-    groups = group_runs(database.read())
+    directory = str(database.experiments_dir.resolve())
+    with published(redaction_of(database.read(), directory) if public else None):
+        return _page(database, measures, title, level)
+
+
+def _page(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], title: str | None, level: float) -> str:
+    groups = group_runs(database)
     if not groups:
         raise ConfigError("no run's config can be read, so nothing can be grouped.")
     heading = printable(title or f"Experiments in {database.experiments_dir.resolve().name}")

@@ -8,6 +8,7 @@ import re
 from core.runs.strict_json import encode_float
 from core.utils.output import printable, printable_lines
 from results.text.labels import spell
+from results.text.private import public
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
@@ -17,7 +18,7 @@ _INVISIBLE_START = re.compile(r"^[\s\x00-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u2
 
 def html_text(text: str) -> str:
     """Escape text for an HTML element or a quoted attribute."""
-    return html.escape(printable_lines(text, keep="\n\t\N{NO-BREAK SPACE}"), quote=True)
+    return html.escape(printable_lines(public(text), keep="\n\t\N{NO-BREAK SPACE}"), quote=True)
 
 
 def markdown_text(text: str) -> str:

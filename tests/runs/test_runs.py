@@ -197,5 +197,5 @@ def test_latest_skips_directories_of_runs_that_never_began(tmp_path: Path) -> No
         resolve_run("latest", tmp_path)
     (tmp_path / ids[1] / "config.json").write_text("{}")
     assert resolve_run("latest", tmp_path) == tmp_path / ids[1]
-    (tmp_path / ids[1] / "config.json").rename(tmp_path / ids[1] / "status.json")
+    (tmp_path / ids[2] / "status.json").write_text("{}")  # killed before its config
     assert resolve_run("latest", tmp_path) == tmp_path / ids[1]
