@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 import attrs
 from attrs import frozen
 
-from core.config.config import describe_fault, rule_of
+from core.config.config import GlobalConfig, describe_fault, rule_of
 from core.config.errors import ConfigError, unknown_key
 
 Config = TypeVar("Config", bound=attrs.AttrsInstance)
+
+MACHINE_SETTINGS = frozenset(field.name for field in attrs.fields(GlobalConfig))
 
 
 @frozen
@@ -40,7 +42,10 @@ def build_config(cls: type[Config], *layers: Layer) -> Config:
     for layer in layers:
         for name, given in layer.values.items():
             if name not in known:
-                faults.append(unknown_key(layer.source, name, known))
+                if name in MACHINE_SETTINGS and not layer.is_text:
+                    faults.append(f"{layer.source}: {name} is no field of a run. Put it into the table [global].")
+                else:
+                    faults.append(unknown_key(layer.source, name, known))
                 continue
             rule = rule_of(known[name])
             try:

@@ -10,6 +10,7 @@ from core.config import ConfigError, GlobalConfig, ModelConfig
 from core.config.config import rule_of
 from core.config.load import Layer, build_config
 from core.config.options import options_of
+from core.diffusion.models.configs import UNetConfig
 from core.runs.config_file import read_config_file, read_saved_config
 
 
@@ -99,6 +100,24 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(tmp_
     assert config.hidden_layer_sizes == (8, 9)
     assert config.n_epochs == ModelConfig().n_epochs
     assert build_config(GlobalConfig, everywhere).device == "cpu"
+
+
+def test_the_documented_config_file_is_accepted(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-8")
+    path = tmp_path / "run.toml"
+    path.write_text(page.split("```toml\n")[1].split("```")[0])
+    run, everywhere = read_config_file(path)
+    config = build_config(UNetConfig, run)
+    assert (config.model, config.seed, config.channel_multipliers) == ("unet", 1, (1, 2, 2))
+    assert build_config(GlobalConfig, everywhere) == GlobalConfig(
+        experiments_dir=Path("/data/experiments"), device="cuda:0"
+    )
+
+
+def test_a_setting_of_the_machine_among_the_fields_of_a_run_is_sent_to_its_table(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('experiments_dir = "/data"\n')
+    with pytest.raises(ConfigError, match=r"experiments_dir is no field of a run. Put it into the table \[global\]"):
+        build_config(ModelConfig, read_config_file(tmp_path / "run.toml")[0])
 
 
 def test_toml_and_json_files_mean_the_same(tmp_path: Path) -> None:
