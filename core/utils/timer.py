@@ -107,6 +107,8 @@ class Timer:
 
     def __call__(self, function: Function) -> Function:
         """Return the function, timed at each call; the attribute ``timer`` of what is returned is this timer."""
+        if isinstance(function, staticmethod | classmethod):  # @Timer above @staticmethod: the method stays one
+            return type(function)(self(function.__func__))
         if inspect.isasyncgenfunction(function):
             timed: Any = self._time_async_generator(function)
         elif inspect.isgeneratorfunction(function):
@@ -130,6 +132,9 @@ class Timer:
         timed = functools.wraps(function)(timed)
         timed.timer = self
         return timed  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<Timer {self}>"
 
     def __str__(self) -> str:
         result = self.result()

@@ -298,3 +298,22 @@ def test_sync_without_a_gpu_does_nothing() -> None:
     with Timer(sync=True) as timer:
         pass
     assert timer.result().n == 1
+
+
+def test_static_and_class_methods_stay_what_they_are(clock: list[float]) -> None:
+    class Model:
+        @Timer("static")
+        @staticmethod
+        def load(seconds: float) -> float:
+            clock[0] += seconds
+            return seconds
+
+        @Timer
+        @classmethod
+        def name(cls) -> str:
+            clock[0] += 2
+            return cls.__name__
+
+    assert (Model.load(1.0), Model().load(3.0), Model.name(), Model().name()) == (1.0, 3.0, "Model", "Model")
+    assert repr(Model.load.timer) == "<Timer static: (2.0 ± 1.0) s  (n = 2)>"  # type: ignore[attr-defined]
+    assert Model.name.timer.result().mean == 2.0  # type: ignore[attr-defined]
