@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint
@@ -165,6 +166,8 @@ def _entry_points(group: str) -> list[EntryPoint]:
     except (
         Exception
     ):  # one malformed entry_points.txt hides those of every package; which errors it raises is not fixed
+        # torch looks for entry points of its own while it is imported, and the import would fail in the same way
+        os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
         return list(_readable_entry_points(group))
 
 
@@ -179,11 +182,16 @@ def _readable_entry_points(group: str) -> Iterator[EntryPoint]:
         try:
             yield from distribution.entry_points.select(group=group)
         except Exception as error:
-            warnings.warn(
+            _warn_once(
                 f"{name} {distribution.version}: its entry_points.txt cannot be read "
-                f"({type(error).__name__}: {error}); its plugins are missing",
-                stacklevel=1,
+                f"({type(error).__name__}: {error}); its plugins are missing"
             )
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    """Warn, once for all groups of plugins."""
+    warnings.warn(text, stacklevel=1)
 
 
 def names(group: str) -> list[str]:

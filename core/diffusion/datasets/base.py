@@ -115,8 +115,13 @@ def load_data(config: ModelConfig, split: str) -> ImageData:
     """
     generators = seeded(config.split_seed, torch.device("cpu"))  # a data set may draw from the global generators
     with generators, named_in_errors(DATASETS, config.dataset):
-        data = load(DATASETS, config.dataset)(config, split)
-    where = f"data set {config.dataset!r}, split {split!r}"
+        data: ImageData = load(DATASETS, config.dataset)(config, split)
+        _check(data, f"data set {config.dataset!r}, split {split!r}")
+    return data
+
+
+def _check(data: object, where: str) -> None:
+    """Raise ValueError if it is no data set, is empty, or its first image has another type or shape than it says."""
     if not isinstance(data, ImageData):
         raise ValueError(f"{where}: got a {type(data).__name__}; it needs data_shape, n_classes and a length")
     if len(data) == 0:
@@ -125,7 +130,6 @@ def load_data(config: ModelConfig, split: str) -> ImageData:
     if not isinstance(image, Tensor) or image.dtype != torch.float32 or tuple(image.shape) != tuple(data.data_shape):
         came = f"{image.dtype} of shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(f"{where}: x is {came}; accepted: float32 of shape data_shape = {tuple(data.data_shape)}")
-    return data
 
 
 class Batches:

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.datasets import base as data
@@ -85,10 +86,15 @@ class Foreign(Dataset[Any]):
         ([1, 2], "needs data_shape, n_classes and a length"),
     ],
 )
-def test_a_data_set_that_is_none_is_refused(made: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_that_is_none_is_refused_with_its_distribution(
+    made: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(data, "load", lambda group, name: lambda config, split: made)
-    with pytest.raises(ValueError, match=message):
+    plugin = plugins.find(plugins.DATASETS, "digits")._replace(distribution="shapes", version="1.0")
+    monkeypatch.setattr(plugins, "find", lambda group, name: plugin)
+    with pytest.raises(ValueError, match=message) as caught:
         load_data(ModelConfig(), TRAIN)
+    assert caught.value.__notes__ == ["raised in data set 'digits' of shapes 1.0"]
 
 
 def test_batches_of_items_equal_batches_from_memory() -> None:
