@@ -32,12 +32,18 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
 
     Raises:
         TypeError: ``record`` is not a ResultRecord. Nothing has been saved or printed.
+        ValueError: ``evaluation`` is no id that a reader would accept. Nothing has been saved or printed.
         OSError: The record could not be saved.
     """
     if not isinstance(record, ResultRecord):
         raise TypeError(
             f"record: got {record!r} ({type(record).__name__}); accepted: a ResultRecord. "
             "Try: ResultRecord(ResultMetadata('name', unit='image'), result)"
+        )
+    if evaluation is not None and not (isinstance(evaluation, str) and ID.fullmatch(evaluation)):
+        raise ValueError(
+            f"evaluation: got {evaluation!r}; accepted: up to 64 letters, digits, '_' and '-'. Try: Run.open(path), "
+            "which claims an id"
         )
     from core.runs.serialise import unstructure  # cattrs: 90 ms, paid by those who save
 

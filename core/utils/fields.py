@@ -22,6 +22,8 @@ def protocol_pairs(value: object) -> tuple[tuple[str, Scalar], ...]:
             raise TypeError(f"protocol: got the entry {pair!r}; accepted: a name and a scalar")
         if getattr(pair[1], "ndim", None) == 0:  # a scalar of NumPy or torch
             pairs[index] = pair = (pair[0], pair[1].item())
+        for part in pair:
+            _check_utf8("protocol", part)
         if pair[1] is not None and not isinstance(pair[1], str | int | float | bool):
             raise TypeError(
                 f"protocol: {pair[0]}: got a {type(pair[1]).__name__}; accepted: str, int, float, bool, None"
@@ -31,6 +33,14 @@ def protocol_pairs(value: object) -> tuple[tuple[str, Scalar], ...]:
     if len({pair[0] for pair in pairs}) < len(pairs):
         raise ValueError(f"protocol: a name came twice in {pairs!r}")
     return tuple(sorted(pairs))
+
+
+def _check_utf8(name: str, value: object) -> None:
+    """Refuse half of a surrogate pair, which no file could hold."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name}: got {value!r}; accepted: a text that UTF-8 can hold ({error.reason})") from None
 
 
 def _where(name: str) -> str:
@@ -60,9 +70,53 @@ def integer_or_none(value: Any, name: str = "") -> int | None:
 
 def real(value: Any, name: str = "") -> float:
     """Take anything that converts to a float, but no text, bool or None."""
-    if isinstance(value, str | bytes | bool) or value is None:
-        raise TypeError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: a real number")
-    return float(value)
+    refused = isinstance(value, str | bytes | bool) or value is None
+    if not refused:
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(
+                f"{_where(name)}got an integer beyond the range of a float64; accepted: a number"
+            ) from None
+        except (TypeError, ValueError):  # a complex number, an array of several
+            pass
+    raise TypeError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: a real number")
+
+
+# A converter does not know its field, so these leave what they cannot convert to the validator, which names the field.
+
+
+def as_integer(value: Any) -> Any:
+    """Return an integer of any kind, NumPy's too, as an int, and everything else as it is."""
+    return value if isinstance(value, bool) or not hasattr(value, "__index__") else operator.index(value)
+
+
+def as_float(value: Any) -> Any:
+    """Return what ``real`` takes as a float, and everything else as it is."""
+    try:
+        return real(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def is_count(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Validate a field that takes what ``count`` takes."""
+    count(value, attribute.name)
+
+
+def is_count_or_none(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Validate a field that takes what ``count_or_none`` takes."""
+    count_or_none(value, attribute.name)
+
+
+def is_integer_or_none(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Validate a field that takes what ``integer_or_none`` takes."""
+    integer_or_none(value, attribute.name)
+
+
+def is_real(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Validate a field that takes what ``real`` takes."""
+    real(value, attribute.name)
 
 
 def one_of(*accepted: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
@@ -94,3 +148,12 @@ def text(_instance: object, attribute: attrs.Attribute[Any], value: object) -> N
         raise TypeError(f"{attribute.name}: got {value!r} ({type(value).__name__}); accepted: a text, such as 'loss'")
     if not value.strip():
         raise ValueError(f"{attribute.name}: got {value!r}; accepted: a text that is not blank, such as 'loss'")
+    _check_utf8(attribute.name, value)
+
+
+def true_false_or_none(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Validate a field that takes a bool or None."""
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(
+            f"{attribute.name}: got {value!r} ({type(value).__name__}); accepted: True, False, or None if unknown"
+        )

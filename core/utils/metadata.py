@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import attrs
 from attrs import field, frozen
 
-from core.utils.fields import Scalar, count_or_none, one_of, protocol_pairs, text
+from core.utils.fields import Scalar, as_integer, is_count_or_none, one_of, protocol_pairs, text, true_false_or_none
 
 ROLES = ("primary", "part", "reference")
 KINDS = ("mean", "proportion")
@@ -32,13 +31,11 @@ class ResultMetadata:
     """
 
     name: str = field(validator=text)
-    n_steps: int | None = field(default=None, converter=count_or_none)
-    n_samples: int | None = field(default=None, converter=count_or_none)
+    n_steps: int | None = field(default=None, converter=as_integer, validator=is_count_or_none)
+    n_samples: int | None = field(default=None, converter=as_integer, validator=is_count_or_none)
     unit: str = field(default="sample", validator=text)
     protocol: tuple[tuple[str, Scalar], ...] = field(default=(), converter=protocol_pairs)
-    higher_is_better: bool | None = field(
-        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(bool))
-    )
+    higher_is_better: bool | None = field(default=None, validator=true_false_or_none)
     role: str = field(default="primary", eq=False, validator=one_of(*ROLES))
     kind: str = field(default="mean", eq=False, validator=one_of(*KINDS))
 

@@ -11,7 +11,16 @@ from types import NoneType
 import attrs
 from attrs import field, frozen
 
-from core.utils.fields import count, count_or_none, instance, integer_or_none, one_of, real
+from core.utils.fields import (
+    as_float,
+    as_integer,
+    instance,
+    is_count,
+    is_count_or_none,
+    is_integer_or_none,
+    is_real,
+    one_of,
+)
 from core.utils.formatting import UNKNOWN, format_duration, format_mean_error
 from core.utils.metadata import ResultMetadata
 
@@ -37,11 +46,11 @@ class ScalarResult:
         n_inf: Observations that were infinite; they are among the ``n``.
     """
 
-    mean: float = field(converter=real, eq=_bits)
-    error: float = field(default=math.nan, converter=real, eq=_bits)
-    n: int | None = field(default=None, converter=count_or_none)
-    n_nan: int = field(default=0, converter=count)
-    n_inf: int = field(default=0, converter=count)
+    mean: float = field(converter=as_float, validator=is_real, eq=_bits)
+    error: float = field(default=math.nan, converter=as_float, validator=is_real, eq=_bits)
+    n: int | None = field(default=None, converter=as_integer, validator=is_count_or_none)
+    n_nan: int = field(default=0, converter=as_integer, validator=is_count)
+    n_inf: int = field(default=0, converter=as_integer, validator=is_count)
 
     @error.validator
     def _not_negative(self, _attribute: object, value: float) -> None:
@@ -138,10 +147,10 @@ class ResultSource:
         sample_seed: Seed of the samples' noise.
     """
 
-    step: int | None = field(default=None, converter=count_or_none)
+    step: int | None = field(default=None, converter=as_integer, validator=is_count_or_none)
     digest: str | None = field(default=None)
     weights: str | None = field(default=None, validator=attrs.validators.optional(one_of(*WEIGHTS)))
-    sample_seed: int | None = field(default=None, converter=integer_or_none)
+    sample_seed: int | None = field(default=None, converter=as_integer, validator=is_integer_or_none)
 
     @digest.validator
     def _is_digest(self, _attribute: object, value: object) -> None:

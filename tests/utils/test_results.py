@@ -89,6 +89,22 @@ def test_a_protocol_that_could_not_be_compared_is_refused(protocol: Any, message
         (lambda: ResultMetadata(""), "name: got ''; accepted: a text that is not blank, such as 'loss'"),
         (lambda: ResultMetadata("x", unit=" "), "unit: got ' '; accepted: a text that is not blank"),
         (lambda: ResultMetadata(None), r"name: got None \(NoneType\); accepted: a text"),
+        (lambda: ResultMetadata("a\ud800"), r"name: got 'a\\ud800'; accepted: a text that UTF-8 can hold"),
+        (
+            lambda: ResultMetadata("a", protocol={"b": "\udfff"}),
+            r"protocol: got '\\udfff'; accepted: a text that UTF-8",
+        ),
+        (lambda: ResultMetadata("a", n_steps=1.5), r"n_steps: got 1.5 \(float\); accepted: an integer from 0 up"),
+        (lambda: ResultMetadata("a", n_samples=-1), "n_samples: got -1"),
+        (lambda: ResultMetadata("a", higher_is_better="yes"), r"higher_is_better: got 'yes' \(str\); accepted: True"),
+        (lambda: ScalarResult("1"), r"mean: got '1' \(str\); accepted: a real number"),
+        (lambda: ScalarResult(1j), r"mean: got 1j \(complex\); accepted: a real number"),
+        (lambda: ScalarResult(10**400), "mean: got an integer beyond the range of a float64"),
+        (lambda: ScalarResult(1.0, "x"), r"error: got 'x' \(str\)"),
+        (lambda: ScalarResult(1.0, n=True), r"n: got True \(bool\)"),
+        (lambda: ScalarResult(1.0, n_nan=None), r"n_nan: got None \(NoneType\)"),
+        (lambda: ResultSource(step="a"), r"step: got 'a' \(str\)"),
+        (lambda: ResultSource(sample_seed=0.5), r"sample_seed: got 0.5 \(float\); accepted: an integer or None"),
     ],
 )
 def test_a_record_that_could_not_be_saved_is_refused(build: Any, message: str) -> None:
@@ -101,6 +117,13 @@ def test_a_log_takes_records_only_and_writes_nothing_else(tmp_path: Path, capsys
         log_record(RECORD.result, tmp_path)  # type: ignore[arg-type]
     assert not (tmp_path / "results.jsonl").exists()
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("evaluation", ["../x", "", "a b", "x" * 65, 3])
+def test_a_log_refuses_an_evaluation_that_no_reader_accepts(tmp_path: Path, evaluation: Any) -> None:
+    with pytest.raises(ValueError, match=r"evaluation: got .*accepted: up to 64 letters.*Run.open"):
+        log_record(ResultRecord(LOSS, ScalarResult(1.0)), tmp_path, evaluation=evaluation)
+    assert not list(tmp_path.iterdir())
 
 
 def test_scalars_of_numpy_are_scalars_of_a_protocol() -> None:
