@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +124,25 @@ def test_the_loop_and_the_commands_need_no_torch(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("exit 0") == len(COMMANDS), done.stdout + done.stderr
+
+
+def test_the_tutorial_needs_no_torch(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/tutorial.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import torch" not in block]
+    lines = "".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)).splitlines()
+    commands = [shlex.split(line, comments=True)[1:] for line in lines]
+    assert ["compare", "width=16", "width=32"] in commands
+    loop = BLOCKED + "".join(blocks).replace("n_epochs=5", "n_epochs=1")
+    code = (
+        f"{loop}\nimport json\nfrom core.cli import group, run\nfor command in json.loads(sys.argv[1]):\n"
+        "    try:\n        run(group, command, name='core')\n"
+        "    except SystemExit as ended:\n        print('exit', ended.code, flush=True)\n"
+    )
+    command = [sys.executable, "-c", code, json.dumps(commands)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("exit 0") == len(commands), done.stdout + done.stderr
+    assert "paired over seeds, 5 pairs" in done.stdout
 
 
 def test_evaluation_of_another_loops_run_by_pyml_eval_is_refused_with_the_remedy(tmp_path: Path) -> None:
