@@ -7,12 +7,14 @@ borrowed from the environment that runs this (they are gigabytes); the package i
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 CLONE = Path(__file__).resolve().parents[2]
@@ -64,6 +66,7 @@ def check(engine: str, **build_environment: str) -> None:
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
         run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", work, source, **build_environment)
         (wheel,) = work.glob("pyml_core-*.whl")
+        check_description(wheel)
         venv.create(work / "venv", with_pip=False, symlinks=os.name != "nt")
         python = work / "venv" / "bin" / "python"
         (site,) = (work / "venv").glob("lib/python*/site-packages")
@@ -82,6 +85,16 @@ def check(engine: str, **build_environment: str) -> None:
         if "±" not in results:
             sys.exit(f"no results:\n{results}")
         print(f"wheel with the {engine} engine: installed, trained, evaluated")
+
+
+def check_description(wheel: Path) -> None:
+    """See that the description, which package indexes show, is the README without links to files of the repository."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        text = archive.read(name).decode()
+    relative = [target for target in re.findall(r"\]\(([^)]+)\)", text) if not re.match(r"\w+://", target)]
+    if relative or "`docs/tutorial.md`" not in text or "Description-Content-Type: text/markdown" not in text:
+        sys.exit(f"the description in the wheel has the relative links {relative}:\n{text[:1000]}")
 
 
 def check_source_distribution() -> None:
