@@ -28,8 +28,16 @@ def _check(script: str) -> None:
         if other is not None:
             sys.exit(
                 f"{script}: {other} hides the package {package!r} of pyml-core, which is in {HOME / package}. "
-                "Rename yours, or remove its directory from PYTHONPATH."
+                "Rename yours, start from another directory, or remove its directory from PYTHONPATH."
             )
+
+
+def python_m_core() -> NoReturn:
+    """Run ``python -m core``."""
+    _check("python -m core")
+    from core.cli import main
+
+    main()
 
 
 def pyml() -> NoReturn:

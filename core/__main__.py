@@ -1,6 +1,6 @@
 """``python -m core``: every command that is installed."""
 
-from core.cli import main
+from pyml_start import python_m_core
 
 if __name__ == "__main__":
-    main()
+    python_m_core()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from sybil.document import Document
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
@@ -141,13 +142,22 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def words_of(text: str) -> str:
+    """Return a text with 0 in place of every number, and without what aligns its columns."""
+    return " ".join(re.sub(r"[-+]?\d[\d.]*", "0", text.replace("─", "")).split())
+
+
 @by_page
 @pytest.mark.usefixtures("one_thread")
 def test_python_blocks_run(page: Path, experiments: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(experiments.parent)
     document = Document.parse(str(page), PythonCodeBlockParser(), SkipParser())
-    for example in document.examples():
+    for index, example in enumerate(document.examples()):
         example.evaluate()
+        if page.name == "README.md" and index == 0:
+            shown = page.read_text(encoding="utf-8").split("$ pyml compare depth=8 depth=10 --detect 0.01\n")[1]
+            done = CliRunner().invoke(cli.group, ["compare", "depth=8", "depth=10", "--detect", "0.01"])
+            assert words_of(done.stdout) == words_of(shown.split("```")[0])  # the numbers are those of one scikit-learn
 
 
 @pytest.mark.parametrize("example", ["lightning_loop", "trainer_loop"])

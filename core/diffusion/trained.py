@@ -22,7 +22,7 @@ def is_denoiser(config: ModelConfig) -> bool:
     return issubclass(plugins.load(plugins.MODELS, config.model), Denoiser)
 
 
-def trained_config(config: ModelConfig, run_path: Path) -> ModelConfig:
+def trained_config(config: ModelConfig, run_path: str | Path) -> ModelConfig:
     """Return the config with the fields that the trainer found in the data, read from the run's config.json.
 
     A run without config.json is accepted if the config has the fields that the model needs.
@@ -32,14 +32,16 @@ def trained_config(config: ModelConfig, run_path: Path) -> ModelConfig:
     """
     if config.data_fingerprint is not None or not is_denoiser(config):
         return config
-    if all(getattr(config, name) is not None for name in NEEDED) and not (run_path / CONFIG.name).exists():
+    if all(getattr(config, name) is not None for name in NEEDED) and not (Path(run_path) / CONFIG.name).exists():
         return config
     saved = plugins.saved_config(run_path)
     missing = [name for name in ("sigma_data", *found_fields()) if getattr(config, name) is None]
     return attrs.evolve(config, **{name: getattr(saved, name) for name in missing})
 
 
-def load_denoiser(run_path: Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS) -> Denoiser:
+def load_denoiser(
+    run_path: str | Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS
+) -> Denoiser:
     """Read a run's checkpoint and return its model on the device, in eval mode, without gradients.
 
     Args:

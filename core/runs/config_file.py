@@ -77,7 +77,7 @@ def _found_before(run_path: str | Path) -> list[str]:
     return [str(name) for name in found] if isinstance(found, list) else []
 
 
-def read_config_file(path: Path) -> tuple[Layer, Layer]:
+def read_config_file(path: str | Path) -> tuple[Layer, Layer]:
     """Read a TOML or JSON file: the run's fields at the top level, those of GlobalConfig in a table ``global``.
 
     A run's own config.json is accepted too, so that a run can be repeated from it.
@@ -90,6 +90,7 @@ def read_config_file(path: Path) -> tuple[Layer, Layer]:
     """
     import tomllib
 
+    path = Path(path)
     try:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -146,12 +147,13 @@ class SavedConfig:
         return cls(**{name: value for name, value in self.values.items() if name in known})
 
 
-def read_saved_config(path: Path) -> SavedConfig:
+def read_saved_config(path: str | Path) -> SavedConfig:
     """Read a run's config.json.
 
     Raises:
         ConfigError: It is missing, unreadable or not a run's config.
     """
+    path = Path(path)
     content = RunFile(path.name, CONFIG.schema).read(path.parent)
     if isinstance(content, Fault):
         raise ConfigError(f"{path}: cannot be read as a run's config: it {content.reason}.")

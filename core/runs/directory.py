@@ -40,7 +40,7 @@ def create_experiment_subdir(global_config: GlobalConfig, run_id: str) -> Path:
     return run_path
 
 
-def run_ids(experiments_dir: Path) -> list[str]:
+def run_ids(experiments_dir: str | Path) -> list[str]:
     """Return the ids of the runs in a directory, oldest first; none where it does not exist."""
     try:
         with os.scandir(experiments_dir) as entries:
@@ -51,20 +51,21 @@ def run_ids(experiments_dir: Path) -> list[str]:
         raise ConfigError(f"experiments directory {experiments_dir} cannot be read ({error.strerror}).") from None
 
 
-def has_begun(run_path: Path) -> bool:
+def has_begun(run_path: str | Path) -> bool:
     """Return whether a directory holds a run that has written anything about itself."""
     from core.runs.config_file import CONFIG  # here, because shells import this module to complete a run's name
     from core.runs.status import STATUS
 
-    return (run_path / CONFIG.name).is_file() or (run_path / STATUS.name).is_file()
+    return any((Path(run_path) / file.name).is_file() for file in (CONFIG, STATUS))
 
 
-def resolve_run(spec: str, experiments_dir: Path) -> Path:
+def resolve_run(spec: str | Path, experiments_dir: str | Path) -> Path:
     """Return the run directory that a path, a run id, a unique prefix of one, or ``latest`` names.
 
     Raises:
         ConfigError: No run, or more than one, has this name.
     """
+    spec, experiments_dir = str(spec), Path(experiments_dir)
     ids = run_ids(experiments_dir)
     if spec == "latest":
         for run_id in reversed(ids):

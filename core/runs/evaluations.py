@@ -21,13 +21,13 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # a name of files: never a p
 CLAIM = re.compile(r"eval-(\d+)\.json")
 
 
-def start_evaluation(run_path: Path, asked_for: Mapping[str, Any]) -> str:
+def start_evaluation(run_path: str | Path, asked_for: Mapping[str, Any]) -> str:
     """Claim the next evaluation id of a run, save what was asked for, and return the id.
 
     Ids are ordinals, not times or random names, so that two runs with one seed stay byte-equal; the claim is a file
     created exclusively, so that two processes never share one.
     """
-    directory = run_path / "evaluations"
+    directory = Path(run_path) / "evaluations"
     make_directory(directory)
     claimed = [int(match[1]) for path in directory.iterdir() if (match := CLAIM.fullmatch(path.name))]
     ordinal = 1 + max(claimed, default=0)
@@ -42,7 +42,7 @@ def start_evaluation(run_path: Path, asked_for: Mapping[str, Any]) -> str:
             return path.stem
 
 
-def finish_evaluation(run_path: Path, evaluation: str, n_records: int) -> None:
+def finish_evaluation(run_path: str | Path, evaluation: str, n_records: int) -> None:
     """Write the closing line of an evaluation: from now on its records are results of the run."""
     line = {
         "schema": EVALUATION_SCHEMA,
@@ -51,4 +51,4 @@ def finish_evaluation(run_path: Path, evaluation: str, n_records: int) -> None:
         "n_records": n_records,
         "finished_at": timestamp(),
     }
-    append_json_line(run_path / RESULTS_FILE, line)
+    append_json_line(Path(run_path) / RESULTS_FILE, line)

@@ -170,12 +170,12 @@ def _same(saved: Sweep, asked: Sweep) -> Sweep:
     return attrs.evolve(saved, evaluate=saved.evaluate or asked.evaluate)
 
 
-def sweeps_dir(experiments_dir: Path) -> Path:
+def sweeps_dir(experiments_dir: str | Path) -> Path:
     """Return the directory that holds the sweeps of an experiments directory."""
-    return experiments_dir / DIRECTORY
+    return Path(experiments_dir) / DIRECTORY
 
 
-def sweep_names(experiments_dir: Path) -> list[str]:
+def sweep_names(experiments_dir: str | Path) -> list[str]:
     """Return the names of the sweeps of an experiments directory, sorted."""
     try:
         return sorted(path.parent.name for path in sweeps_dir(experiments_dir).glob("*/sweep.json"))
@@ -183,7 +183,7 @@ def sweep_names(experiments_dir: Path) -> list[str]:
         return []
 
 
-def find_sweep(name: str, experiments_dir: Path) -> Sweep:
+def find_sweep(name: str, experiments_dir: str | Path) -> Sweep:
     """Return the sweep of this name; ConfigError with the nearest name where there is none."""
     names = sweep_names(experiments_dir)
     if name not in names:

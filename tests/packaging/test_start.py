@@ -48,10 +48,23 @@ def test_a_package_of_the_users_that_hides_ours_is_named_in_one_line(script: str
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_python_m_core_names_a_core_of_the_users_if_python_finds_ours_at_all(tmp_path: Path) -> None:
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core/__init__.py").touch()
+    # An editable install finds core.__main__ of ours inside a package that is the user's.
+    code = f"import runpy; runpy.run_path({str(ROOT / 'core/__main__.py')!r}, run_name='__main__')"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    command = [sys.executable, "-c", code, "runs"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"python -m core: {tmp_path / 'core/__init__.py'} hides the package 'core'")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_command_names_the_file_that_is_imported_in_place_of_results(tmp_path: Path) -> None:
     (tmp_path / "results.py").touch()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     command = [sys.executable, "-m", "core", "runs"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     assert done.returncode == 1
-    assert f"{tmp_path / 'results.py'} is imported in its place" in done.stderr
+    assert done.stderr.startswith(f"python -m core: {tmp_path / 'results.py'} hides the package 'results'")

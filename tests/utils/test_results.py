@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.runs import strict_json
@@ -143,6 +143,7 @@ def test_nan_results_are_equal_to_themselves() -> None:
     assert len({ScalarResult(math.nan), ScalarResult(float("nan"))}) == 1
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(st.builds(ResultRecord, metadata, results, st.none() | sources), max_size=4))
 def test_a_collection_survives_strict_json_bit_for_bit(records: list[ResultRecord]) -> None:
     collection = ResultCollection(records)

@@ -28,12 +28,12 @@ class CheckpointError(RuntimeError):
     """A checkpoint that is missing, damaged, or of another model; the message says which."""
 
 
-def checkpoint_path(run_path: Path) -> Path:
+def checkpoint_path(run_path: str | Path) -> Path:
     """Return the path of a run's checkpoint."""
-    return run_path / "checkpoints" / "last.pt"
+    return Path(run_path) / "checkpoints" / "last.pt"
 
 
-def save_checkpoint(run_path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(run_path: str | Path, state: dict[str, Any]) -> None:
     """Replace the run's checkpoint. After a crash at any moment, the old one or the new one is there, complete.
 
     Args:
@@ -73,7 +73,7 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def load_checkpoint(run_path: Path, config: ModelConfig) -> Checkpoint:
+def load_checkpoint(run_path: str | Path, config: ModelConfig) -> Checkpoint:
     """Read the checkpoint that ``save_checkpoint`` wrote.
 
     The file is read once: digest and content come from the same bytes, even if training replaces it meanwhile.

@@ -81,7 +81,7 @@ class TrainingState:
         twin.load_state_dict(self.ema.state_dict())
         return twin.eval().requires_grad_(False)
 
-    def save(self, run_path: Path) -> None:
+    def save(self, run_path: str | Path) -> None:
         """Write the run's checkpoint.
 
         Raises:
