@@ -21,7 +21,8 @@ from results.text.numbers import aligned_at_error, known_error
 NOTHING = "-"
 LONGEST_REASON = 60  # characters
 USUAL = ("model", "seed")
-MOST_DIFFERING = 4  # fields shown of runs without a model
+MOST_DIFFERING = 4  # fields shown of runs of one's own loops
+OF_PYML_TRAIN = ("model", "dataset", "split_seed")  # fields that every config of pyml-train has
 
 
 def list_runs(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], fields: Sequence[str]) -> str:
@@ -44,7 +45,7 @@ def list_runs(database: ResultsDatabase, measures: Mapping[ResultMetadata, str],
 def listed_fields(database: ResultsDatabase, asked_for: Sequence[str]) -> list[str]:
     """Return the config fields of a list: model and seed, the data set where it varies, and those asked for.
 
-    Runs without a field "model" are told apart by the first fields in which they differ.
+    Runs of one's own loops are told apart by the first fields in which they differ.
 
     Raises:
         ConfigError: No run has a field that was asked for; the nearest one is named.
@@ -54,7 +55,7 @@ def listed_fields(database: ResultsDatabase, asked_for: Sequence[str]) -> list[s
         database.values_of(name)
     datasets = [{"dataset": run.config["dataset"]} if "dataset" in run.config else {} for run in database if run.config]
     usual = [USUAL[0], *differing_names(datasets), *USUAL[1:]]
-    if known and "model" not in known:
+    if known and not set(known).issuperset(OF_PYML_TRAIN):
         differing = differing_names([run.config for run in database if run.config])
         usual = [name for name in [*differing[:MOST_DIFFERING], "seed"] if name in known]
     return list(dict.fromkeys([*usual, *asked_for]))

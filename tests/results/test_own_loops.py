@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from made_runs import Invoke
 
+from core.cli import report
 from core.runs import Run
-from results.tables.listing import result_text
+from results.database import ResultsDatabase
+from results.tables.listing import listed_fields, result_text
 
 LOOP = """
 import random, sys
@@ -60,6 +62,18 @@ def test_the_list_shows_what_sets_the_runs_apart(invoke: Invoke) -> None:
     assert header.split() == ["run", "optimizer.lr", "seed", "status", "accuracy"]
     assert len(rows) == 10
     assert {row.split()[1] for row in rows} == {"0.1", "0.01"}
+
+
+def test_the_list_shows_what_differs_of_runs_that_name_a_model_too(tmp_path: Path) -> None:
+    for width in (16, 32):
+        with Run({"model": "two layers", "dataset": "digits", "width": width, "seed": 0}, experiments_dir=tmp_path):
+            pass
+    assert listed_fields(ResultsDatabase(tmp_path), []) == ["width", "seed"]
+
+
+def test_a_command_that_needs_torch_says_how_to_get_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(ModuleNotFoundError("No module named 'torch'", name="torch")) == 1
+    assert "needs PyTorch, which is not installed. Try: pip install torch" in capsys.readouterr().err
 
 
 def test_the_error_of_equal_observations_is_unknown_in_the_list() -> None:
