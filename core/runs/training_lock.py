@@ -214,10 +214,10 @@ def read_holder(path: Path) -> Holder | None:
         return Holder("?", 0, content[:200].hex(), "damaged")
 
 
-def is_held_here(run_path: Path) -> bool:
+def is_held_here(run_path: str | Path) -> bool:
     """Return whether a process of this machine trains in the run."""
     with contextlib.suppress(OSError):
-        holder = read_holder(run_path / LOCK_FILE)
+        holder = read_holder(Path(run_path) / LOCK_FILE)
         return holder is not None and holder.is_alive_here() is True
     return False
 
