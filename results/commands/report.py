@@ -21,6 +21,7 @@ N_MEASURES = 6
     "--output", "-o", metavar="FILE", default="report.html", show_default=True, help="File to write (.html or .htm)."
 )
 @click.option("--public", is_flag=True, help="Leave hosts, users and paths out, for a page that strangers may see.")
+@shared.split_by_option
 @shared.common_options
 def report(
     where: tuple[str, ...],
@@ -29,19 +30,22 @@ def report(
     level: float,
     output: str,
     public: bool,
+    split_by: tuple[str, ...],
     experiments_dir: str | None,
 ) -> None:
-    """Write one self-contained HTML page with results, curves, samples, configs and failures.
+    """Write one self-contained HTML page with answers, results, curves, samples, configs, failures and runs.
 
-    The page needs no network and no scripts. It is readable on a phone and in print.
+    The page needs no network. A small script sorts and searches its tables and shows the values of curves. It is
+    readable without the script, on a phone, in dark mode and in print.
     """
     path = Path(output)
     if path.suffix not in {".html", ".htm"}:
         raise ConfigError(f"{path}: got the suffix {path.suffix!r}; accepted: .html or .htm.")
     from results.measures import choose_measures
-    from results.report.report import make_report
+    from results.report.report import ReportOptions, make_report
 
     database = shared.open_database(experiments_dir, where)
     measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
-    shared.write_file(path, make_report(database, measures, title=title, level=level, public=public).encode())
+    options = ReportOptions(title, level, metrics, split_by, path.parent, public)
+    shared.write_file(path, make_report(database, measures, options).encode())
     shared.report_faults(database.faults)

@@ -15,6 +15,7 @@ from results.plots.figure import FEW_LINES, PANEL, WIDE_PANEL, new_figure, plain
 from results.plots.look import DEFAULT, Look
 from results.plots.room import finish, wrapped
 from results.text.labels import count, spell
+from results.text.short_labels import ShortLabels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,11 +67,15 @@ def plot_curves(groups: Sequence[Group], names: Sequence[str] = (), options: Cur
             raise unknown_name("measure of the training curves", name, known)
     chosen = list(names) or (["loss"] if "loss" in known else known[:1])
     curves = [group_curves(group, chosen, options.axis, options.level) for group in groups]
-    return draw_curves(groups, chosen, curves, options)
+    return draw_curves(groups, chosen, curves, options, name_groups(groups, END_WIDTH))
 
 
 def draw_curves(
-    groups: Sequence[Group], names: Sequence[str], curves: Sequence[Mapping[str, GroupCurve]], options: CurveOptions
+    groups: Sequence[Group],
+    names: Sequence[str],
+    curves: Sequence[Mapping[str, GroupCurve]],
+    options: CurveOptions,
+    labels: ShortLabels,
 ) -> Figure:
     """Plot curves that were read.
 
@@ -79,12 +84,11 @@ def draw_curves(
         names: The measures, one per panel.
         curves: For each group, its curves by measure.
         options: How they are drawn.
+        labels: The short labels of the groups.
     """
     shape = PANEL if len(groups) <= FEW_LINES else WIDE_PANEL
     figure, axes = new_figure(len(names), panel=shape, size=options.look.size)
-    labels = name_groups(groups, END_WIDTH)
-    has_seeds = any(len(curve.runs) > 1 for found in curves for curve in found.values()) or options.smooth > 1
-    drawn_seeds = has_seeds and (len(groups) <= FEW_LINES if options.seeds is None else options.seeds)
+    drawn_seeds = _draws_seeds(curves, options)
     same_n = _same_n(curves) if len(groups) > FEW_LINES else ""
     for name, panel in zip(names, axes, strict=True):
         for i, (found, style) in enumerate(zip(curves, styles(len(groups)), strict=True)):
@@ -98,19 +102,36 @@ def draw_curves(
         panel.set_ylabel(f"{wrapped(plain(name), PANEL[1] - 0.9, 10)}\nmean within the epoch")
         if options.log:
             panel.set_yscale("log")
-    notes = [
-        same_n,
-        *_ends(groups, labels.names, curves, options.axis),
-        *_failures(groups, labels.names),
-        labels.note(),
-    ]
-    text = " ".join(filter(None, [caption(options, drawn_seeds), *notes, *options.notes]))
-    finish(figure, axes, plain(text), is_fixed=options.look.size is not None)
+    finish(figure, axes, plain(curve_caption(groups, curves, options, labels)), options.look)
     return figure
 
 
-def caption(options: CurveOptions, seeds: bool) -> str:
-    """Return the caption, which explains the lines and bands."""
+def curve_caption(
+    groups: Sequence[Group],
+    curves: Sequence[Mapping[str, GroupCurve]],
+    options: CurveOptions,
+    labels: ShortLabels,
+) -> str:
+    """Return the caption: what is drawn, which seeds end in NaN, what failed, and in what else the groups differ.
+
+    Args:
+        groups: The groups.
+        curves: For each group, its curves by measure.
+        options: How they are drawn.
+        labels: The short labels of the groups.
+    """
+    same_n = _same_n(curves) if len(groups) > FEW_LINES else ""
+    notes = [same_n, *_ends(labels.names, curves, options.axis), *_failures(groups, labels.names), labels.note()]
+    return " ".join(filter(None, [_drawn(options, _draws_seeds(curves, options)), *notes, *options.notes]))
+
+
+def _draws_seeds(curves: Sequence[Mapping[str, GroupCurve]], options: CurveOptions) -> bool:
+    has_seeds = any(len(curve.runs) > 1 for found in curves for curve in found.values()) or options.smooth > 1
+    return has_seeds and (len(curves) <= FEW_LINES if options.seeds is None else options.seeds)
+
+
+def _drawn(options: CurveOptions, seeds: bool) -> str:
+    """Return the sentences that explain the lines and bands."""
     mean = "mean over runs that differ only in seed"
     if options.smooth > 1:
         mean = f"moving average over {options.smooth} points (centred) of the {mean}; only this line is smoothed"
@@ -165,9 +186,7 @@ def _draw(
             panel.plot(xs, ys, color=colour, linewidth=0.5, alpha=0.45, zorder=1.5)
 
 
-def _ends(
-    groups: Sequence[Group], names: Sequence[str], curves: Sequence[Mapping[str, GroupCurve]], axis: str
-) -> list[str]:
+def _ends(names: Sequence[str], curves: Sequence[Mapping[str, GroupCurve]], axis: str) -> list[str]:
     """Return a sentence for each group and measure in which a seed ends in NaN or infinity."""
     found = []
     for name, of_group in zip(names, curves, strict=True):

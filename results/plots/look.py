@@ -15,10 +15,17 @@ SMALLEST, LARGEST = 2.0, 50.0  # inches
 
 @frozen
 class Look:
-    """The size of the whole figure in inches (None: it follows the content), and one of Matplotlib's styles by name."""
+    """How a plot looks.
+
+    Attributes:
+        size: Width and height of the whole figure in inches; None: it follows the content.
+        style: One of Matplotlib's styles by name.
+        bare: Leave out the legend and the caption, because a page shows them as text.
+    """
 
     size: tuple[float, float] | None = None
     style: str | None = None
+    bare: bool = False
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:

@@ -111,6 +111,7 @@ def plot_steps(
     level: float = 0.95,
     look: Look = DEFAULT,
     notes: Sequence[str] = (),
+    names: ShortLabels | None = None,
 ) -> Figure:
     """Plot measures against the number of sampler steps, one panel per measure.
 
@@ -120,6 +121,7 @@ def plot_steps(
         level: Coverage of the error bars, Student's t interval over runs.
         look: Size and style.
         notes: Sentences for the end of the caption.
+        names: The short labels of the groups; None: those that tell these groups apart.
 
     Raises:
         ConfigError: No measure has a number of sampler steps.
@@ -130,7 +132,7 @@ def plot_steps(
             families.setdefault(_without_steps(metadata), []).append(metadata)
     if not families:
         raise ConfigError("no measure has a number of sampler steps. Evaluate with: pyml-eval RUN --n-steps K ...")
-    labels, names = measure_labels(families), name_groups(groups, END_WIDTH)
+    labels, names = measure_labels(families), names or name_groups(groups, END_WIDTH)
     panels: dict[str, Lines] = {}
     for family, members in families.items():
         lines = panels.setdefault(labels[family], {})
@@ -162,7 +164,7 @@ def _plot(
     if not names:
         raise ConfigError("no finished run has a result of these measures.")
     panels = {label: lines for label, lines in panels.items() if lines}
-    style_of = dict(zip(names, styles(len(names)), strict=True))
+    style_of = dict(zip(entries, styles(len(entries)), strict=True))
     many = len(names) > FEW_LINES
     same_n = _same_n(panels) if many else ""
     figure, axes = new_figure(len(panels), panel=WIDE_PANEL if many else PANEL, size=look.size)
@@ -185,17 +187,17 @@ def _plot(
                 add_end_label(panel, [place(last.x)], [last.over.summary.mean], plain(name), colour, nudge)
         panel.set_xlabel(wrapped(plain(x_label), PANEL[0] - 1, LABEL_PT))
         panel.set_ylabel(_y_label(label, units[label]))
-    text = (
+    notes = list(filter(None, [points_caption(level), same_n, words_legend, labels.note(), *notes]))
+    finish(figure, axes, plain(" ".join(notes)), look)
+    return figure
+
+
+def points_caption(level: float) -> str:
+    """Return the caption, which explains the points and bars."""
+    return (
         f"Point: mean over runs that differ only in seed. Bar: {100 * level:g}% Student's t interval over runs. "
         "Hollow: the error over runs is unknown, because there is a single run or all runs are equal."
     )
-    finish(
-        figure,
-        axes,
-        plain(" ".join(filter(None, [text, same_n, words_legend, labels.note(), *notes]))),
-        is_fixed=bool(look.size),
-    )
-    return figure
 
 
 def _n_text(points: Sequence[Point]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.config.errors import ConfigError
 from results.plots.end_labels import spread_end_labels
 from results.plots.figure import quiet_fonts
+from results.plots.look import DEFAULT, Look
 from results.plots.ticks import readable_ticks
 
 if TYPE_CHECKING:
@@ -21,18 +22,30 @@ HANDLE = 0.5  # inches: the line before a legend entry, with its distances
 LEAST_PANEL = (1.6, 1.1)  # inches of a panel, with its ticks and labels
 
 
-def finish(figure: Figure, axes: Sequence[Axes], caption: str, *, is_fixed: bool = False) -> None:
+def finish(figure: Figure, axes: Sequence[Axes], caption: str, look: Look = DEFAULT) -> None:
     """Put one legend and the caption below the panels, and make sure that every text has room.
 
     Args:
         figure: The figure. It grows by the height of the legend and the caption.
         axes: Its panels.
         caption: Explains the marks.
-        is_fixed: The figure must keep its size, so the panels shrink.
+        look: If it has a size, the figure keeps it, so the panels shrink.
 
     Raises:
-        ConfigError: ``is_fixed``, and the panels would be too small.
+        ConfigError: The panels would be too small.
     """
+    if not look.bare:
+        _add_below(figure, axes, caption, is_fixed=look.size is not None)
+    with quiet_fonts():
+        figure.draw_without_rendering()
+        readable_ticks(figure, axes)
+        figure.draw_without_rendering()
+        for one in axes:
+            spread_end_labels(one)
+
+
+def _add_below(figure: Figure, axes: Sequence[Axes], caption: str, *, is_fixed: bool) -> None:
+    """Add the legend and the caption, and let the figure grow by their height unless it is fixed."""
     entries: dict[str, Any] = {}
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
@@ -54,11 +67,6 @@ def finish(figure: Figure, axes: Sequence[Axes], caption: str, *, is_fixed: bool
             legend.set_bbox_to_anchor((0.5, (text_height + 2 * GAP) / height), transform=figure.transFigure)
         engine: Any = figure.get_layout_engine()
         engine.set(rect=(0, below / height, 1, 1 - below / height))
-        figure.draw_without_rendering()
-        readable_ticks(figure, axes)
-        figure.draw_without_rendering()
-        for one in axes:
-            spread_end_labels(one)
 
 
 def wrapped(text: str, inches: float, points: float) -> str:

@@ -30,16 +30,16 @@ def newest_grid(run: Run) -> Path | None:
     return max(pictures, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 
-def grids_of(groups: Sequence[Group], *, each_run: bool = False) -> list[tuple[str, Path]]:
+def grids_of(groups: Sequence[Group], *, each_run: bool = False, names: Sequence[str] = ()) -> list[tuple[str, Path]]:
     """Return titles and paths of the newest sample grids.
 
     Args:
         groups: The groups.
         each_run: Return the grid of every run. Default: one per group, of the smallest seed that has a grid.
+        names: The short names of the groups; none: those that tell these groups apart.
     """
     found = []
-    names = name_groups(groups).names
-    for group, name in zip(groups, names, strict=True):
+    for group, name in zip(groups, names or name_groups(groups).names, strict=True):
         runs = sorted(group.replicates.items(), key=lambda pair: seed_order(pair[0]))
         with_grid = [(seed, grid) for seed, run in runs if (grid := newest_grid(run))]
         for seed, grid in with_grid if each_run else with_grid[:1]:
@@ -79,7 +79,7 @@ def plot_samples(
     text = "Each grid: the newest image in samples/ of one run. Images are not selected by hand."
     legend = [f"{line}." for line in labels.legend]
     caption = " ".join(filter(None, [text, *legend, labels.note(), *notes]))
-    finish(figure, axes, plain(caption), is_fixed=look.size is not None)
+    finish(figure, axes, plain(caption), look)
     return figure
 
 

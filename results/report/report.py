@@ -1,65 +1,104 @@
-"""The report of an experiments directory: one HTML page without scripts that needs no network."""
+"""The report of an experiments directory: one HTML page that needs no network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attrs import frozen
 
 from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
 from results.database import ResultsDatabase
-from results.groups import group_runs
+from results.environments import mixed_environments, mixed_text
+from results.groups import Group, group_runs, name_groups
+from results.plots.end_labels import END_WIDTH
 from results.provenance import provenance
-from results.report import sections
+from results.report import curve_figures, sections
 from results.report.html import element, page
+from results.report.run_list import run_list
+from results.report.script import SCRIPT, SCRIPT_HASH
 from results.report.style import STYLE
+from results.report.verdicts import best_sentences, verdicts
+from results.staleness import stale_note
 from results.tables.table import make_table
 from results.text.labels import printable
 from results.text.private import published, redaction_of
 
 
-def make_report(
-    database: ResultsDatabase,
-    measures: Mapping[ResultMetadata, str],
-    *,
-    title: str | None = None,
-    level: float = 0.95,
-    public: bool = False,
-) -> str:
+@frozen
+class ReportOptions:
+    """What the page shows.
+
+    Attributes:
+        title: Heading of the page; None uses the directory's name.
+        level: Coverage of the intervals.
+        metrics: Measures to compare, by name or label; none compares those whose metadata call them primary.
+        split_by: Fields of the environment in which the runs of a group must also agree.
+        directory: The directory of the page, for links to the runs; None for no links.
+        public: Replace hosts, users and paths by placeholders, and leave out the links.
+    """
+
+    title: str | None = None
+    level: float = 0.95
+    metrics: tuple[str, ...] = ()
+    split_by: tuple[str, ...] = ()
+    directory: Path | None = None
+    public: bool = False
+
+
+def make_report(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], options: ReportOptions) -> str:
     """Return a self-contained HTML page about the runs.
 
     Args:
         database: The runs.
         measures: The measures of the table, with their labels.
-        title: Heading of the page; None uses the directory's name.
-        level: Coverage of the intervals.
-        public: Replace hosts, users and paths by placeholders.
+        options: What the page shows.
 
     Raises:
         ConfigError: No run can be grouped, because no config can be read.
     """
     directory = str(database.experiments_dir.resolve())
-    with published(redaction_of(database.read(), directory) if public else None):
-        return _page(database, measures, title, level)
+    with published(redaction_of(database.read(), directory) if options.public else None):
+        return _page(database, measures, options)
 
 
-def _page(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], title: str | None, level: float) -> str:
-    groups = group_runs(database)
+def _page(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], options: ReportOptions) -> str:
+    groups = group_runs(database, options.split_by)
     if not groups:
         raise ConfigError("no run's config can be read, so nothing can be grouped.")
-    heading = printable(title or f"Experiments in {database.experiments_dir.resolve().name}")
-    made_by = provenance(groups)
-    runs = list(database)
-    table = make_table(groups, measures, level=level)
+    heading = printable(options.title or f"Experiments in {database.experiments_dir.resolve().name}")
+    runs, labels, level = list(database), name_groups(groups, END_WIDTH), options.level
+    names = dict(zip(groups, labels.names, strict=True))
+    table = make_table(groups, measures, level=level, split_by=options.split_by)
+    drawn = [group for group in groups if group.replicates]
+    drawn_labels = labels.only([i for i, group in enumerate(groups) if group.replicates])
+    of_run = {run.id: names[group] for group in groups for run in group.runs}
     body = [
         element("h1", heading),
         sections.overview(runs, len(groups)),
-        *sections.groups_table(table),
-        *sections.curves(groups, level),
-        *sections.steps(groups, measures, level),
-        *sections.grids(groups),
-        *sections.configs(groups),
+        *sections.answers(
+            verdicts(groups, names, options.metrics, level),
+            best_sentences(table, names),
+            _warnings(groups, measures, options.split_by),
+        ),
+        *sections.groups_table(table, labels),
+        *curve_figures.curves(drawn, drawn_labels, level),
+        *sections.steps(drawn, drawn_labels, measures, level),
+        *sections.grids(drawn, drawn_labels),
+        *sections.configs(groups, labels),
         *sections.troubles(runs, database.faults),
+        *run_list(runs, of_run, None if options.public else options.directory, datetime.now(UTC)),
         element("h2", "Made by"),
-        *(element("p", line, class_="note") for line in made_by.lines()),
+        *(element("p", line, class_="note") for line in provenance(groups).lines() if not line.startswith("Runs of ")),
     ]
-    return page(heading, STYLE, body)
+    return page(heading, STYLE, body, SCRIPT, SCRIPT_HASH)
+
+
+def _warnings(groups: Sequence[Group], measures: Mapping[ResultMetadata, str], split_by: Sequence[str]) -> list[str]:
+    """Return what to know of all runs: what they mix, and which results are stale."""
+    mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
+    found = [f"Mixed: {mixed_text(mixed)}. Separate them with --split-by FIELD."] if mixed else []
+    stale = stale_note([run for group in groups for run in group.stale_runs(measures)])
+    return [*found, stale] if stale else found

@@ -1,4 +1,4 @@
-"""The sections of a report: results, curves, samples, configs and failures."""
+"""The sections of a report: answers, results, quality against steps, samples, configs and failures."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from pathlib import Path
 from core.config.errors import ConfigError
 from core.runs.sample_pictures import read_picture
 from core.utils.results import ResultMetadata
-from results.curve import curve_names
 from results.groups import SEED, Group, described
 from results.plots.figure import MOST_LINES
+from results.plots.look import Look
 from results.report.html import Cell, Html, element, picture, table
+from results.report.verdicts import Verdicts
 from results.run import Run
 from results.run_files import Fault
 from results.tables.table import Table, runs_text
-from results.text.labels import count, differing_names, printable, spell
+from results.text.labels import count, names_text, printable, spell
+from results.text.short_labels import ShortLabels, distinguishing_fields
 
 MOST_ROWS = 200
-MOST_CURVES = 6
+MOST_SENTENCES = 30
 MOST_GRIDS = 24
+MOST_IDS = 8
+WITHIN = "within run "
+STEPS_LOOK = Look(size=(4.6, 3.2), bare=True)
 
 
 def overview(runs: Sequence[Run], n_groups: int) -> Html:
@@ -34,69 +39,74 @@ def overview(runs: Sequence[Run], n_groups: int) -> Html:
     )
 
 
-def groups_table(made: Table) -> list[Html]:
-    """Return the table of groups with a note that explains its numbers."""
-    header = [*map(printable, made.fields), "runs", *made.measures.values()]
+def answers(found: Verdicts, best: Sequence[str], warnings: Sequence[str]) -> list[Html]:
+    """Return the answers of all comparisons, one sentence each, and what to know about them.
+
+    Args:
+        found: The comparisons.
+        best: For each measure, which group is the best.
+        warnings: What to know of all runs, such as what they mix.
+    """
+    parts = []
+    if found.sentences or best:
+        sentences = [*best, *found.sentences]
+        parts += [element("h2", "Answers"), _items(sentences), *_cut_off(len(sentences), MOST_SENTENCES, "answers")]
+        parts += [element("p", found.note, class_="note")] if found.note else []
+    notes = [*warnings, *found.findings]
+    if notes:
+        parts += [element("h2", "Findings"), _items(notes), *_cut_off(len(notes), MOST_SENTENCES, "findings")]
+    return parts
+
+
+def groups_table(made: Table, labels: ShortLabels) -> list[Html]:
+    """Return the table of groups with a note that explains its numbers, and the legend of the groups' names."""
+    header = ["group", "runs", *made.measures.values()]
     rows = []
-    for row in made.rows[:MOST_ROWS]:
-        cells = [Cell(text) for text in (*row.fields, runs_text(row.group))]
+    for name, row in list(zip(labels.names, made.rows, strict=True))[:MOST_ROWS]:
+        cells = [Cell(name), Cell(runs_text(row.group))]
         for cell in row.cells:
-            within = f"within run {made.within_text(cell)}" if cell.over else ""
-            text = made.cell_text(row.group, cell).replace(" ± ", "\u00a0±\u00a0")
-            cells.append(Cell(text, cell.is_best, small=within.replace(" ", "\u00a0")))
+            within = made.within_text(cell) if cell.over else ""
+            text = made.cell_text(row.group, cell)
+            cells.append(Cell(text, cell.is_best, small=within, small_label=WITHIN))
         rows.append(cells)
-    numbers = range(len(made.fields) + 1, len(header))
-    parts = [element("h2", "Results"), table(header, rows, numbers)]
-    parts.append(element("p", made.notes("Bold"), class_="note"))
+    parts = [element("h2", "Results"), table(header, rows, range(2, len(header)))]
+    notes = " ".join(filter(None, [made.notes("Bold"), labels.note()]))
+    parts.append(element("p", notes, class_="note"))
+    parts.append(element("p", "In brackets: within run.", class_="note print"))
+    if labels.legend:
+        few = len(labels.legend) <= MOST_LINES
+        legend = f"{'; '.join(labels.legend)}." if few else "What the letters stand for: see Configs."
+        parts.append(element("p", legend, class_="note"))
     return parts + _cut_off(len(made.rows), MOST_ROWS, "groups")
 
 
-def curves(groups: Sequence[Group], level: float) -> list[Html]:
-    """Return the training curves, one figure per measure."""
-    from results.plots.curves import CurveOptions, plot_curves
-    from results.plots.figure import render
-
-    shown = [group for group in groups if group.replicates][:MOST_LINES]
-    names = curve_names(shown)[:MOST_CURVES]
-    if not names:
-        return []
-    pictures = [
-        picture(
-            render(plot_curves(shown, [name], CurveOptions(level=level)), ".svg", name),
-            "svg+xml",
-            f"Training curve of {printable(name)}: mean over runs with a {100 * level:g}% t interval, for each group",
-        )
-        for name in names
-    ]
-    parts = [element("h2", "Training curves"), element("div", *pictures, class_="figures")]
-    return parts + _cut_off(sum(bool(group.replicates) for group in groups), MOST_LINES, "groups")
-
-
-def steps(groups: Sequence[Group], measures: Mapping[ResultMetadata, str], level: float) -> list[Html]:
+def steps(
+    groups: Sequence[Group], labels: ShortLabels, measures: Mapping[ResultMetadata, str], level: float
+) -> list[Html]:
     """Return plots of sample quality against the number of sampler steps, for measures taken at several numbers."""
     from results.plots.figure import render
-    from results.plots.points import plot_steps
+    from results.plots.points import plot_steps, points_caption
 
     families: dict[tuple[object, ...], set[int]] = {}
     for m in measures:
         if m.n_steps is not None:
             families.setdefault((m.name, m.unit, m.protocol), set()).add(m.n_steps)
     several = {m: label for m, label in measures.items() if len(families.get((m.name, m.unit, m.protocol), ())) > 1}
-    shown = [group for group in groups if group.replicates][:MOST_LINES]
     try:
-        figure = plot_steps(shown, several, level=level)
+        figure = plot_steps(groups[:MOST_LINES], several, level=level, look=STEPS_LOOK, names=labels.first(MOST_LINES))
     except ConfigError:
         return []
     alternative = "Sample quality against the number of sampler steps: mean over runs with t intervals"
-    drawn = picture(render(figure, ".svg", alternative), "svg+xml", alternative)
+    content = render(figure, ".svg", alternative, font="path", transparent=True)
+    drawn = picture(content, "svg+xml", alternative, f"{points_caption(level)} Legend: as of the training curves.")
     return [element("h2", "Quality against sampler steps"), element("div", drawn, class_="figures")]
 
 
-def grids(groups: Sequence[Group]) -> list[Html]:
+def grids(groups: Sequence[Group], labels: ShortLabels) -> list[Html]:
     """Return the newest sample grid of each group, from the run with the smallest seed that has one."""
     from results.plots.samples import grids_of
 
-    found = grids_of(groups)
+    found = grids_of(groups, names=labels.names)
     pictures = [figure for title, path in found[:MOST_GRIDS] if (figure := _grid(printable(title), path))]
     if not pictures:
         return []
@@ -105,43 +115,49 @@ def grids(groups: Sequence[Group]) -> list[Html]:
     return parts + _cut_off(len(found), MOST_GRIDS, "grids")
 
 
-def configs(groups: Sequence[Group]) -> list[Html]:
+def configs(groups: Sequence[Group], labels: ShortLabels) -> list[Html]:
     """Return the config fields in which the groups differ, and the fields that they share."""
-    things = [described(group.runs[0]) for group in groups]
-    fields = differing_names(things) or ["model"]
+    things = [described(group.runs[0], group.split_by) for group in groups]
+    fields = distinguishing_fields(things) or ["model"] * (len(things) > 1)
     rows = [
-        [Cell(str(i)), *(Cell(printable(spell(thing[name])) if name in thing else "-", kind="long") for name in fields)]
-        for i, thing in enumerate(things[:MOST_ROWS], start=1)
+        [Cell(label), *(Cell(printable(spell(thing[name])) if name in thing else "-", kind="long") for name in fields)]
+        for label, thing in list(zip(labels.names, things, strict=True))[:MOST_ROWS]
     ]
-    shared = [name for name in things[0] if name not in fields and name != SEED]
-    common = [[Cell(printable(name)), Cell(printable(spell(things[0][name])), kind="long")] for name in shared]
+    common = [
+        (name, value)
+        for name, value in things[0].items()
+        if name != SEED and name not in fields and all(thing.get(name) == value for thing in things)
+    ]
     parts = [element("h2", "Configs")]
     if len(groups) > 1:
         parts += [element("p", "Fields in which the groups differ:"), table(["group", *map(printable, fields)], rows)]
         parts += _cut_off(len(things), MOST_ROWS, "groups")
-    return [*parts, element("p", "Fields that all runs share:"), table(["field", "value"], common)]
+    shared = ", ".join(f"{name}={spell(value)}" for name, value in common)
+    return [*parts, element("p", f"Fields that all runs share: {printable(shared)}.", class_="note")]
 
 
 def troubles(runs: Sequence[Run], faults: Sequence[Fault]) -> list[Html]:
-    """Return the runs that did not finish, with the reason, and the files that could not be read."""
+    """Return the runs that did not finish, by reason, and the files that could not be read."""
     open_runs = [run for run in runs if run.status.state != "finished"]
     parts = [element("h2", "Failures")]
     if not open_runs and not faults:
         return [*parts, element("p", "None: every run finished and could be read.")]
+    by_reason: dict[tuple[str, str], list[Run]] = {}
+    for run in open_runs:
+        reason = run.status.reason or run.status.progress() or ""
+        by_reason.setdefault((run.status.state, reason), []).append(run)
     rows = [
         [
-            Cell(run.id, kind="long"),
-            Cell(run.status.state),
-            Cell(printable(run.status.reason or run.status.progress() or ""), kind="long"),
-            Cell(printable(f"{run.config.get('model', '?')}, seed {run.config.get(SEED, '?')}")),
+            Cell(printable(state)),
+            Cell(printable(reason), kind="long"),
+            Cell(count(len(found), "run")),
+            Cell(printable(names_text([run.id for run in found[:MOST_IDS]], MOST_IDS + 1)), kind="long"),
         ]
-        for run in open_runs[:MOST_ROWS]
+        for (state, reason), found in by_reason.items()
     ]
     if rows:
-        parts += [
-            table(["run", "status", "reason", "model and seed"], rows),
-            *_cut_off(len(open_runs), MOST_ROWS, "runs"),
-        ]
+        parts += [table(["status", "reason", "how many", "runs"], rows[:MOST_ROWS])]
+        parts += _cut_off(len(rows), MOST_ROWS, "reasons")
     if faults:
         items = [element("li", printable(str(fault))) for fault in faults[:MOST_ROWS]]
         parts += [
@@ -150,6 +166,10 @@ def troubles(runs: Sequence[Run], faults: Sequence[Fault]) -> list[Html]:
             *_cut_off(len(faults), MOST_ROWS, "faults"),
         ]
     return parts
+
+
+def _items(sentences: Sequence[str]) -> Html:
+    return element("ul", *(element("li", printable(sentence)) for sentence in sentences[:MOST_SENTENCES]))
 
 
 def _grid(title: str, path: Path) -> Html | None:

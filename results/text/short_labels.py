@@ -38,6 +38,15 @@ class ShortLabels:
         """Return how a legend names the i-th group: "mlp", or "A: batch_size=128, learning_rate=0.001"."""
         return self.legend[i] if self.legend else self.names[i]
 
+    def only(self, chosen: Sequence[int]) -> ShortLabels:
+        """Return the labels of some of the groups as they are, so that a page calls a group by one name."""
+        legend = tuple(self.legend[i] for i in chosen) if self.legend else ()
+        return ShortLabels(tuple(self.names[i] for i in chosen), legend, self.fields, self.not_shown)
+
+    def first(self, most: int) -> ShortLabels:
+        """Return the labels of the first groups, at most ``most``."""
+        return self.only(range(min(most, len(self.names))))
+
     def note(self) -> str:
         """Return a sentence that names the fields that the labels do not show, or ""."""
         return f"The groups also differ in {', '.join(map(printable, self.not_shown))}." if self.not_shown else ""

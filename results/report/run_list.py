@@ -1,0 +1,99 @@
+"""The list of runs: links, seeds, status, times and environments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from core.utils.formatting import format_duration
+from results.environments import SPLIT_FIELDS, UNKNOWN, environment_values
+from results.groups import SEED
+from results.report.html import Cell, Html, element, table
+from results.run import Run
+from results.text.labels import printable, shortened, spell
+
+NOTHING = "-"
+
+
+def run_list(runs: Sequence[Run], groups: Mapping[str, str], directory: Path | None, now: datetime) -> list[Html]:
+    """Return the section with a row per run, newest first.
+
+    Args:
+        runs: The runs.
+        groups: The short name of each run's group, by run id.
+        directory: The directory of the page, for links to the run directories; None for no links.
+        now: The time from which ages are counted.
+    """
+    environments = [_environment(run) for run in runs]
+    shared = {name: value for name, value in environments[0].items() if all(e[name] == value for e in environments)}
+    differing = [name for name in SPLIT_FIELDS if name not in shared]
+    header = ["run", "group", "seed", "status", "started", "age", "duration", *(["environment"] if differing else [])]
+    rows = []
+    for run, environment in sorted(zip(runs, environments, strict=True), key=lambda pair: pair[0].id, reverse=True):
+        cells = [_id_cell(run, directory), Cell(groups.get(run.id, NOTHING)), Cell(_seed(run)), _status_cell(run)]
+        cells += _time_cells(run, now)
+        if differing:
+            cells.append(Cell(", ".join(environment[name] for name in differing)))
+        rows.append(cells)
+    parts = [element("h2", "Runs")]
+    same = ", ".join(f"{name} {value}" for name, value in shared.items() if value != UNKNOWN)
+    if same:
+        parts.append(element("p", f"All runs: {same}.", class_="note"))
+    if differing:
+        parts.append(element("p", f"Environment: {', '.join(differing)}.", class_="note"))
+    return [*parts, table(header, rows, kind="list")]
+
+
+def _environment(run: Run) -> dict[str, str]:
+    found = environment_values(run, SPLIT_FIELDS)
+    return {name: printable(value[:12] if name == "git_commit" else value) for name, value in found.items()}
+
+
+def _id_cell(run: Run, directory: Path | None) -> Cell:
+    return Cell(printable(run.id), link=_link(run.path, directory) if directory else "")
+
+
+def _link(path: Path, directory: Path) -> str:
+    """Return a relative link to a run's directory. It cannot name another scheme, because every ":" is quoted."""
+    try:
+        relative = os.path.relpath(path.resolve(), directory.resolve())
+    except ValueError:  # Windows: on another drive
+        return ""
+    return f"./{quote(relative.replace(os.sep, '/'), errors='replace')}/"
+
+
+def _seed(run: Run) -> str:
+    return printable(shortened(spell(run.config[SEED]), 20)) if run.config.get(SEED) is not None else NOTHING
+
+
+def _status_cell(run: Run) -> Cell:
+    return Cell(printable(run.status.state))
+
+
+def _time_cells(run: Run, now: datetime) -> list[Cell]:
+    """Return when a run started, how long ago that is, and how long it ran."""
+    started, finished = _parsed(run.status.started_at), _parsed(run.status.finished_at)
+    if started is None:
+        return [Cell(NOTHING)] * 3
+    age_s = (now - started).total_seconds()
+    end = now if run.status.state == "running" else finished
+    cells = [Cell(f"{started:%Y-%m-%d %H:%M}"), Cell(_age(age_s), kind="age", sort=f"{age_s:.0f}")]
+    if end is None:
+        return [*cells, Cell(NOTHING)]
+    duration_s = max(0.0, (end - started).total_seconds())
+    return [*cells, Cell(format_duration(duration_s), sort=f"{duration_s:.1f}")]
+
+
+def _age(seconds: float) -> str:
+    return f"{seconds / 86_400:.0f} days" if seconds >= 2 * 86_400 else format_duration(max(0.0, round(seconds)))
+
+
+def _parsed(text: str | None) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
