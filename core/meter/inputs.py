@@ -151,12 +151,14 @@ def _from_tensor(name: str, tensor: "torch.Tensor", *, keeps_order: bool) -> Sta
 
 def _is_freed(tensor: "torch.Tensor") -> bool:
     """Return whether the storage is too small: libraries that shard parameters free it while they are not in use."""
-    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    needed = (tensor.storage_offset() + last + 1) * tensor.element_size() if tensor.numel() else 0
     try:
-        return bool(needed > tensor.untyped_storage().nbytes())
+        n_bytes = tensor.untyped_storage().nbytes()
     except NotImplementedError:  # inside torch.func.vmap, which has its own refusal
         return False
+    last = tensor.numel() - 1
+    if last >= 0 and not tensor.is_contiguous():
+        last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return last >= 0 and n_bytes < (tensor.storage_offset() + last + 1) * tensor.element_size()
 
 
 def _from_list(name: str, items: "list[object] | tuple[object, ...]") -> Standard:

@@ -16,7 +16,7 @@ from core.meter.locks import new_lock
 from core.meter.measure import COUNT_BITS, Measure, of_float, of_integer
 from core.meter.names import plain_name
 from core.meter.pair import Pair, of_numbers
-from core.meter.pins import Pins, pinned
+from core.meter.pins import FEW, Pins, pinned
 from core.meter.products import numbers
 from core.meter.transfers import NO_TRANSFERS, NoTransfers, Transfers
 
@@ -84,7 +84,8 @@ class Intake:
         for name in named:
             self.check_name(name)
         w = weight(n, named)
-        pins = pinned(named.values())
+        least = 0 if self.pairs else FEW  # pairs of any size are summed without the GIL
+        pins = pinned(named.values(), least)
         if self.pairs:
             taken = {name: standard(name, value, keeps_order=name in self._in_pairs) for name, value in named.items()}
         else:
@@ -99,7 +100,7 @@ class Intake:
             self._start_transfers().start(taken, w, fold)
             return None
         plain = {name: _plain(value, w) for name, value in taken.items()}
-        return plain, w, pairs, [*pins, *pinned(plain.values())]
+        return plain, w, pairs, [*pins, *pinned(plain.values(), least)]
 
     def _start_transfers(self) -> Transfers:
         with _lock:  # two threads must not make one each

@@ -12,15 +12,19 @@ import numpy as np
 Pins: TypeAlias = list[weakref.ref[Any]]
 
 
-def pinned(values: Iterable[object]) -> Pins:
-    """Return weak references to each array among the values, and to the arrays that it is a view of.
+#: NumPy releases the GIL for arrays of 500 values and more, the C++ engine for much larger ones.
+FEW = 256
+
+
+def pinned(values: Iterable[object], least: int = FEW) -> Pins:
+    """Return weak references to each array of at least ``least`` values, and to the arrays that it is a view of.
 
     NumPy refuses to resize an array that has a weak reference, ``resize(..., refcheck=False)`` included. Memory that an
     array borrows from other objects, such as a bytearray, is protected by the array's own buffer export.
     """
     pins: Pins = []
     for value in values:
-        owner = value
+        owner = value if isinstance(value, np.ndarray) and value.size >= least else None
         while isinstance(owner, np.ndarray):
             pins.append(weakref.ref(owner))
             owner = owner.base
