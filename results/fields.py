@@ -8,7 +8,7 @@ from typing import Any
 
 from core.utils.results import ResultMetadata
 from results.conditions import AnyOf
-from results.moments import Seconds, read_time
+from results.moments import Seconds, read_time, span_text
 from results.run import Run
 
 MISSING = object()
@@ -86,8 +86,6 @@ def protocol_names(measures: Iterable[ResultMetadata]) -> dict[str, None]:
 
 def as_text(value: Any) -> Any:
     """Return a value as a cell shows it: times to the minute, lengths of time in words."""
-    from results.moments import span_text
-
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     return span_text(value) if isinstance(value, Seconds) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable
+from textwrap import indent
 from typing import Any
 
 import attrs
@@ -20,14 +21,13 @@ from results.text.latex import latex_cell, latex_text
 from results.text.numbers import aligned_at_error
 
 TABLE_SCHEMA = "pyml.table/1"
+EMPTY = '"groups": []'  # cannot stand in a name, whose quotes are escaped
 SUFFIXES = {".txt": "text", ".md": "markdown", ".tex": "latex", ".csv": "csv", ".json": "json"}
 
 
 def as_text(table: Table, made_by: Provenance | None = None) -> str:
     """Return an aligned text table; * marks the best value."""
-    rows = [
-        [text + " *" * (i in table.best_columns(row)) for i, text in enumerate(table.texts(row))] for row in table.rows
-    ]
+    rows = [_marked(table, row, str, "{} *") for row in table.rows]
     columns = [aligned_at_error(list(column)) for column in zip(*rows, strict=True)]
     comment = [f"# {line}" for line in made_by.lines()] + [""] if made_by else []
     body = aligned(table.header(), list(zip(*columns, strict=True)))
@@ -81,26 +81,30 @@ def as_csv(table: Table, made_by: Provenance | None = None) -> str:
 
 def as_json(table: Table, made_by: Provenance | None = None) -> str:
     """Return strict JSON. Numbers have full precision; an unknown number is null."""
-    rows = [
-        {
-            "group": row.group.label,
-            "config": {**row.group.config},
-            "n_runs": len(row.group.replicates),
-            "left_out": row.group.left_out,
-            "runs": [run.id for run in row.group.replicates.values()],
-            "measures": {
-                label: None if cell.over is None else {**over_runs_numbers(cell.over), "is_best": cell.is_best}
-                for label, cell in zip(table.measures.values(), row.cells, strict=True)
-            },
-        }
-        for row in table.rows
-    ]
     measures = {
         label: {**attrs.asdict(metadata), "protocol": dict(metadata.protocol)}
         for metadata, label in table.measures.items()
     }
-    content = {"schema": TABLE_SCHEMA, "level": table.level, "measures": measures, "groups": rows}
-    return dumps({**content, "made_by": made_by.as_dict()} if made_by else content, indent=2) + "\n"
+    content = {"schema": TABLE_SCHEMA, "level": table.level, "measures": measures, "groups": []}
+    frame = dumps({**content, "made_by": made_by.as_dict()} if made_by else content, indent=2) + "\n"
+    # group by group: 2,000 groups as one object of Python take 100 MB
+    rows = [indent(dumps(_group_json(table, row), indent=2), "    ") for row in table.rows]
+    groups = ",\n".join(rows)
+    return frame.replace(EMPTY, f'"groups": [\n{groups}\n  ]', 1) if rows else frame
+
+
+def _group_json(table: Table, row: Row) -> dict[str, Any]:
+    return {
+        "group": row.group.label,
+        "config": {**row.group.config},
+        "n_runs": len(row.group.replicates),
+        "left_out": row.group.left_out,
+        "runs": [run.id for run in row.group.replicates.values()],
+        "measures": {
+            label: None if cell.over is None else {**over_runs_numbers(cell.over), "is_best": cell.is_best}
+            for label, cell in zip(table.measures.values(), row.cells, strict=True)
+        },
+    }
 
 
 FORMATS: dict[str, Callable[[Table, Provenance | None], str]] = {

@@ -16,7 +16,7 @@ from results.run_files import without_garbage_collection
 from results.staleness import MARK
 from results.text.durations import PLAIN, Unit, unit_of
 from results.text.labels import differing_names, printable, spell
-from results.text.numbers import aligned_at_error, known_error
+from results.text.numbers import aligned_at_error, known_error, mean_error
 
 NOTHING = "-"
 LONGEST_REASON = 60  # characters
@@ -109,7 +109,7 @@ def value_text(value: object) -> str:
     """Return a value of a field as a cell."""
     if value is MISSING:
         return NOTHING
-    shown = as_text(value)
+    shown = value if isinstance(value, str) else as_text(value)
     return printable(shown if isinstance(shown, str) else spell(shown))
 
 
@@ -127,7 +127,8 @@ def result_text(fields: Mapping[str, Any], unit: Unit = PLAIN) -> str:
         unit: The unit in which it is printed.
     """
     error = known_error(fields["error"], fields["n"])
-    text = unit.mean_error(fields["mean"], error)
+    mean = fields["mean"]
+    text = mean_error(mean, error) if unit is PLAIN and error == error else unit.mean_error(mean, error)
     if error != fields["error"] and fields["error"] == 0:
         text += f" (all {fields['n']:,} observations are equal)"
     not_finite = fields["n_nan"] + fields["n_inf"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
@@ -85,7 +86,7 @@ class Table:
     names: Mapping[str, str] = field(factory=dict)
     remarks: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The columns from left to right."""
         return self.order or usual_columns(self.fields, self.measures, within=self.within)
@@ -115,7 +116,11 @@ class Table:
 
     def cell_of(self, row: Row, column: Column) -> Cell:
         """Return the cell of a measure's column."""
-        return row.cells[list(self.measures.values()).index(column.name)]
+        return row.cells[self._places[column.name]]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {label: i for i, label in enumerate(self.measures.values())}
 
     def best_columns(self, row: Row) -> set[int]:
         """Return the indices of the best cells in the list that ``texts`` returns."""
