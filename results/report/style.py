@@ -63,6 +63,7 @@ figure i { position: absolute; width: 9px; height: 9px; margin: -4.5px; border-r
   table { font-size: 6.5pt; line-height: 1.15; margin: 2pt 0; }
   li { font-size: 8pt; line-height: 1.2; }
   th, td { padding: 0.5pt 5pt 0.5pt 0; }
+  table:has(th:nth-child(8)) td.number { white-space: normal; }  /* too wide for one line on paper */
   small { display: inline; font-size: 6pt; margin-left: 3pt; }
   small span { display: none; }
   small::before { content: "("; }
