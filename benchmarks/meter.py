@@ -12,7 +12,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import floor
@@ -24,16 +24,16 @@ from report import Bound, Result, Work
 from timing import Candidate, interleaved
 
 from core import _meter
-from core.utils.meters import Meter
+from core.utils.meters import ClusteredMean, Meter
 
 LEVELS = tuple(_meter.simd_levels())  # the levels of this processor, best first
 ENGINES = (LEVELS[0], "python")
 
 
-def new_meter(engine: str) -> Meter:
+def new_meter(engine: str, pairs: Sequence[tuple[str, str]] = ()) -> Meter:
     """Return a meter on the Python engine, or on the C++ engine at a SIMD level."""
     os.environ["PYML_SIMD"] = LEVELS[0] if engine == "python" else engine
-    return Meter(engine="python" if engine == "python" else "c++")
+    return Meter(pairs=pairs, engine="python" if engine == "python" else "c++")
 
 
 def name_of(engine: str) -> str:
@@ -111,6 +111,45 @@ def merge(count: int) -> Work:
     return Work(f"merge of {count} meters of one measure", 1, (*candidates, *peers.merge(count)), bounds)
 
 
+def strided(title: str, x: peers.Array) -> Work:
+    by_hand = Candidate("copy, then update", "meter.update(loss=x.copy())", {"meter": new_meter(LEVELS[0]), "x": x})
+    return Work(title, x.size, (*ours("meter.update(loss=x)", ENGINES, x=x), by_hand), {})
+
+
+def pair_array(title: str, size: int) -> Work:
+    """Return the work of an update of a pair with two arrays, next to NumPy's inexact sums of the same products."""
+    a, b = np.random.default_rng(2).normal(size=(2, size))
+    candidates = []
+    for engine in (*LEVELS, "python"):
+        names = {"meter": new_meter(engine, pairs=[("a", "b")]), "x": a, "y": b}
+        candidates.append(Candidate(name_of(engine), "meter.update(a=x, b=y)", names))
+    by_hand = "x.sum(); y.sum(); x @ x; y @ y; x @ y; x.min(); x.max(); y.min(); y.max()"
+    candidates.append(Candidate("numpy, inexact", by_hand, {"x": a, "y": b}))
+    return Work(title, size, tuple(candidates), {})
+
+
+def pair_read_out() -> Work:
+    candidates = []
+    for engine in ENGINES:
+        meter = new_meter(engine, pairs=[("a", "b")])
+        a, b = np.random.default_rng(3).normal(size=(2, 1000))
+        meter.update(a=a, b=b)
+        candidates.append(Candidate(name_of(engine), "meter.ratio('a', 'b')", {"meter": meter}))
+    return Work("ratio() of a pair with its error", 1, tuple(candidates), {})
+
+
+def clustered(count: int) -> Work:
+    """Return the work of adding values with the ids of their clusters, ten values each."""
+    values, ids = np.random.default_rng(4).normal(size=count), np.arange(count) % (count // 10)
+    names = {"ClusteredMean": ClusteredMean, "x": values, "ids": ids}
+    statement = "means = ClusteredMean(); means.update(x, ids)"
+    candidates = (
+        Candidate("pyml, ClusteredMean", statement, names),
+        Candidate("numpy, inexact", "numpy.bincount(ids, weights=x); numpy.bincount(ids)", {**names, "numpy": np}),
+    )
+    return Work(f"{count:,} values of {count // 10:,} clusters", count, candidates, {})
+
+
 def works(millions: int) -> Iterator[Work]:
     """Yield each work to be timed; one at a time, because the arrays are large."""
     random = np.random.default_rng(0)
@@ -134,6 +173,12 @@ def works(millions: int) -> Iterator[Work]:
     wide = random.normal(size=1 << 20) * 10.0 ** random.uniform(-150, 150, size=1 << 20)
     bound = Bound(15e-9 * wide.size, 6e-9 * wide.size, of_floor=False)
     yield array("float64 spread over 1e-150..1e150, 1 million", wide, {LEVELS[0]: bound})
+    heavy_tailed = random.standard_cauchy(size=1 << 20)
+    yield array("float64 of a Cauchy distribution, 1 million", heavy_tailed, {})
+    yield strided("strided float64 array of 1 million", np.repeat(normal[: 1 << 20], 2)[::2])
+    yield pair_array("pair of float64 arrays of 1 million", 1 << 20)
+    yield pair_read_out()
+    yield clustered(1000)
     yield read_out()
     yield merge(64)
 

@@ -26,11 +26,10 @@ public:
     void add(const T* data, std::size_t size) noexcept {
         const std::size_t in_vectors = size / kernels_.lanes * kernels_.lanes;
         top_ = top_above(data, std::min(in_vectors, kUnitSize));
-        for (std::size_t i = 0; i < in_vectors; i += kernels_.block_size) {
-            const std::size_t block_size = std::min(in_vectors - i, kernels_.block_size);
-            if (scattered_ || !(add_if_inside(data + i, block_size) || add_outgrown(data + i, block_size))) {
-                add_in_units(data + i, block_size);
-            }
+        step_ = kernels_.block_size;
+        for (std::size_t i = 0, n = 0; i < in_vectors; i += n) {
+            n = std::min(in_vectors - i, step_);
+            add_step(data + i, n);
         }
         deposit();
         add_one_by_one(data + in_vectors, size - in_vectors);
@@ -40,22 +39,43 @@ private:
     static constexpr std::size_t kUnitSize = 128;  ///< a multiple of `lanes` of every level
     static constexpr int kMargin = 1;              ///< room at the top of a window for larger values
 
+    static constexpr std::size_t kSmallestStep = 256, kLargestStep = 8192;
+
+    /// Adds a block, and chooses the size of the next one. In smaller blocks, values lie closer together: after a block
+    /// that did not fit into a window, blocks are halved; after four that did, doubled. Where values are scattered, the
+    /// sum is made one by one, and a window is tried again after ever more values.
+    void add_step(const T* data, std::size_t size) noexcept {
+        if (!scattered_ && (add_if_inside(data, size) || add_outgrown(data, size))) {
+            if (step_ < kernels_.block_size && ++n_fitting_ % 4 == 0) step_ *= 2;
+            return;
+        }
+        const bool was_scattered = scattered_;
+        add_in_units(data, size);
+        n_fitting_ = 0;
+        if (scattered_) {
+            step_ = was_scattered ? std::min(2 * step_, kLargestStep) : kernels_.block_size;
+        } else {
+            step_ = std::min(kernels_.block_size, std::max(step_ / 2, kSmallestStep));
+        }
+    }
+
     /// Adds a block unit by unit, so that an outlier or NaN slows down its unit only. If more than a quarter of the
     /// block lies outside the windows, the values are too scattered for kernels. The rest of the block is then added
     /// one by one, and so is the next block, unless at most a quarter of its first unit lies outside.
     void add_in_units(const T* data, std::size_t size) noexcept {
-        const std::size_t put_up_with = (scattered_ ? std::min(size, kUnitSize) : size) / 4;
         std::size_t n_outside = 0;
         for (std::size_t i = 0; i < size; i += kUnitSize) {
-            if (n_outside > put_up_with) {
-                add_one_by_one(data + i, size - i);
-                break;
-            }
             const std::size_t unit_size = std::min(size - i, kUnitSize);
-            if (add_if_inside(data + i, unit_size) || add_in_own_window(data + i, unit_size)) continue;
-            n_outside += add_around_outliers(data + i, unit_size);
+            if (!add_if_inside(data + i, unit_size) && !add_in_own_window(data + i, unit_size)) {
+                n_outside += add_around_outliers(data + i, unit_size);
+            }
+            const bool is_first_try = scattered_ && i == 0;
+            if (n_outside > (is_first_try ? unit_size : size) / 4) {
+                scattered_ = true;
+                return add_one_by_one(data + i + unit_size, size - i - unit_size);
+            }
         }
-        scattered_ = n_outside > put_up_with;
+        scattered_ = false;
     }
 
     /// Adds a unit: values inside the window by the kernel, all others one by one. Returns the number of the others.
@@ -127,6 +147,8 @@ private:
     const Kernels<T>& kernels_;
     int top_ = 0;                 ///< top of the current window
     bool scattered_ = false;      ///< whether the last block had too many values outside its windows
+    std::size_t step_ = 0;        ///< number of values of the next block
+    int n_fitting_ = 0;           ///< number of blocks in a row that fitted into a window
     BlockSums sums_{};            ///< sums of blocks that are not in the measure yet
     int n_blocks_ = 0;            ///< number of these blocks
     std::size_t n_values_ = 0;    ///< number of their values
