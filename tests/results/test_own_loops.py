@@ -59,7 +59,7 @@ def test_the_list_shows_what_sets_the_runs_apart(invoke: Invoke) -> None:
     code, out, err = invoke("runs", "list")
     assert (code, err) == (0, "")
     header, _, *rows = out.split("\n\n")[0].splitlines()
-    assert header.split() == ["run", "optimizer.lr", "seed", "status", "accuracy"]
+    assert header.split() == ["run", "optimizer.lr", "seed", "status", "age", "duration", "accuracy"]
     assert len(rows) == 10
     assert {row.split()[1] for row in rows} == {"0.1", "0.01"}
 
