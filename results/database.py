@@ -12,7 +12,9 @@ from typing import Any
 from attrs import evolve
 
 from core.config.errors import ConfigError, nearest, unknown_name
+from core.runs.config_file import CONFIG
 from core.runs.directory import RUN_ID, resolve_run
+from core.runs.status import STATUS
 from core.utils.results import ResultMetadata, ResultRecord
 from results import export
 from results.conditions import ACCEPTED, AnyOf, Condition
@@ -272,7 +274,7 @@ def _is_run(entry: os.DirEntry[str]) -> bool:
         return False
     if RUN_ID.fullmatch(entry.name):
         return True
-    return os.path.isfile(f"{entry.path}/config.json") or os.path.isfile(f"{entry.path}/status.json")  # noqa: PTH113
+    return any(os.path.isfile(f"{entry.path}/{file.name}") for file in (CONFIG, STATUS))  # noqa: PTH113
 
 
 def _near(directory: Path) -> str:

@@ -83,7 +83,7 @@ def _every_record(run: Run) -> str:
         for entry in entries
     ]
     return (
-        f"All evaluations\n{_indented(_evaluations(entries))}\n\n"
+        f"All evaluations\n{_indented(_evaluations(entries))}\n\n{_requests(run)}"
         f"All records, including older and incomplete evaluations\n{_indented(_table(header, rows))}"
     )
 
@@ -98,6 +98,17 @@ def _evaluations(entries: Sequence[LoggedRecord]) -> str:
         parts = (None if about.step is None else f"{about.step:,}", about.weights, about.sample_seed, finished_at)
         rows.append((evaluation or NONE, f"{n:,}", *(NONE if part is None else str(part) for part in parts)))
     return _table(header, rows)
+
+
+def _requests(run: Run) -> str:
+    """Return a section with the settings of each evaluation, "" where none has any."""
+    settings = {evaluation: _settings(asked_for) for evaluation, asked_for in run.evaluation_requests().items()}
+    settings = {evaluation: text for evaluation, text in settings.items() if text}
+    return f"{_section('Settings of the evaluations', settings)}\n\n" if settings else ""
+
+
+def _settings(asked_for: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={spell(value)}" for name, value in asked_for.items() if value not in (None, [], {}))
 
 
 def _proportions(run: Run) -> str:

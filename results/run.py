@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.runs.evaluations import read_requests
 from core.runs.fast_config import FastConfig, Template, read_config
 from core.runs.fast_results import Measures, NewestResults, Sources, read_results
 from core.runs.files import Fault, RunFile
@@ -187,6 +188,12 @@ class Run:
         from core.runs.result_log import read_result_log
 
         return read_result_log(self.path)
+
+    def evaluation_requests(self) -> dict[str, dict[str, Any]]:
+        """Return what each evaluation was asked for, by its id; a file that cannot be read is added to ``faults``."""
+        requests = read_requests(self._directory)
+        self.faults.extend(found for found in requests.values() if isinstance(found, Fault))
+        return {evaluation: found for evaluation, found in requests.items() if not isinstance(found, Fault)}
 
     def complete_entries(self, metadata: ResultMetadata) -> list[LoggedRecord]:
         """Return all records of a measure from complete evaluations, without stale ones, oldest first."""

@@ -68,9 +68,11 @@ def resolve_run(spec: str | Path, experiments_dir: str | Path) -> Path:
     spec, experiments_dir = str(spec), Path(experiments_dir)
     ids = run_ids(experiments_dir)
     if spec == "latest":
+        from core.runs.config_file import CONFIG  # here, as in has_begun
+
         for run_id in reversed(ids):
             # Of a run that was killed before it wrote its config, nothing can be continued or evaluated.
-            if (experiments_dir / run_id / "config.json").is_file():
+            if (experiments_dir / run_id / CONFIG.name).is_file():
                 return experiments_dir / run_id
         raise ConfigError(f"{experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
     with contextlib.suppress(OSError):  # a name may be too long for a path

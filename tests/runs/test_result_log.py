@@ -1,12 +1,13 @@
 """The run's results log: which evaluation's number is the result."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from core.runs import result_log
-from core.runs.evaluations import finish_evaluation, start_evaluation
-from core.runs.files import append_json_line
+from core.runs.evaluations import finish_evaluation, read_requests, start_evaluation
+from core.runs.files import Fault, append_json_line
 from core.runs.result_log import read_result_log
 from core.utils.results import ResultMetadata, ResultRecord, ResultSource, ScalarResult, log_record
 
@@ -41,6 +42,28 @@ def test_evaluation_ids_are_ordinals_and_never_given_twice(tmp_path: Path) -> No
     assert [start_evaluation(tmp_path, {}) for _ in range(3)] == ["eval-0001", "eval-0002", "eval-0003"]
     (tmp_path / "evaluations" / "eval-0012.json").write_text("{}")
     assert start_evaluation(tmp_path, {}) == "eval-0013"
+
+
+def test_what_each_evaluation_was_asked_for_is_read_in_their_order(tmp_path: Path) -> None:
+    assert read_requests(tmp_path) == {}
+    for n in (2, 3):
+        start_evaluation(tmp_path, {"n_samples": n})
+    (tmp_path / "evaluations/eval-10000.json").write_text('{"schema": "pyml.evaluation_request/1", "n_samples": 4}')
+    (tmp_path / "evaluations/eval-0004.json").touch()  # as a process leaves it that is killed after its claim
+    found = read_requests(tmp_path)
+    fault = found.pop("eval-0004")
+    assert list(found.items()) == [(f"eval-{i}", {"n_samples": n}) for i, n in (("0001", 2), ("0002", 3), ("10000", 4))]
+    assert isinstance(fault, Fault)
+    assert "eval-0004.json: is not valid JSON" in str(fault)
+
+
+def test_the_request_of_an_evaluation_has_a_schema_of_its_own_and_old_files_load(tmp_path: Path) -> None:
+    start_evaluation(tmp_path, {})
+    assert json.loads((tmp_path / "evaluations/eval-0001.json").read_text()) == {"schema": "pyml.evaluation_request/1"}
+    old = DATA / "run-1"
+    assert json.loads((old / "evaluations/eval-0001.json").read_text())["schema"] == "pyml.evaluation/1"
+    asked_for = read_requests(old)["eval-0001"]
+    assert asked_for == {"evaluators": ["denoising"], "n_steps": [2], "n_samples": 2, "seed": 0, "weights": "ema"}
 
 
 def test_lines_that_cannot_be_read_are_skipped_and_reported(tmp_path: Path) -> None:

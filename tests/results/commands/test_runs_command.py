@@ -9,6 +9,7 @@ from made_runs import ACCURACY, LOSS, Invoke, MakeRun, log, set_status
 from written_runs import finished, measure, record, write_run
 
 from core.runs.environment import save_environment
+from core.runs.evaluations import start_evaluation
 from core.utils.results import ResultMetadata, ScalarResult
 
 
@@ -275,6 +276,21 @@ def test_show_all_tells_of_each_evaluation_the_seed_weights_step_and_time(experi
         ["eval-0001", "2", "90", "ema", "0", "2026-01-01T00:05:00+00:00"],
         ["eval-0002", "1", "1,200", "raw", "7", "-"],
     ]
+
+
+def test_show_all_tells_what_each_evaluation_was_asked_for(make_run: MakeRun, invoke: Invoke) -> None:
+    path = make_run({LOSS: 0.5})
+    about = {"evaluators": ["kid", "sampling"], "seed": 3, "features": None, "changes": {}}
+    assert start_evaluation(path, about) == "eval-0002"
+    code, out, err = invoke("runs", "show", path.name, "--all")
+    assert code == 0
+    assert "eval-0002" not in err
+    settings = out.partition("Settings of the evaluations\n")[2].partition("\n\n")[0]
+    assert settings.split() == ["eval-0002", "evaluators=kid,sampling", "seed=3"]
+    (path / "evaluations/eval-0002.json").write_text("{")
+    code, _, err = invoke("runs", "show", path.name, "--all")
+    assert code == 0
+    assert "eval-0002.json: is not valid JSON" in err
 
 
 def test_show_of_a_broken_run_shows_what_there_is(make_run: MakeRun, invoke: Invoke) -> None:
