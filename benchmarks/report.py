@@ -124,11 +124,12 @@ def machine() -> dict[str, str]:
 
 
 def write_docs(tables: str) -> None:
-    """Replace the tables at the end of docs/benchmarks.md by those of this run."""
+    """Replace the tables of the section "A run" of docs/benchmarks.md by those of this run."""
     path = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-    explanation, heading, _ = path.read_text().partition("## A run\n")
+    explanation, heading, rest = path.read_text().partition("## A run\n")
+    _, next_heading, others = rest.partition("\n## ")
     on = ", ".join(f"{name} {version}" for name, version in machine().items())
-    path.write_text(f"{explanation}{heading}\n{on.removeprefix('processor ')}.\n{tables}\n")
+    path.write_text(f"{explanation}{heading}\n{on.removeprefix('processor ')}.\n{tables}\n{next_heading}{others}")
 
 
 def as_json(results: Sequence[Result]) -> str:

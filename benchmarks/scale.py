@@ -61,12 +61,12 @@ def simulated() -> int:
     merged = Meter()
     digits, largest = np.zeros(reduce._WIDTH, np.int64), np.zeros(reduce._WIDTH, np.int64)
     for meter in meters():
-        mine = reduce._digits(meter._read("loss"), reduce._DIGITS)
+        mine = reduce._digits([meter._read("loss")], reduce._DIGITS)[0]
         digits += mine
         largest += np.abs(mine)
         merged.merge(meter)
     state = merged._read("loss")
-    assert reduce._fields(digits, reduce._DIGITS) == {name: getattr(state, name) for name in reduce._DIGITS}
+    assert reduce._fields(digits[None], reduce._DIGITS)[0] == {name: getattr(state, name) for name in reduce._DIGITS}
     assert merged.count("loss") == 5 * N_PROCESSES
     return 63 - int(largest.max()).bit_length()
 
