@@ -42,7 +42,7 @@ def t_tests(n_experiments: int) -> Iterator[Line]:
     for n_a, n_b in ((5, 5), (3, 10)):
         a, b = draw("lognormal", (n_experiments, n_a), 1), draw("lognormal", (n_experiments, n_b), 2)
         yield (
-            f"Welch, {n_a} against {n_b} lognormal runs: errs in",
+            f"Welch, {n_a} against {n_b} lognormal runs: error rate",
             float(np.mean(welch_difference(a, b).p_value < 0.05)),
         )
 
@@ -52,13 +52,13 @@ def marking(n_experiments: int) -> Iterator[Line]:
         for n in (3, 5, 10):
             rows = list(draw("normal", (k, n_experiments // 4, n), k * n))
             yield (
-                f"best of {k} equal rows, {n} runs: marked in",
+                f"best of {k} equal rows, {n} runs: share of tables that mark it",
                 float(np.mean(best_row(rows, higher_is_better=True).is_marked)),
             )
     for n in (3, 5, 10):
         rows = list(draw("normal", (5, n_experiments, n), n) + np.array([50.0, 50, 0, 0, 0])[:, None, None])
         yield (
-            f"two equal best of 5 rows, {n} runs: marked in",
+            f"two equal best of 5 rows, {n} runs: share of tables that mark one",
             float(np.mean(best_row(rows, higher_is_better=True).is_marked)),
         )
     rows = list(draw("normal", (10, n_experiments // 4, 5), 1) + np.array([6.0] + [0.0] * 9)[:, None, None])
@@ -81,9 +81,12 @@ def margins(n_experiments: int) -> Iterator[Line]:
     for n in (3, 5, 10):
         a, b = draw("normal", (2, n_experiments, n), n)
         found = equivalence(welch_difference(a + 1.5, b), 1.5)
-        yield f"difference at the margin, {n} runs: called equivalent in", float(np.mean(found.p_value < 0.05))
+        yield f"difference at the margin, {n} runs: share called equivalent", float(np.mean(found.p_value < 0.05))
         found = equivalence(welch_difference(a, b), 1.5)
-        yield f"no difference, margin of 1.5 sd, {n} runs: called equivalent in", float(np.mean(found.p_value < 0.05))
+        yield (
+            f"no difference, margin of 1.5 sd, {n} runs: share called equivalent",
+            float(np.mean(found.p_value < 0.05)),
+        )
 
 
 def robust(n_experiments: int) -> Iterator[Line]:
@@ -98,11 +101,14 @@ def robust(n_experiments: int) -> Iterator[Line]:
                     float(np.mean([one.ci_low <= 0 <= one.ci_high for one in found])),
                 )
         pairs = draw(kind, (n_experiments // 4, 2, 8), 3)
-        yield f"Mann-Whitney, 8 {kind} runs a side: errs in", float(np.mean([rank_test(a, b) < 0.05 for a, b in pairs]))
+        yield (
+            f"Mann-Whitney, 8 {kind} runs a side: error rate",
+            float(np.mean([rank_test(a, b) < 0.05 for a, b in pairs])),
+        )
     for n in (5, 10, 15, 20):
         for kind in ("lognormal", "normal"):
             noticed = [shape_of(row).is_suspect for row in draw(kind, (n_experiments // 4, n), n)]
-            yield f"skew check, {n} {kind} runs: noticed in", float(np.mean(noticed))
+            yield f"skew check, {n} {kind} runs: share noticed", float(np.mean(noticed))
 
 
 def levels(n_experiments: int) -> Iterator[Line]:
@@ -128,7 +134,9 @@ def levels(n_experiments: int) -> Iterator[Line]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--experiments", type=int, default=20_000, help="experiments per line, fewer where slow")
+    parser.add_argument(
+        "--experiments", type=int, default=20_000, help="experiments per line of the output; slow lines use fewer"
+    )
     n_experiments = parser.parse_args().experiments
     for simulate in (t_tests, marking, looks, margins, robust, levels):
         for name, value in simulate(n_experiments):

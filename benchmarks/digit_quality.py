@@ -32,9 +32,9 @@ def main(run_path: Path) -> None:
     classifier = KNeighborsClassifier(n_neighbors=10).fit(real.data / 8 - 1, real.target)
     probability = classifier.predict_proba(samples)
     asked_for = np.arange(N_SAMPLES) % config.n_classes if config.n_classes else None
-    print(f"at least 90% sure of {np.mean(probability.max(1) >= 0.9):.1%} of {N_SAMPLES:,} samples")
+    print(f"the classifier is at least 90% sure of {np.mean(probability.max(1) >= 0.9):.1%} of {N_SAMPLES:,} samples")
     if asked_for is not None:
-        print(f"takes {np.mean(probability.argmax(1) == asked_for):.1%} for the class that was asked for")
+        print(f"it assigns {np.mean(probability.argmax(1) == asked_for):.1%} to the class that was requested")
 
 
 if __name__ == "__main__":

@@ -180,9 +180,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--directory", type=Path, help="where the runs are made, or stand already")
-    parser.add_argument("--keep", action="store_true", help="leave the runs there")
-    parser.add_argument("--mlflow-python", help="a Python with MLflow, to fill and search its SQLite store")
+    parser.add_argument("--directory", type=Path, help="directory for the runs; runs that it already holds are used")
+    parser.add_argument("--keep", action="store_true", help="do not delete the runs afterwards")
+    parser.add_argument(
+        "--mlflow-python", help="Python interpreter with MLflow, whose search is timed on the same runs"
+    )
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     options = parser.parse_args()
     directory = options.directory or Path(tempfile.mkdtemp(prefix="pyml-many-runs-"))

@@ -185,11 +185,15 @@ def works(millions: int) -> Iterator[Work]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=11, help="rounds of each work (11)")
-    parser.add_argument("--only", default="", help="just the works with this in their title")
-    parser.add_argument("--quick", action="store_true", help="1 million for 16, and 3 rounds: does it run?")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="where to write")
-    parser.add_argument("--docs", action="store_true", help="put the tables into docs/benchmarks.md")
+    parser.add_argument("--rounds", type=int, default=11, help="rounds of each work (default: 11)")
+    parser.add_argument("--only", default="", help="run only the works whose title contains this text")
+    parser.add_argument(
+        "--quick", action="store_true", help="a quick check: 1 million values instead of 16 million, and 3 rounds"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/benchmarks"), help="directory for meter.json and meter.png"
+    )
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/benchmarks.md")
     options = parser.parse_args()
     results = []
     tables = []

@@ -1,7 +1,7 @@
-"""Everything that docs/reliability.md gives figures of, by one command: ``make reliability``.
+"""Make all figures of docs/reliability.md: ``make reliability``.
 
 It injects faults at every file-system call, fuzzes every reader, runs many processes at once, cycles meters by the
-million and stresses the extension under sanitizers. ``--minutes`` bounds each part; the figures say how far it came.
+million and stresses the extension under sanitizers. ``--minutes`` limits each part; the figures say how much was done.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ PARTS = {
 def main() -> None:
     """Run the parts and write their figures into the docs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60.0, help="the most for each part")
+    parser.add_argument("--minutes", type=float, default=60.0, help="time limit for each part")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []])
     given = parser.parse_args()
     found: list[str] = []

@@ -1,9 +1,10 @@
-"""How far ``Meter.all_reduce`` carries: bytes, time on a stated network, and a simulation of 100,000 processes.
+"""Cost of ``Meter.all_reduce``: bytes, calculated time on a given network, and a simulation of 100,000 processes.
 
-The simulation makes the state of each process, adds what each would send as int64 sums, and holds the result equal
-to the exact merge of all states. The times on paper are those of a binary tree: 2 log2(P) messages one after the other.
+The simulation makes the state of each process, adds the int64 digits that each would send, and checks that the result
+equals the exact merge of all states. The calculated times are those of a binary tree: 2 log2(P) messages one after the
+other.
 
-Usage: python benchmarks/scale.py [--docs]        --docs puts the figures into docs/scale.md
+Usage: python benchmarks/scale.py [--docs]        --docs writes the figures into docs/scale.md
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def tree_s(n_processes: int, n_bytes: int) -> float:
 
 
 def all_reduce_s(n_processes: int, n_measures: int) -> float:
-    """Return the time of ``Meter.all_reduce`` of some measures, on paper."""
+    """Return the calculated time of ``Meter.all_reduce`` of some measures."""
     return 2 * tree_s(n_processes, n_measures * bytes_per_measure() // 2) + tree_s(n_processes, AGREEMENT_BYTES)
 
 
@@ -53,7 +54,7 @@ def meters() -> Iterator[Meter]:
 
 
 def simulated() -> int:
-    """Return how many of 63 bits the largest sum of digits has left.
+    """Return how many of its 63 bits the largest sum of digits leaves unused.
 
     Raises:
         AssertionError: The sum of what the processes send is not the merge of their states.
@@ -74,12 +75,13 @@ def simulated() -> int:
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--docs", action="store_true", help="put the figures into docs/scale.md")
+    parser.add_argument("--docs", action="store_true", help="write the figures into docs/scale.md")
     arguments = parser.parse_args()
     lines = [
-        f"A process sends {bytes_per_measure():,} bytes for a measure, whatever it has seen, and {AGREEMENT_BYTES}",
-        f"bytes to agree on the names. On paper, by a binary tree on a network of {LATENCY_S * 1e6:.0f} µs a message",
-        f"and {BYTES_PER_S * 8 / 1e9:.0f} Gbit/s a link, the {N_CALLS} reductions of `all_reduce` take:",
+        f"A process sends {bytes_per_measure():,} bytes per measure, however many values it has seen, and",
+        f"{AGREEMENT_BYTES} bytes to agree on the names. The table is calculated, not measured: the {N_CALLS}",
+        f"reductions of `all_reduce` by a binary tree, with {LATENCY_S * 1e6:.0f} µs per message and links of",
+        f"{BYTES_PER_S * 8 / 1e9:.0f} Gbit/s.",
         "",
         "| processes | 1 measure | 10 measures | 100 measures |",
         "|---|---|---|---|",
@@ -89,9 +91,9 @@ def main() -> None:
         lines.append(f"| {n:,} | {times} |")
     lines += [
         "",
-        f"A simulation of {N_PROCESSES:,} processes, with values from the smallest to the largest double, adds what",
-        f"each would send. The sum is the exact merge of their states, and its digits have {simulated()} of 63 bits to",
-        "spare; they suffice for 2^31 processes.",
+        f"A simulation of {N_PROCESSES:,} processes, whose values range from the smallest to the largest double, adds",
+        "what each process would send. The sum equals the exact merge of all states.",
+        f"{simulated()} of the 63 bits of its largest digit are unused, so there is room for 2^31 processes.",
     ]
     text = "\n".join(lines)
     print(text)

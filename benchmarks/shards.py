@@ -3,7 +3,7 @@
 The first table is made from values that are the same in every process: its records must be equal to the byte. The
 second is made from the run's own model, whose float32 kernels depend on the number of images in a batch.
 
-Usage: python benchmarks/shards.py [--docs]        --docs puts the tables into docs/scale.md
+Usage: python benchmarks/shards.py [--docs]        --docs writes the tables into docs/scale.md
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def by_torchrun(run_path: Path, n_ranks: int) -> float:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--docs", action="store_true", help="put the tables into docs/scale.md")
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/scale.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as directory:

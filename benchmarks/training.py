@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--model", default="mlp")
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--epochs", type=int, default=15, help="epochs of each, after one to warm up")
+    parser.add_argument("--epochs", type=int, default=15, help="epochs of each loop, after one epoch to warm up")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     config = plugins.with_own_fields(ModelConfig(model=arguments.model, dataset=arguments.dataset))

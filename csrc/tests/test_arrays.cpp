@@ -102,7 +102,7 @@ TEST("arrays of floats of every family, in several blocks, on every level") {
     }
 }
 
-TEST("long arrays, whose sums have to be stored on the way, agree with value-by-value sums") {
+TEST("long arrays, whose sums are stored several times, agree with value-by-value sums") {
     Random random(26);
     for (const Family& family : families()) {
         const std::vector<double> values = draw(family, 40000, random);
@@ -130,7 +130,7 @@ TEST("blocks full of the largest magnitude that the window takes do not overflow
     }
 }
 
-TEST("each of the 65,536 binary16 numbers is taken at its value") {
+TEST("each of the 65,536 binary16 numbers is read exactly") {
     std::vector<Float16> values;
     Reference reference;
     for (unsigned bits = 0; bits < 65536; ++bits) {
@@ -155,14 +155,14 @@ TEST("each of the 65,536 bfloat16 numbers is the upper half of a float") {
     for_each_level([&](Level level) { CHECK(sum(values.data(), values.size(), level) == reference.state()); });
 }
 
-TEST("any byte but zero is true") {
+TEST("every bool byte except zero counts as true") {
     const std::vector<Bool> values{{0}, {1}, {255}, {0}, {2}};
     Reference reference;
     for (const Bool x : values) reference.add(x.byte != 0 ? 1.0 : 0.0);
     for_each_level([&](Level level) { CHECK(sum(values.data(), values.size(), level) == reference.state()); });
 }
 
-TEST("integers of every width are taken at their exact value") {
+TEST("integers of every width are read exactly") {
     check_integers<std::int8_t>();
     check_integers<std::int16_t>();
     check_integers<std::int32_t>();

@@ -85,7 +85,7 @@ TEST("carries of wide integers are settled before a digit overflows, at every sh
     }
 }
 
-TEST("sums at the brink of settling merge without overflow, again and again") {
+TEST("sums that must soon settle their carries can be merged repeatedly without overflow") {
     ValueSum full;
     for (unsigned i = 0; i < 2047; ++i) full.add(kLargest, 31, true);
     ValueSum sum = full;
@@ -99,7 +99,7 @@ TEST("sums at the brink of settling merge without overflow, again and again") {
     CHECK(sum.to_bytes() == bytes_of_values(expected));
 }
 
-TEST("a sum survives the way through its bytes, negative, zero or positive") {
+TEST("a sum that is written as bytes and read again is unchanged: negative, zero or positive") {
     Random random(3);
     for (int i = 0; i < 200; ++i) {
         ValueSum sum;
@@ -112,7 +112,7 @@ TEST("a sum survives the way through its bytes, negative, zero or positive") {
     }
 }
 
-TEST("what was added and taken away again leaves exactly nothing") {
+TEST("adding values and then their negatives gives exactly zero") {
     Random random(4);
     ValueSum sum;
     const std::vector<double> values = draw(families()[7], 5000, random);

@@ -13,7 +13,7 @@ constexpr double kMax = std::numeric_limits<double>::max();
 
 }  // namespace
 
-TEST("a measure of nothing is the identity of merging") {
+TEST("merging with an empty measure changes nothing") {
     Measure measure;
     measure.add(0.3);
     const Measure::State before = measure.state();
@@ -27,7 +27,7 @@ TEST("a measure of nothing is the identity of merging") {
     CHECK(nothing.state().k == UInt128{});
 }
 
-TEST("single observations, weighted or not, leave the exact state") {
+TEST("single observations, weighted or not, give the exact state") {
     Random random(11);
     for (const Family& family : families()) {
         Measure measure;
@@ -57,7 +57,7 @@ TEST("a weight counts like that many observations in every sum, but as one obser
     CHECK(weighted.state().k == UInt128({1, 0}));
 }
 
-TEST("integers beyond 2^53 are taken at their exact value") {
+TEST("integers beyond 2^53 are read exactly") {
     Measure measure;
     Reference reference;
     const std::vector<std::int64_t> integers{INT64_MIN, INT64_MIN + 1, -1, 0, INT64_MAX - 1, INT64_MAX};
@@ -73,7 +73,7 @@ TEST("integers beyond 2^53 are taken at their exact value") {
     CHECK(measure.state() == reference.state());
 }
 
-TEST("NaN is counted and nothing else; infinities are observations without a sum") {
+TEST("a NaN is only counted; an infinity is an observation that is not summed") {
     Measure measure;
     measure.add(kNaN);
     measure.add_weighted(-kNaN, 5);
@@ -89,7 +89,7 @@ TEST("NaN is counted and nothing else; infinities are observations without a sum
     CHECK(state.s1 == Measure().state().s1 && state.s2 == Measure().state().s2);
 }
 
-TEST("a zero is +0 among the extremes, whatever its sign and in whatever order") {
+TEST("a zero minimum or maximum is +0, for either sign and any order") {
     for (const bool minus_first : {false, true}) {
         Measure measure;
         measure.add(minus_first ? -0.0 : 0.0);
@@ -98,7 +98,7 @@ TEST("a zero is +0 among the extremes, whatever its sign and in whatever order")
     }
 }
 
-TEST("a state survives the way out and in, and goes on from there") {
+TEST("a state can be written, read again and continued") {
     Random random(12);
     for (const Family& family : families()) {
         Measure measure;

@@ -70,7 +70,7 @@ TEST("a block whose products might under- or overflow is left to the scalar code
     }
 }
 
-TEST("an operand of every type is the value") {
+TEST("an operand of every type has its exact value") {
     CHECK(operand_of(Float16{0x0001}).nearest == 0x1p-24);
     CHECK(operand_of(BFloat16{0xbf80}).negative && operand_of(BFloat16{0xbf80}).nearest == -1.0);
     CHECK(operand_of(Bool{7}).significand == 1);
@@ -92,7 +92,7 @@ TEST("a pair with a NaN is incomplete; one with an infinity has no product") {
     CHECK(products_of(pair) == products_of(Pair()));
 }
 
-TEST("pairs merge to what one pair holds, and a state leads back") {
+TEST("merged pairs equal one pair of all observations, and a pair can be read from its state") {
     Random random(6);
     Pair whole;
     std::array<Pair, 3> shards;

@@ -5,7 +5,7 @@
 
 using namespace pyml;
 
-TEST("a queued measure holds the same state as a plain one, whenever it is looked at") {
+TEST("a queued measure has the same state as a plain one, whenever it is read") {
     for (const NamedLevel& entry : kLevels) {
         if (entry.level > best_level()) continue;
         Random random(41);
@@ -25,7 +25,7 @@ TEST("a queued measure holds the same state as a plain one, whenever it is looke
     }
 }
 
-TEST("what comes by other ways, and merges with itself, finds the queued observations there") {
+TEST("other updates, and merging a measure with itself, include the queued observations") {
     QueuedMeasure queued(best_level());
     Reference reference;
     for (int round = 0; round < 10; ++round) {
