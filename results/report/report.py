@@ -82,6 +82,7 @@ def _page(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], opt
             verdicts(groups, names, options.metrics, level),
             best_sentences(table, names),
             _warnings(groups, measures, options.split_by),
+            labels,
         ),
         *sections.groups_table(table, labels),
         *curve_figures.curves(drawn, drawn_labels, level),

@@ -39,18 +39,20 @@ def overview(runs: Sequence[Run], n_groups: int) -> Html:
     )
 
 
-def answers(found: Verdicts, best: Sequence[str], warnings: Sequence[str]) -> list[Html]:
+def answers(found: Verdicts, best: Sequence[str], warnings: Sequence[str], labels: ShortLabels) -> list[Html]:
     """Return the answers of all comparisons, one sentence each, and what to know about them.
 
     Args:
         found: The comparisons.
         best: For each measure, which group is the best.
         warnings: What to know of all runs, such as what they mix.
+        labels: Names of the groups, explained where they are letters.
     """
     parts = []
     if found.sentences or best:
         sentences = [*best, *found.sentences]
         parts += [element("h2", "Answers"), _items(sentences), *_cut_off(len(sentences), MOST_SENTENCES, "answers")]
+        parts += legend(labels)
         parts += [element("p", found.note, class_="note")] if found.note else []
     notes = [*warnings, *found.findings]
     if notes:
@@ -73,11 +75,16 @@ def groups_table(made: Table, labels: ShortLabels) -> list[Html]:
     notes = " ".join(filter(None, [made.notes("Bold"), labels.note()]))
     parts.append(element("p", notes, class_="note"))
     parts.append(element("p", "In brackets: within run.", class_="note print"))
-    if labels.legend:
-        few = len(labels.legend) <= MOST_LINES
-        legend = f"{'; '.join(labels.legend)}." if few else "What the letters stand for: see Configs."
-        parts.append(element("p", legend, class_="note"))
-    return parts + _cut_off(len(made.rows), MOST_ROWS, "groups")
+    return parts + legend(labels) + _cut_off(len(made.rows), MOST_ROWS, "groups")
+
+
+def legend(labels: ShortLabels) -> list[Html]:
+    """Return what the letters stand for, where groups are called by letters."""
+    if not labels.legend:
+        return []
+    few = len(labels.legend) <= MOST_LINES
+    text = f"{'; '.join(labels.legend)}." if few else "What the letters stand for: see Configs."
+    return [element("p", text, class_="note")]
 
 
 def steps(

@@ -223,6 +223,16 @@ def test_a_difference_is_told_with_its_size_and_direction(make_run: MakeRun, rep
     assert "unet against mlp: better in loss by 0.2000 [0.1752, 0.2248]." in page.texts
 
 
+def test_letters_are_explained_beside_the_answers(make_run: MakeRun, report) -> None:
+    for model in ("mlp", "unet"):
+        for rate in (1e-3, 1e-4):
+            for seed in range(2):
+                make_run({LOSS: 0.3 + rate * seed}, model=model, learning_rate=rate, seed=seed)
+    page, _ = report()
+    meaning = [i for i, text in enumerate(page.texts) if text.startswith("A: mlp, learning_rate=0.001; B: ")]
+    assert page.texts.index("Answers") < meaning[0] < page.texts.index("Results") < meaning[1]
+
+
 def test_many_comparisons_are_summed_up_and_nothing_is_told_of_a_single_run(make_run: MakeRun, report) -> None:
     for i in range(12):
         for seed in range(2):
