@@ -30,7 +30,7 @@ def exact_trace(denoised: Tensor, x: Tensor) -> Tensor:
     columns = denoised.flatten(1)  # (n, d)
     total = torch.zeros(len(x), dtype=x.dtype, device=x.device)
     for index in range(columns.shape[1]):
-        (row,) = torch.autograd.grad(columns[:, index].sum(), x, retain_graph=True)
+        (row,) = torch.autograd.grad(columns[:, index].sum(), x, retain_graph=True)  # (n, ...)
         total += row.flatten(1)[:, index]
     return total[None]
 
@@ -135,4 +135,5 @@ def log_share_of_level(noisy: Tensor, clean: Tensor, sigma: float, n_levels: int
     centres = clean[..., None] + places  # (n, ..., 7): the nearest levels
     inside = (centres > -1 - width / 2) & (centres < 1 + width / 2)
     logits = (-((noisy[..., None] - centres) ** 2) / (2 * sigma**2)).masked_fill(~inside, -math.inf)
+    # (n, ..., 7); index 3 is the level of the clean value itself.
     return (logits[..., 3] - torch.logsumexp(logits, dim=-1)).flatten(1).sum(1)

@@ -30,7 +30,7 @@ def euler_sampler(denoise: Denoise, noise: Tensor, sigmas: NDArray[np.float64]) 
     N steps cost N calls of the denoiser. See ``heun_sampler`` for the arguments and the result.
     """
     levels = sigmas.tolist()
-    x: Tensor = noise * levels[0]
+    x: Tensor = noise * levels[0]  # (n, ...)
     for sigma, next_sigma in itertools.pairwise(levels):
         x = x + (next_sigma - sigma) * (x - denoise(x, sigma)) / sigma
     return x
@@ -53,7 +53,7 @@ def heun_sampler(denoise: Denoise, noise: Tensor, sigmas: NDArray[np.float64]) -
     Source: arXiv:2206.00364, algorithm 1, with sigma(t) = t and s(t) = 1.
     """
     levels = sigmas.tolist()
-    x: Tensor = noise * levels[0]
+    x: Tensor = noise * levels[0]  # (n, ...)
     for sigma, next_sigma in itertools.pairwise(levels):
         x = _heun_step(denoise, x, sigma, next_sigma)
     return x
@@ -158,6 +158,7 @@ def sample(denoise: Denoise, draw: Callable[[], Tensor], config: ModelConfig) ->
     Returns:
         Samples, float64 of shape ``(n, ...)``.
     """
+    # The stochastic sampler needs new noise in each step; the others solve an ODE, and need only the initial noise.
     sigmas = edm_sigmas(config.n_steps, config.sigma_min, config.sigma_max, config.rho)
     if config.sampler == "stochastic":
         return stochastic_sampler(denoise, draw, sigmas, **_churn(config))
@@ -208,4 +209,5 @@ def _denoise_one(denoiser: Denoiser, device: torch.device) -> None:
 
 
 def _draw(noise: SampleNoise, denoiser: Denoiser, device: torch.device) -> Tensor:
-    return noise.draw(denoiser.data_shape).to(device)
+    # Drawn on the CPU and copied: the generators of a GPU give other bits.
+    return noise.draw(denoiser.data_shape).to(device)  # (n, *data_shape)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 INTEGER_BITS = 1024  #: Integers are accepted below 2**1024, where the range of doubles ends.
 MOST_SAMPLES = 2**53  #: The largest ``n`` of one update.
 
-_EXACT_AS_FLOAT = 2**53
+_EXACT_AS_FLOAT = 2**53  # up to here every integer equals a double
 _INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _TENSOR_DTYPES = ["bfloat16", "float16", "float32", "float64", "bool", *_INTEGERS]
 
@@ -52,16 +52,19 @@ def standard(name: str, value: object, *, keeps_order: bool = False) -> Standard
         ValueError: ``value`` is an integer of magnitude 2**1024 or more.
     """
     if isinstance(value, float):
+        # Not float(value): a subclass may define a __float__ of its own, which is not the stored number.
         return float.__float__(value)
     if isinstance(value, int):
         return _integer(name, value)
     if isinstance(value, np.ndarray | np.generic):
         return _from_numpy(name, value, keeps_order=keeps_order)
+    # Only a caller that has imported torch can pass a tensor, so the meter need not import it.
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return _from_tensor(name, value, keeps_order=keeps_order)
     if isinstance(value, list | tuple):
         return _from_list(name, value)
+    # The arrays of the typecodes "u" and "w" hold characters.
     if isinstance(value, memoryview) or (isinstance(value, array.array) and value.typecode not in "uw"):
         return _from_numpy(name, np.asarray(value), keeps_order=keeps_order)
     if is_array_like(value):
@@ -100,11 +103,12 @@ def _integer(name: str, value: int) -> float | int:
 
 
 def _from_numpy(name: str, value: "NDArray[Any] | np.generic", *, keeps_order: bool) -> Standard:
+    # np.asarray would drop the mask, and masked values would be summed.
     if isinstance(value, np.ma.MaskedArray):
         raise refusal(name, "a masked array", "pass x.compressed(), or x.filled(nan) with nan_policy='omit'")
     values = np.asarray(value)
     dtype = values.dtype
-    if dtype.kind not in "biuf" or dtype.char == "g":
+    if dtype.kind not in "biuf" or dtype.char == "g":  # "g" is longdouble, which may hold more bits than a double
         shape = f" of shape {values.shape}" if values.ndim else ""
         raise refusal(name, f"{with_article(type(value).__name__)} of dtype {dtype}{shape}", DTYPE_WAYS[dtype.kind])
     return _plain(name, values, keeps_order=keeps_order)
@@ -141,7 +145,7 @@ def _from_tensor(name: str, tensor: "torch.Tensor", *, keeps_order: bool) -> Sta
         return OnDevice(values)
     values = values.cpu().resolve_neg()  # no copy for a tensor in CPU memory
     try:
-        if values.dtype == torch.bfloat16:
+        if values.dtype == torch.bfloat16:  # NumPy has no such type, so its bits travel as integers
             values_of_bits = values.view(torch.int16).numpy().view(BFLOAT16)
             return _plain(name, values_of_bits, keeps_order=keeps_order)
         return _plain(name, values.numpy(), keeps_order=keeps_order)
@@ -162,6 +166,7 @@ def _is_freed(tensor: "torch.Tensor") -> bool:
 
 
 def _from_list(name: str, items: "list[object] | tuple[object, ...]") -> Standard:
+    # The exact type, not isinstance: see standard() for subclasses of float.
     if {*map(type, items)} <= {float}:
         return np.array(items, np.float64)
     numbers = [_item(f"{name}[{i}]", item) for i, item in enumerate(items)]
@@ -169,6 +174,7 @@ def _from_list(name: str, items: "list[object] | tuple[object, ...]") -> Standar
     if on_device and len(on_device) == len(numbers) and len({(each.dtype, each.device) for each in on_device}) == 1:
         import torch
 
+        # One copy for the whole list. To copy each item, the host would have to wait for the device once per item.
         return OnDevice(torch.stack(on_device))
     read = [_on_host(number) for number in numbers]
     return np.array(read, np.float64) if all(isinstance(number, float) for number in read) else read

@@ -25,7 +25,7 @@ from core.meter.transfers import NO_TRANSFERS, NoTransfers, Transfers
 Plain: TypeAlias = float | NDArray[Any] | Blocks | Measure
 
 
-_lock = new_lock()
+_lock = new_lock()  # shared by all meters, so that a meter without CUDA tensors holds no lock
 
 
 class PairUpdate(NamedTuple):
@@ -87,6 +87,7 @@ class Intake:
         least = 0 if self.pairs else FEW  # pairs of any size are summed without the GIL
         pins = pinned(named.values(), least)
         if self.pairs:
+            # C order, because the memory orders of two arrays may differ, and their elements must match.
             taken = {name: standard(name, value, keeps_order=name in self._in_pairs) for name, value in named.items()}
         else:
             taken = {name: standard(name, value) for name, value in named.items()}
@@ -97,6 +98,7 @@ class Intake:
             _check_weights(taken)
         pairs = self._pairs(named, taken, w) if self.pairs else []
         if any(isinstance(value, OnDevice) for value in taken.values()):
+            # When the values have arrived, fold calls take() again. Wrong names, types and shapes are refused before.
             self._start_transfers().start(taken, w, fold)
             return None
         plain = {name: _plain(value, w) for name, value in taken.items()}
@@ -127,6 +129,7 @@ class Intake:
                     f"{a} and {b} are a pair: got shapes {shapes[0]} and {shapes[1]}; accepted: equal shapes; "
                     "nothing was added"
                 )
+            # Blocks of two arrays match only if both are read in blocks.
             if isinstance(taken[a], Blocks) or isinstance(taken[b], Blocks):
                 taken[a], taken[b] = _in_blocks(taken[a]), _in_blocks(taken[b])
             updates.append(PairUpdate(position, a, b, _pair_state(taken[a], taken[b], w)))
@@ -144,6 +147,7 @@ def _plain(value: Standard, w: int) -> Plain:
     if isinstance(value, int):
         return of_integer(value, w)
     assert isinstance(value, list)  # take() has dealt with OnDevice
+    # A list that reaches this line holds an integer that no double equals, so no array can hold it exactly.
     total = Measure()
     for item in value:
         total = total.merge(of_float(item) if isinstance(item, float) else of_integer(item))

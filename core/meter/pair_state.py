@@ -46,6 +46,7 @@ def from_list(listed: object, measures: Mapping[str, Measure], policy: str) -> P
         if not (isinstance(names, list) and len(names) == 2 and all(isinstance(name, str) for name in names)):
             raise ValueError(f"state of a pair: got names {names!r}; accepted: a list of two strings")
         first, second = canonical(names)
+        # Only the canonical order: otherwise one pair could be listed twice, as (a, b) and as (b, a).
         if names != [first, second] or first == second or (first, second) in pairs:
             raise ValueError(f"state of a pair: got names {names!r}; accepted: two names, sorted, each pair once")
         where = f"state of the pair {first!r}, {second!r}"
@@ -62,6 +63,7 @@ def _contradiction(pair: Pair, whole: list[Measure]) -> str:
     """Return the reason why no observations can lead to this pair and its whole measures, or "" if some can."""
     a, b = pair.a, pair.b
     infinities = [measure.posinf + measure.neginf for measure in (a, b)]
+    # A product of two finite values is below 2**(2 * _DOUBLE_BITS). ab counts in units of 2**-S2_BITS.
     largest = (a.n - pair.inf) << (S2_BITS + 2 * _DOUBLE_BITS)
     rules = {
         "a count is negative": min(pair.nan, pair.inf) < 0,
@@ -72,8 +74,10 @@ def _contradiction(pair: Pair, whole: list[Measure]) -> str:
         ),
         "no observation is incomplete, yet the pair and its measures differ": not pair.nan and whole != [a, b],
         "a value of the pair lies outside its measure": any(map(_sticks_out, (a, b), whole)),
+        # pair.inf counts observations. Each has an infinity on one side or on both.
         "the number of infinities does not fit": not max(infinities) <= pair.inf <= min(sum(infinities), a.k),
         "ab is larger than its observations can be": abs(pair.ab) > largest,
+        # Cauchy and Schwarz: (Σab)² ≤ Σa² · Σb².
         "ab is larger than the sums of squares allow": not pair.inf and pair.ab**2 > a.s2 * b.s2,
     }
     return next((reason for reason, broken in rules.items() if broken), "")

@@ -15,7 +15,7 @@ from core.meter.exact import BLOCK, FORMATS, Bits, measure_array, scalar, withou
 from core.meter.measure import S1_BITS
 from core.meter.pair import Pair
 
-_PIECE_BITS = 20
+_PIECE_BITS = 20  # three pieces hold the significand of a double, four an integer of 64 bits
 _PIECE = (1 << _PIECE_BITS) - 1
 
 
@@ -45,6 +45,7 @@ def _pair_block(a: NDArray[Any], b: NDArray[Any]) -> Pair:
     first, second = _decode(a), _decode(b)
     is_nan = first.is_nan | second.is_nan
     is_infinite = (first.is_infinite | second.is_infinite) & ~is_nan
+    # An observation with a NaN on either side is incomplete: neither of its values counts.
     if is_nan.any():
         complete = ~is_nan
         a, b = a[complete], b[complete]
@@ -67,6 +68,8 @@ def _decode(block: NDArray[Any]) -> _Decoded:
     infinity = form.special << form.fraction_bits
     magnitude = bits & (infinity | (infinity - 1))
     is_nan, is_infinite = magnitude > infinity, magnitude == infinity
+    # Subnormal numbers have the exponent field 0 but the scale of field 1. With field - 1, the subtraction below leaves
+    # the implicit bit of normal numbers in place, and subnormal numbers, which have none, as they are.
     power = np.maximum((magnitude >> form.fraction_bits) - 1, 0)
     m = np.where(magnitude < infinity, magnitude - (power << form.fraction_bits), 0)
     sign = np.where(bits < 0, -1, 1)
@@ -87,7 +90,7 @@ def _sum_of_products(a: _Decoded, b: _Decoded) -> int:
     if not a.shift.size:
         return 0
     shift = a.shift + b.shift
-    first = int(shift.min())
+    first = int(shift.min())  # bincount returns an entry for every number up to the largest, so count from here
     total = 0
     for degree in range(len(a.pieces) + len(b.pieces) - 1):
         # At most four products of 40 bits: the sum of 2^11 of these stays below 2^53, where float64 is exact.

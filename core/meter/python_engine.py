@@ -124,6 +124,7 @@ class PythonEngine:
 
     def pair(self, position: int) -> Pair:
         """Return the state of one pair."""
+        # No floats wait here: float_update gives a meter with pairs no short path.
         return self._state.pairs[position]
 
     def state(self) -> tuple[dict[str, Measure], list[Pair]]:
@@ -145,6 +146,7 @@ class PythonEngine:
     def clear(self) -> None:
         """Remove all observations. Declared measures stay, with no observations."""
         with self._lock:
+            # Both are changed in place, because the closure of float_update holds them.
             self._known.intersection_update(self._intake.declared)
             measures = dict.fromkeys(sorted(self._intake.declared), _EMPTY)
             self._pending[:] = [_STATE, _State(measures, [Pair()] * len(self._intake.pairs), {})]
@@ -181,7 +183,7 @@ class PythonEngine:
                 return
             columns: defaultdict[str, list[float]] = defaultdict(list)
             names, values = pending[::2], pending[1::2]
-            if names.count(names[0]) == len(names):
+            if names.count(names[0]) == len(names):  # the common case, without a look-up per value
                 columns[names[0]] = values
             else:
                 for name, value in zip(names, values, strict=True):

@@ -35,6 +35,7 @@ def root(p: int, q: int, scale: int = 0) -> float:
     """Return sqrt(p / q) / 2**scale (p >= 0, q > 0) rounded once."""
     if p == 0:
         return 0.0
+    # p / q times 4**shift has about 2 * _ROOT_BITS bits, and its root is that of p / q times 2**shift.
     shift = _ROOT_BITS - (p.bit_length() - q.bit_length()) // 2
     p, q = (p << 2 * shift, q) if shift >= 0 else (p, q << -2 * shift)
     square, rest = divmod(p, q)
@@ -49,6 +50,7 @@ def mean(measure: Measure, *, omit_nan: bool) -> float:
     if not measure.k or (measure.nan and not omit_nan):
         return math.nan
     if measure.posinf or measure.neginf:
+        # By cases: inf - inf is an invalid operation, which may be a fatal error for the process.
         if measure.posinf and measure.neginf:
             return math.nan
         return math.inf if measure.posinf else -math.inf
@@ -95,6 +97,7 @@ def _root_of_variance(measure: Measure, ddof: int, divisor: int, *, omit_nan: bo
     """
     if _has_no_variance(measure, ddof, omit_nan=omit_nan):
         return math.nan
+    # s2·n - s1² is a difference of integers. In floats it would cancel where the mean is large against the spread.
     s1, s2, n = measure.s1, measure.s2, measure.n
     spare = _spare_bits(s1, s2)
     s1, s2 = s1 >> spare, s2 >> 2 * spare

@@ -37,6 +37,7 @@ def to_state(state: State) -> dict[str, Any]:
     written: dict[str, Any] = {
         "format": FORMAT_WITH_PAIRS if state.pairs else FORMAT,
         "nan_policy": state.nan_policy,
+        # Sorted, because the order of the first updates is no part of what was observed.
         "measures": {name: to_fields(state.measures[name]) for name in sorted(state.measures)},
     }
     if state.pairs:
@@ -60,6 +61,7 @@ def from_state(state: Mapping[str, Any]) -> State:
     if not isinstance(measures, Mapping):
         raise ValueError(f"state: got measures of type {type(measures).__name__}; accepted: a dict by name")
     read = {_checked(name): from_fields(f"state of {name!r}", fields, policy) for name, fields in measures.items()}
+    # "pairs" is not a field of pyml.meter/1. It is ignored there, as every unknown field is.
     with_pairs = state["format"] == FORMAT_WITH_PAIRS
     pairs = pair_state.from_list(state.get("pairs"), read, policy) if with_pairs else {}
     return State(read, pairs, policy, _declared(state, read, pairs))
@@ -70,6 +72,7 @@ def _declared(state: Mapping[str, Any], measures: Mapping[str, Measure], pairs: 
         return False
     if state["declared"] is not True:
         raise ValueError(f"state: got declared {state['declared']!r}; accepted: true, or no such field")
+    # The state of a meter holds every declared measure, also one without observations. Its pairs are of such measures.
     if not measures or not {name for pair in pairs for name in pair} <= set(measures):
         raise ValueError("state: got declared true, but not every declared measure is in the state")
     return True

@@ -150,6 +150,7 @@ class Transfers:
     def _land_oldest(self, fold: Fold) -> None:
         transfer = self._queue[0]
         transfer.wait()
+        # Removed before it is added: an update that is refused must not be tried again.
         self._queue.popleft()
         try:
             transfer.land(fold)
@@ -164,6 +165,7 @@ def copy_to_host(tensor: torch.Tensor) -> Arriving:
     with torch.cuda.device(tensor.device):
         stream = torch.cuda.current_stream()
         source = tensor.contiguous()
+        # A copy to memory that is not pinned would make the host wait.
         host = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
         host.copy_(source, non_blocking=True)
         source.record_stream(stream)  # keeps the memory from being reused before the copy is done

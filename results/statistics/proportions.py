@@ -42,7 +42,9 @@ def wilson_interval(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> 
     if not np.all((k >= 0) & (k <= trials)):
         raise ValueError(f"successes lie between 0 and n, got successes={k.tolist()}, n={trials.tolist()}")
     z2 = float(ndtri(0.5 + level / 2)) ** 2
-    with np.errstate(invalid="ignore"):
+    # The interval holds every p with |k/n - p| ≤ z·sqrt(p(1 - p)/n). The standard error is that at p, not at k/n, where
+    # it would be 0 for k = 0 and k = n.
+    with np.errstate(invalid="ignore"):  # 0/0 where there were no trials
         proportion = k / trials
         centre = (k + z2 / 2) / (trials + z2)
         half = np.sqrt(z2 * (k * (trials - k) / trials + z2 / 4)) / (trials + z2)

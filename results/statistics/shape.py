@@ -67,7 +67,7 @@ def shape_of(values: Sequence[float]) -> Shape:
     x = np.asarray(values, dtype=float)
     n = len(x)
     spread = float(np.ptp(x)) if n and np.isfinite(x).all() else math.nan
-    if n < 3 or not spread > 0:
+    if n < 3 or not spread > 0:  # "not >" also catches the spread of NaN
         return Shape(n, math.nan, math.nan, None, math.nan)
     from scipy import stats
 
@@ -84,6 +84,8 @@ def _grubbs_p(distance: float, n: int) -> float:
     """Return the two-sided p-value of the largest distance from the mean, in standard deviations (Bonferroni bound)."""
     from scipy.special import stdtr
 
+    # Grubbs' critical distance is (n - 1) / sqrt(n) · sqrt(t² / (n - 2 + t²)); here it is solved for t. The distance
+    # is largest, and the room 0, if all other values are equal.
     room = (n - 1) ** 2 - n * distance**2
     if room <= 0:
         return 0.0

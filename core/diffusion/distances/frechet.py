@@ -52,6 +52,7 @@ class Moments:
 
     def trace(self) -> float:
         """Return the trace of the unbiased covariance in the feature space."""
+        # From the squared norms: no d × d matrix is needed for a trace.
         return (self.power - float(self.total @ self.total) / self.n) / (self.n - 1)
 
     def covariance(self) -> Array:
@@ -165,7 +166,7 @@ def _leave_out(side: Side, other: Side) -> Array:
     distances = []
     for index in range(side.n_groups):
         rest = total - side.group(index)
-        if rest.n < 2:
+        if rest.n < 2:  # one vector has no covariance
             distances.append(math.nan)
             continue
         shared = np.sqrt(np.linalg.eigvalsh(root @ rest.covariance() @ root).clip(0)).sum()

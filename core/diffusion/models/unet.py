@@ -109,7 +109,7 @@ class UNet(Denoiser):
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
         """Return F, with the shape of ``scaled``. See ``Denoiser.network``."""
-        conditioning = self.conditioning(c_noise, labels)
+        conditioning = self.conditioning(c_noise, labels)  # (N, embedding_size)
         hidden, skips = self.stem(scaled), []  # (N, channels, height, width)
 
         # Down: each level after the first halves height and width.
@@ -130,7 +130,7 @@ class UNet(Denoiser):
                 hidden = functional.interpolate(hidden, scale_factor=2.0)
             for block in blocks:  # type: ignore[attr-defined]
                 hidden = block(torch.cat([hidden, skips.pop()], 1), conditioning)
-        raw: Tensor = self.out(functional.silu(self.norm(hidden)))
+        raw: Tensor = self.out(functional.silu(self.norm(hidden)))  # (N, channels of the images, height, width)
         return raw
 
 
