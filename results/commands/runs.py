@@ -155,7 +155,7 @@ def _footer(n_runs: int, n_shown: int, n_measures: int) -> str:
     "--all",
     "every_record",
     is_flag=True,
-    help="Show every evaluation with its seed, weights, step and time, and all records.",
+    help="Show every evaluation with its settings, seed, weights, step and time, and all records.",
 )
 @click.option("--packages", is_flag=True, help="Also show the versions of all installed packages.")
 @shared.common_options

@@ -90,7 +90,14 @@ def legend(labels: ShortLabels) -> list[Html]:
 def steps(
     groups: Sequence[Group], labels: ShortLabels, measures: Mapping[ResultMetadata, str], level: float
 ) -> list[Html]:
-    """Return plots of sample quality against the number of sampler steps, for measures taken at several numbers."""
+    """Return plots of sample quality against the number of sampler steps, for measures taken at several numbers.
+
+    Args:
+        groups: The groups of runs; at most ``MOST_LINES`` of them are drawn.
+        labels: Their short labels.
+        measures: The labels of all measures.
+        level: Confidence level of the intervals, between 0 and 1.
+    """
     from results.plots.figure import render
     from results.plots.points import plot_steps, points_caption
 
