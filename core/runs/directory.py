@@ -62,19 +62,15 @@ def has_begun(run_path: str | Path) -> bool:
 def resolve_run(spec: str | Path, experiments_dir: str | Path) -> Path:
     """Return the run directory that a path, a run id, a unique prefix of one, or ``latest`` names.
 
+    ``latest`` is the newest run that is not archived.
+
     Raises:
         ConfigError: No run, or more than one, has this name.
     """
     spec, experiments_dir = str(spec), Path(experiments_dir)
     ids = run_ids(experiments_dir)
     if spec == "latest":
-        from core.runs.config_file import CONFIG  # here, as in has_begun
-
-        for run_id in reversed(ids):
-            # Of a run that was killed before it wrote its config, nothing can be continued or evaluated.
-            if (experiments_dir / run_id / CONFIG.name).is_file():
-                return experiments_dir / run_id
-        raise ConfigError(f"{experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
+        return _latest(ids, experiments_dir)
     with contextlib.suppress(OSError):  # a name may be too long for a path
         if has_begun(Path(spec)):
             return Path(spec)
@@ -90,3 +86,24 @@ def resolve_run(spec: str | Path, experiments_dir: str | Path) -> Path:
         f"no run {spec!r} in {experiments_dir} ({len(ids)} runs) and no run directory of that name."
         f"{nearest(spec, ids)} Accepted: a path, a run id, a unique prefix of one, or latest."
     )
+
+
+def _latest(ids: list[str], experiments_dir: Path) -> Path:
+    from core.runs.config_file import CONFIG  # here, as in has_begun
+    from core.runs.tags import Tags, read_tags
+
+    n_archived = 0
+    for run_id in reversed(ids):
+        # Of a run that was killed before it wrote its config, nothing can be continued or evaluated.
+        if not (experiments_dir / run_id / CONFIG.name).is_file():
+            continue
+        tags = read_tags(experiments_dir / run_id)
+        if not (isinstance(tags, Tags) and tags.archived):
+            return experiments_dir / run_id
+        n_archived += 1
+    if n_archived:
+        raise ConfigError(
+            f"{experiments_dir}: holds archived runs only ({n_archived:,}). Give the id of a run, or bring one back: "
+            "pyml unarchive RUN."
+        )
+    raise ConfigError(f"{experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")

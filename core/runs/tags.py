@@ -5,9 +5,11 @@ Nothing else of a run depends on this file, and a run without it has no tags. It
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from attrs import frozen
 
 from core.config.errors import ConfigError
 from core.runs.files import Fault, RunFile
+
+if sys.platform != "win32":
+    import fcntl
 
 TAGS = RunFile("tags.json", "pyml.tags/1")
 MOST_TAGS = 50
@@ -52,6 +57,23 @@ def read_tags(run_path: str | Path) -> Tags | Fault:
     if reason:
         return Fault(Path(run_path) / TAGS.name, reason)
     return Tags(tuple(sorted(set(content.get("tags", ())))), content.get("note", ""), content.get("archived", False))
+
+
+@contextlib.contextmanager
+def held_tags(run_paths: Iterable[str | Path]) -> Iterator[None]:
+    """Let no other process change the tags of these runs, from reading them to saving them; waits for its turn.
+
+    The lock is on the runs' parent directory: tags.json is replaced as a whole, so a lock on it would be lost with it,
+    and a run's own directory is locked while it trains. Nothing is locked on Windows and on file systems without locks.
+    """
+    with contextlib.ExitStack() as stack:
+        for parent in sorted({Path(path).resolve().parent for path in run_paths}):  # sorted, so that nobody deadlocks
+            if sys.platform != "win32":
+                descriptor = os.open(parent, os.O_RDONLY)
+                stack.callback(os.close, descriptor)  # releases the lock
+                with contextlib.suppress(OSError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def save_tags(run_path: str | Path, tags: Tags) -> None:

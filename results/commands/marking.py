@@ -8,7 +8,7 @@ from attrs import evolve
 
 from core.config.errors import ConfigError
 from core.runs.files import Fault
-from core.runs.tags import Tags, read_tags, save_tags
+from core.runs.tags import Tags, held_tags, read_tags, save_tags
 from results.commands import shared
 from results.run import Run
 
@@ -27,10 +27,16 @@ def chosen_runs(specs: Sequence[str], where: Sequence[str], experiments_dir: str
     if not found:
         raise ConfigError(f"got no run; accepted: {ACCEPTED}.")
     runs = list({run.path.resolve(): run for run in found}.values())
-    faults = [read for run in runs if isinstance(read := read_tags(run.path), Fault)]
+    _read_all(runs)
+    return runs
+
+
+def _read_all(runs: Sequence[Run]) -> list[Tags]:
+    found = [read_tags(run.path) for run in runs]
+    faults = [read for read in found if isinstance(read, Fault)]
     if faults:
         raise ConfigError(*(f"{fault}. Mend or remove the file." for fault in faults))
-    return runs
+    return [read for read in found if isinstance(read, Tags)]
 
 
 def set_archived(runs: Sequence[Run], *, archived: bool) -> list[str]:
@@ -41,17 +47,22 @@ def set_archived(runs: Sequence[Run], *, archived: bool) -> list[str]:
     return [f"{run.id}: {done if run in changing else f'was {done} already'}" for run in runs]
 
 
-def mark(runs: Sequence[Run], change: Callable[[Tags], Tags]) -> None:
-    """Change what the tags.json of each run says. All changes are checked before the first file is written.
+def mark(runs: Sequence[Run], change: Callable[[Tags], Tags]) -> list[Tags]:
+    """Change what the tags.json of each run says, and return what each says now.
+
+    All changes are checked before the first file is written. The files are read again under a lock, so that two
+    commands at the same moment keep the changes of both.
 
     Raises:
         ConfigError: A change is not accepted, or a file cannot be written; the message names the runs that were
             changed.
     """
-    new = [(run, change(run.tags)) for run in runs]
-    for i, (run, tags) in enumerate(new):
-        try:
-            save_tags(run.path, tags)
-        except OSError as error:
-            done = f" Changed before: {', '.join(other.id for other, _ in new[:i])}." if i else ""
-            raise ConfigError(f"{run.path}: cannot be written ({error.strerror or error}).{done}") from None
+    with held_tags(run.path for run in runs):
+        new = [change(tags) for tags in _read_all(runs)]
+        for i, (run, tags) in enumerate(zip(runs, new, strict=True)):
+            try:
+                save_tags(run.path, tags)
+            except OSError as error:
+                done = f" Changed before: {', '.join(other.id for other in runs[:i])}." if i else ""
+                raise ConfigError(f"{run.path}: cannot be written ({error.strerror or error}).{done}") from None
+    return new

@@ -37,6 +37,5 @@ def tag(words: tuple[str, ...], where: tuple[str, ...], experiments_dir: str | N
 
     if not any(word.strip("+-") for word in words if word[:1] in {"+", "-"}):
         raise ConfigError("tag: got a sign without a name; accepted: +TAG to add, -TAG to remove.")
-    marking.mark(runs, change)
-    for run in runs:
-        put(f"{run.id}: {', '.join(change(run.tags).tags) or 'no tags'}")
+    for run, tags in zip(runs, marking.mark(runs, change), strict=True):
+        put(f"{run.id}: {', '.join(tags.tags) or 'no tags'}")

@@ -1,11 +1,19 @@
 """pyml tag, note, archive and unarchive: what they write, and what other commands then show."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from made_runs import Invoke
 from written_runs import record, write_run
+
+from core.config.errors import ConfigError
+from core.runs.directory import resolve_run
+from core.runs.tags import Tags, changed
+from results.commands import marking
+from results.run import Run
 
 
 @pytest.fixture
@@ -120,3 +128,29 @@ def test_if_all_runs_are_archived_the_message_says_so(runs: list[Path], invoke: 
     code, _, err = invoke("runs")
     assert code == 2
     assert "all 4 runs are archived. Try: --archived." in err
+
+
+def test_latest_is_the_newest_run_that_is_not_archived(runs: list[Path], invoke: Invoke) -> None:
+    invoke("archive", "latest")
+    assert saved(runs[3])["archived"] is True
+    assert resolve_run("latest", runs[0].parent) == runs[2]
+    (runs[2] / "tags.json").write_text("{")  # damaged, so nothing says that the run is archived
+    assert resolve_run("latest", runs[0].parent) == runs[2]
+    (runs[2] / "tags.json").unlink()
+    invoke("archive", *[run.name for run in runs])
+    with pytest.raises(ConfigError, match=r"holds archived runs only \(4\).*pyml unarchive RUN"):
+        resolve_run("latest", runs[0].parent)
+
+
+def test_commands_at_the_same_moment_keep_all_changes(runs: list[Path]) -> None:
+    names = [f"t{i}" for i in range(16)]
+
+    def tag(name: str) -> None:
+        def change(tags: Tags) -> Tags:
+            return evolve(tags, tags=changed(tags.tags, [name]))
+
+        marking.mark([Run(runs[0]), Run(runs[1])], change)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(tag, names))
+    assert saved(runs[0])["tags"] == saved(runs[1])["tags"] == sorted(names)
