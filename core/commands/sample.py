@@ -58,7 +58,7 @@ def sample(
     """Sample images from a run's model, and write them to a file or a directory.
 
     RUN is a path, a run id, the beginning of one run's id, or latest. Samples are kept in the run's directory, so that
-    a command that was stopped goes on where it was and pyml-eval takes the same samples.
+    a command that was stopped continues where it stopped, and pyml-eval uses the same samples.
     """
     import attrs
 

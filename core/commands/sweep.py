@@ -71,7 +71,7 @@ slurm_option = click.option(
     multiple=True,
     help="Submit to Slurm, with this option of sbatch; may be repeated.",
 )
-detach_option = click.option("--detach", is_flag=True, help="Return at once; the sweep goes on in the background.")
+detach_option = click.option("--detach", is_flag=True, help="Return at once; the sweep continues in the background.")
 
 
 @click.group(cls=SweepGroup, context_settings=SETTINGS)
@@ -115,8 +115,9 @@ def start(
 ) -> None:
     """Write the list of configs, then start the runs that are missing, failed or dead.
 
-    VALUES are separated by commas; A..B stands for the integers from A to B. A field whose values hold commas takes
-    semicolons: hidden_layer_sizes=256,256;512,512. The same command started again goes on where it stopped.
+    VALUES are separated by commas; A..B stands for the integers from A to B. If the values
+    contain commas, separate them by semicolons: hidden_layer_sizes=256,256;512,512. The same command, started again,
+    continues where it stopped.
     """
     from core.sweeps import text
     from core.sweeps.grid import build_configs
@@ -169,7 +170,7 @@ def status(name: str | None, experiments_dir: str | None) -> None:
 @click.argument("name")
 @experiments_dir_option
 def cancel(name: str, experiments_dir: str | None) -> None:
-    """Stop a sweep; its runs leave a checkpoint, and resume goes on from there."""
+    """Stop a sweep; its runs write a checkpoint, and resume continues from there."""
     from core.sweeps import slurm
     from core.sweeps.sweep import runner_pid
 

@@ -177,9 +177,9 @@ class Evaluator:
         refused = [name for name in names if name not in chosen]
         run = f"a run of model {self.config.model!r} with n_samples={self.config.n_samples}"
         if refused:
-            raise ConfigError(f"evaluator {', '.join(map(repr, refused))} cannot serve {run}.")
+            raise ConfigError(f"evaluator {', '.join(map(repr, refused))} cannot evaluate {run}.")
         if not chosen:
-            raise ConfigError(f"no evaluator in the box can serve {run}.")
+            raise ConfigError(f"no built-in evaluator can evaluate {run}. Name one of a plugin with --evaluator.")
         for name, cls in chosen.items():
             if self.settings.weights != EMA_WEIGHTS and not issubclass(cls, RunEvaluator):
                 raise ConfigError(f"evaluator {name!r} cannot choose the weights; leave out --weights.")

@@ -32,8 +32,8 @@ class Work:
 def plan(sweep: Sweep, job: Job, n_threads: int | None = None) -> tuple[Sweep, Work]:
     """Return what is to be done for a job, and the sweep, which may have given the job a new run id.
 
-    A run that left a checkpoint goes on from it. One that left none starts anew under a new id, for the old
-    directory is kept as it is.
+    A run that left a checkpoint continues from it. A run without a checkpoint starts again under a new id, because the
+    old directory is kept as it is.
     """
     run_path = sweep.run_path(job)
     is_trained = sweep.state(job).state == "finished"

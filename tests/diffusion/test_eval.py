@@ -174,9 +174,9 @@ def test_identity_is_evaluated_by_the_placeholder_alone(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ({"evaluators": ["samplin"]}, r"unknown evaluator 'samplin'\. Did you mean 'sampling'\?"),
-        ({"evaluators": ["placeholder"]}, r"evaluator 'placeholder' cannot serve a run of model 'mlp'"),
-        ({"evaluators": ["sampling"], "n_samples": 0}, r"'sampling' cannot serve .* n_samples=0"),
-        ({"evaluators": ["sampling"], "n_samples": 1}, r"'sampling' cannot serve .* n_samples=1"),
+        ({"evaluators": ["placeholder"]}, r"evaluator 'placeholder' cannot evaluate a run of model 'mlp'"),
+        ({"evaluators": ["sampling"], "n_samples": 0}, r"'sampling' cannot evaluate .* n_samples=0"),
+        ({"evaluators": ["sampling"], "n_samples": 1}, r"'sampling' cannot evaluate .* n_samples=1"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
