@@ -72,6 +72,15 @@ def test_a_state_written_by_the_first_release_still_loads(new) -> None:
 
 
 @ENGINES
+def test_a_state_with_pairs_written_by_the_second_format_still_loads(new) -> None:
+    state = json.loads((DATA / "meter_state_2.json").read_text())
+    meter = new.load(state)
+    assert meter.state_dict() == state
+    assert (meter.nan_count("loss"), meter.count("loss")) == (1, 3)
+    assert meter.ratio("nats", "bytes").mean == (310.5 + 1290.25 + 87.0) / (402 + 1630 + 120)
+
+
+@ENGINES
 def test_a_declared_measure_is_in_the_state_as_nothing(new) -> None:
     assert new("nothing").state_dict()["measures"] == {"nothing": by_hand()["measures"]["nothing"]}
 
