@@ -83,7 +83,7 @@ def test_the_reason_of_a_failure_is_told_on_one_line(experiments: Path, invoke: 
     header, failed, finished = cells(invoke("runs")[1])
     assert header[-1] == "reason"
     assert failed[-1] == f"RuntimeError: CUDA out of memory. Tried to allocate {'9' * 7}…"
-    assert finished[3] == "finished"
+    assert finished[2] == "finished"
     assert len(finished) == len(failed) - 1
 
 
@@ -92,9 +92,9 @@ def test_age_and_duration_are_told_and_duration_is_sorted_by(experiments: Path, 
     for number, end in ends.items():
         set_status(write_run(experiments, number, model="mlp", seed=number), finished_at=end)
     rows = cells(invoke("runs", "--sort", "duration")[1])[1:]
-    assert [row[2] for row in rows] == ["1", "0", "2"]
-    assert [row[5] for row in rows] == ["1 h 3 min", "2 d 2 h", "-"]
-    assert all(row[4].endswith(" d") for row in rows)
+    assert [row[1] for row in rows] == ["1", "0", "2"]
+    assert [row[4] for row in rows] == ["1 h 3 min", "2 d 2 h", "-"]
+    assert all(row[3].endswith(" d") for row in rows)
 
 
 def test_an_observation_that_was_not_finite_is_told(make_run: MakeRun, invoke: Invoke) -> None:
