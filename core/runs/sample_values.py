@@ -128,6 +128,8 @@ def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDAr
     if ids.ndim != 1 or ids.shape != values.shape or ids.dtype.kind not in "iu" or values.dtype.kind != "f":
         kinds = f"sample_id {ids.dtype} {ids.shape}, value {values.dtype} {values.shape}"
         return Fault(path, f"holds {kinds}; accepted: integers and floats of one shape; its samples are not paired")
+    if len(np.unique(ids)) < len(ids):
+        return Fault(path, "holds a sample id twice; its samples are not paired")
     if n := int(np.sum(~np.isfinite(values))):
         return Fault(path, f"{n} of {len(values)} values are not finite; its samples are not paired")
     if values.size and np.abs(values).max() > MOST_MAGNITUDE:

@@ -69,9 +69,9 @@ def held_tags(run_paths: Iterable[str | Path]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for parent in sorted({Path(path).resolve().parent for path in run_paths}):  # sorted, so that nobody deadlocks
             if sys.platform != "win32":
-                descriptor = os.open(parent, os.O_RDONLY)
-                stack.callback(os.close, descriptor)  # releases the lock
                 with contextlib.suppress(OSError):
+                    descriptor = os.open(parent, os.O_RDONLY)
+                    stack.callback(os.close, descriptor)  # releases the lock
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
 

@@ -17,6 +17,7 @@ from results.groups import Group
 from results.measures import choose_measures
 from results.over_runs import OverRuns, over_runs_text
 from results.statistics.claim import ClaimTest, mean_claim, sequential_claim
+from results.text.durations import Unit, unit_of
 
 SCHEMA = "pyml.claim/1"
 CANNOT_TELL = "cannot tell"
@@ -113,11 +114,12 @@ def _over_samples(
 def claim_text(claim: Claim) -> str:
     """Return the claim, the answer, and what it rests on."""
     side = "below" if claim.below else "above"
+    mean = over_runs_text(claim.over, unit=_unit(claim))
     lines = [
         f"A: {claim.group.label}  ({describe_group(claim.group)})",
         "",
-        f"{claim.label} {side} {claim.over.unit.value(claim.line)}: {claim.answer}.",
-        f"{claim.label} = {over_runs_text(claim.over)} over {_runs(claim.over.summary.n)}{_interval(claim)}.",
+        f"{claim.label} {side} {_unit(claim).value(claim.line)}: {claim.answer}.",
+        f"{claim.label} = {mean} over {_runs(claim.over.summary.n)}{_interval(claim)}.",
     ]
     if claim.method == "none":
         lines.append(_why_none(claim))
@@ -131,7 +133,8 @@ def claim_text(claim: Claim) -> str:
     if claim.method == "t test over samples":
         lines.append("One run: this speaks of this trained model, not of other seeds.")
     if claim.n_failed:
-        lines.append(f"{_runs(claim.n_failed)} failed and left out: the mean is over those that did not.")
+        are = "is" if claim.n_failed == 1 else "are"
+        lines.append(f"{_runs(claim.n_failed)} failed and {are} left out: the mean is over those that did not.")
     if claim.method == "sequential t test over runs" and claim.answer == CANNOT_TELL:
         lines.append("Add seeds and look again, as often as you like.")
     elif claim.method == "t test over runs":
@@ -156,9 +159,14 @@ def _runs(n: int) -> str:
     return f"{n:,} run{'s' * (n != 1)}"
 
 
+def _unit(claim: Claim) -> Unit:
+    """Return the unit of all numbers of the claim: of a time, the one that suits the larger of mean and line."""
+    return unit_of(claim.metadata, claim.over.summary.mean, claim.line)
+
+
 def _bound(claim: Claim) -> str:
     error = claim.over.summary.error
-    return claim.over.unit.value(claim.test.bound, error if error > 0 else claim.over.within_error)
+    return _unit(claim).value(claim.test.bound, error if error > 0 else claim.over.within_error)
 
 
 def claim_json(claim: Claim) -> str:

@@ -120,8 +120,8 @@ class Comparison:
             return NOT_TESTED
         if self.equivalence is None or not self.equivalence.is_shown:
             return self._difference_answer
-        unit = " s" if is_time(self.metadata) else ""
-        equivalent = f"equivalent within ± {self.equivalence.margin:g}{unit}"
+        unit = unit_of(self.metadata, self.over_a.summary.mean, self.over_b.summary.mean)
+        equivalent = f"equivalent within ± {unit.value(self.equivalence.margin)}"
         return f"{self._difference_answer}, but {equivalent}" if self.is_resolved else equivalent
 
     @property
@@ -150,7 +150,7 @@ class Comparison:
             The number at the observed spread, and at the ends of that spread's 80% chi-square interval: the spread of
             few runs is itself uncertain. NaN if the spread over runs is unknown.
         """
-        if self.test.unit != RUNS:
+        if self.test.unit != RUNS or math.isnan(self.test.error):
             return math.nan, math.nan, math.nan
         factors = (1.0, *sd_limits(1.0, self.test.df))
         return tuple(self._runs_needed(delta, factor) for factor in factors)  # type: ignore[return-value]
@@ -230,7 +230,8 @@ def _compared(a: Group, b: Group, pair: MatchedMeasure, method: str, level: floa
     of_a, of_b, note = measured(a, pair.of_a, b, pair.of_b)
     test = choose_test(of_a, of_b, method, level)
     values_a, values_b = compared_values(of_a, of_b, paired=test.method == "paired over seeds")
-    over = of_a.over_runs(values_a, level), of_b.over_runs(values_b, level)
+    mean_a, mean_b = test.sample_means or (None, None)
+    over = of_a.over_runs(values_a, level, mean_a), of_b.over_runs(values_b, level, mean_b)
     notes = "; ".join(part for part in (pair.note, note) if part)
     return Comparison(
         a,

@@ -68,9 +68,11 @@ def _lines(findings: Findings) -> list[str]:
     for side, shape in findings.shapes.items():
         if shape.is_suspect:
             of = f" (seed {spell(findings.outliers[side])})" if side in findings.outliers else ""
-            lines.append(
-                f"{side} {shape.description()}{of}, so the t interval may cover less than it says; see --robust."
-            )
+            if findings.robust is None:
+                so = "so the t interval may cover less than it says; see --robust"
+            else:
+                so = "so the t intervals of the means (±) may cover less than they say"
+            lines.append(f"{side} {shape.description()}{of}, {so}.")
     if findings.levels is not None:
         lines.append(levels_text(findings.levels))
     if findings.clusters is not None:
@@ -118,6 +120,7 @@ def levels_text(levels: TwoLevels) -> str:
     decimals = decimals_of(levels.error) or 0
     low, high, difference = (f"{value:+.{decimals}f}" for value in (levels.ci_low, levels.ci_high, levels.difference))
     shares = f"{levels.from_seeds:.0%} of its variance comes from seeds, {levels.from_samples:.0%} from samples"
+    shares += f", {levels.from_both:.0%} from seed and sample together"
     p = "< 0.0001" if levels.p_value < 1e-4 else f"= {levels.p_value:.2g}"
     clusters = "" if levels.n_clusters is None else f" in {levels.n_clusters:,} clusters"
     return (

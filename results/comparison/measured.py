@@ -47,12 +47,16 @@ class Measured:
         (key,) = self.values
         return self.runs[key], self.results[key]
 
-    def over_runs(self, keys: Collection[Any], level: float) -> OverRuns:
-        """Summarise the replicates with these keys; ``n_not_finite`` counts the group's runs that are not finite."""
+    def over_runs(self, keys: Collection[Any], level: float, mean: float | None = None) -> OverRuns:
+        """Summarise the replicates with these keys; ``n_not_finite`` counts the group's runs that are not finite.
+
+        ``mean`` replaces the mean, where the test compared only some samples of the run.
+        """
         found = [fields for key, fields in self.results.items() if key in keys]
         n_lacking = len(self.group.replicates) - len(self.results)
         n_not_finite = len(self.results) - len(self.values)
-        return attrs.evolve(summarise_results(self.metadata, found, n_lacking, level), n_not_finite=n_not_finite)
+        over = attrs.evolve(summarise_results(self.metadata, found, n_lacking, level), n_not_finite=n_not_finite)
+        return over if mean is None else attrs.evolve(over, summary=attrs.evolve(over.summary, mean=mean))
 
 
 def compared_values(a: Measured, b: Measured, *, paired: bool) -> tuple[dict[Any, float], dict[Any, float]]:

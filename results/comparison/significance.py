@@ -51,6 +51,7 @@ class ReplicateTest:
         effect_size: The difference in units of the replicates' standard deviation (Hedges' g*).
         note: What a reader must know of the test, or "".
         is_identical: Whether every replicate of A equals its partner in B; without pairs, every replicate of B.
+        sample_means: Of paired samples: the means of A and of B over the samples that both have; else None.
     """
 
     method: str
@@ -68,6 +69,7 @@ class ReplicateTest:
     effect_size: float
     note: str = ""
     is_identical: bool = False
+    sample_means: tuple[float, float] | None = None
 
     @property
     def is_paired(self) -> bool:
@@ -130,11 +132,16 @@ def _automatic(n_a: int, n_b: int, n_shared: int) -> str:
 def _paired_over_seeds(
     a: Mapping[Any, float], b: Mapping[Any, float], shared: Sequence[Any], level: float
 ) -> ReplicateTest:
-    unpaired = [("A", len(a) - len(shared)), ("B", len(b) - len(shared))]
-    left_out = [f"{n} of {side}" for side, n in unpaired if n]
-    note = f"runs without a partner left out: {', '.join(left_out)}" if left_out else ""
+    note = _with_left_out("runs", (len(a) - len(shared), len(b) - len(shared)))
     pairs = [a[seed] for seed in shared], [b[seed] for seed in shared]
     return _made("paired over seeds", RUNS, *pairs, paired_difference(*pairs, level), note)
+
+
+def _with_left_out(what: str, unpaired: tuple[int, int], note: str = "") -> str:
+    """Return a note that begins with the number of replicates without a partner, if there are any."""
+    left_out = ", ".join(f"{n:,} of {side}" for side, n in zip("AB", unpaired, strict=True) if n)
+    parts = [f"{what} without a partner left out: {left_out}" if left_out else "", note]
+    return "; ".join(part for part in parts if part)
 
 
 def _over_samples(a: Measured, b: Measured, level: float) -> ReplicateTest:
@@ -143,15 +150,26 @@ def _over_samples(a: Measured, b: Measured, level: float) -> ReplicateTest:
     kept_a, kept_b = sample_values(run_a, a.metadata, a.sample_seeds), sample_values(run_b, b.metadata, b.sample_seeds)
     if kept_a and kept_b:
         pairs = shared_samples(kept_a, kept_b)
-        if len(pairs[0]) >= 2:
-            return _made("paired over samples", unit, *pairs, paired_difference(*pairs, level), ONE_RUN_EACH)
+        if (n := len(pairs[0])) >= 2:
+            note = _with_left_out("samples", (len(kept_a) - n, len(kept_b) - n), ONE_RUN_EACH)
+            made = _made("paired over samples", unit, *pairs, paired_difference(*pairs, level), note)
+            return attrs.evolve(made, sample_means=(statistics.fmean(pairs[0]), statistics.fmean(pairs[1])))
     n_a, n_b = result_a["n"] or 0, result_b["n"] or 0
     errors = [known_error(result["error"], n) for result, n in ((result_a, n_a), (result_b, n_b))]
     found = welch_from_errors(result_a["mean"], errors[0], n_a, result_b["mean"], errors[1], n_b, level)
     if math.isnan(float(found.p_value)):
         return _untested(a.values, b.values, [result_a, result_b])
     sds = errors[0] * math.sqrt(n_a), errors[1] * math.sqrt(n_b)
-    return _with_spread("Welch over samples", unit, (n_a, n_b), found, sds, ONE_RUN_EACH)
+    note = f"{ONE_RUN_EACH}{_why_not_paired(kept_a is not None, kept_b is not None)}"
+    return _with_spread("Welch over samples", unit, (n_a, n_b), found, sds, note)
+
+
+def _why_not_paired(has_a: bool, has_b: bool) -> str:
+    """Return why the samples of two runs are not paired, or "" if neither run has values per sample."""
+    if has_a and has_b:
+        return "; the runs share fewer than two samples, so samples are not paired"
+    lacking = "" if has_a == has_b else "B" if has_a else "A"
+    return f"; {lacking} has no usable values per sample, so samples are not paired" if lacking else ""
 
 
 def _made(method: str, unit: str, a: list[float], b: list[float], found: Difference, note: str = "") -> ReplicateTest:

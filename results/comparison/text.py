@@ -70,9 +70,12 @@ def describe_group(group: Group) -> str:
     seeds = f", seed{'s' * (n != 1)} {_seeds(list(group.replicates))}" if n else ""
     text = f"{n} {'run' if n else 'finished run'}{'s' * (n != 1)}{seeds}"
     left_out = [f"{count} {state}" for state, count in group.left_out.items()]
-    if group.n_repeated:
-        left_out.append(f"{group.n_repeated} older of a seed that was run again")
-    return f"{text}; left out: {', '.join(left_out)}" if left_out else text
+    if left_out:
+        text += f"; left out: {', '.join(left_out)}"
+    if n_older := group.n_repeated:
+        older = "1 older run of a seed counts" if n_older == 1 else f"{n_older:,} older runs of the same seeds count"
+        text += f"; {older} only where the newer has no result"
+    return text
 
 
 def _seeds(keys: Sequence[Any]) -> str:
@@ -165,7 +168,9 @@ def _detection(one: Comparison, delta: float) -> str:
     needed, few, many = one.runs_needed(delta)
     wanted = row_unit(one).value(delta)
     if math.isnan(needed):
-        return f"to detect {wanted}: cannot estimate the seeds needed: run at least two seeds of each group."
+        has_two = one.test.unit == RUNS and min(one.test.n_a, one.test.n_b) > 1
+        why = "the runs show no spread" if has_two else "run at least two seeds of each group"
+        return f"to detect {wanted}: cannot estimate the seeds needed: {why}."
     text = (
         f"to detect {wanted} with 80% power: {_count(needed)} seeds of each group "
         f"({_count(few)} to {_count(many)}, as the spread is estimated from few runs)."

@@ -2,11 +2,13 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from made_runs import ACCURACY, LOSS, Invoke, MakeRun
 from scipy import stats
+from written_runs import measure, record, write_run
 
 from core.utils.results import ScalarResult
 
@@ -75,7 +77,7 @@ def test_a_failed_and_a_diverged_run_are_left_out_and_said(make_run: MakeRun, in
     out, content = claim(invoke, "--below", "3.28")
     assert (content["n_runs"], content["n_failed"]) == (5, 2)
     assert content["mean"] == pytest.approx(np.mean(VALUES))
-    assert "2 runs failed and left out: the mean is over those that did not." in out
+    assert "2 runs failed and are left out: the mean is over those that did not." in out
 
 
 def test_a_single_run_speaks_of_its_own_weights(make_run: MakeRun, invoke: Invoke) -> None:
@@ -129,3 +131,12 @@ def test_wrong_usage_exits_2(make_run: MakeRun, invoke: Invoke, options: list[st
     code, out, err = invoke("claim", "model=mlp", *given)
     assert (code, out) == (2, "")
     assert message in err
+
+
+def test_a_claim_about_a_time_is_in_one_readable_unit(experiments: Path, invoke: Invoke) -> None:
+    for seed in range(3):
+        write_run(experiments, seed, [record(3e-4 + 1e-6 * seed, measure("time/eval", unit="run"))], seed=seed)
+    code, out, _ = invoke("claim", "model=mlp", "--metric", "time/eval", "--below", "0.5")
+    assert code == 0
+    assert "time/eval below 500 ms: shown." in out
+    assert "e+0" not in out

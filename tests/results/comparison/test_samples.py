@@ -55,7 +55,7 @@ def test_pairs_over_seeds_get_the_estimate_of_new_seeds_and_new_samples(make_run
     assert levels["from_samples"] == pytest.approx(float(expected.sample_part / expected.error**2))
     assert levels["more_helps"] == "more samples"
     assert "loss: over new seeds and new samples (4 seeds × 12 shared samples) A - B is +0" in out
-    assert "from samples: more samples would help more." in out
+    assert "from seed and sample together: more samples would help more." in out
 
 
 def test_groups_with_other_seeds_share_the_samples(make_run: MakeRun, invoke: Invoke) -> None:

@@ -1,0 +1,111 @@
+"""The sentences and means beside an answer speak of what was compared, in one unit, and claim nothing unknown."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import Invoke
+from scipy import stats
+from written_runs import finished, measure, record, write_run
+
+SECONDS = measure("time/eval", unit="run")
+
+
+def two_groups(
+    directory: Path, a: Sequence[float], b: Sequence[float], first_b: int = 0, of: dict[str, object] | None = None
+) -> None:
+    for i, value in enumerate(a):
+        write_run(directory, i, [record(value, of)], model="mlp", seed=i)
+    for i, value in enumerate(b):
+        write_run(directory, 100 + i, [record(value, of)], model="unet", seed=first_b + i)
+
+
+def compare(invoke: Invoke, *options: str) -> str:
+    code, out, _ = invoke("compare", "model=mlp", "model=unet", *options)
+    assert code == 0
+    return out
+
+
+def with_values(directory: Path, number: int, ids: Sequence[int], values: Sequence[float], model: str) -> Path:
+    run = write_run(
+        directory,
+        number,
+        [record(float(np.mean(values)), evaluation="eval-1", n=len(values)), finished("eval-1")],
+        model=model,
+        seed=0,
+    )
+    (run / "values" / "eval-1").mkdir(parents=True)
+    path = run / "values" / "eval-1" / "loss.npz"
+    np.savez(path, sample_id=np.array(ids), value=np.array(values), metadata=np.array(json.dumps(measure())))
+    return path
+
+
+@pytest.mark.parametrize("first_b", [0, 10])
+def test_without_spread_the_seeds_needed_are_unknown(experiments: Path, invoke: Invoke, first_b: int) -> None:
+    two_groups(experiments, [0.9, 0.9], [0.8, 0.8], first_b)
+    out = compare(invoke, "--detect", "0.06")
+    assert "to detect 0.06: cannot estimate the seeds needed: the runs show no spread." in out
+
+
+def test_the_equivalence_of_times_is_said_in_the_unit_of_the_column(experiments: Path, invoke: Invoke) -> None:
+    times = [3.01e-4, 3.02e-4, 3.00e-4, 3.03e-4]
+    two_groups(experiments, times, [t + 1e-7 * (i % 2) for i, t in enumerate(times)], of=SECONDS)
+    out = compare(invoke, "--metric", "time/eval", "--equivalent-within", "0.00001")
+    assert out.count("equivalent within ± 10 µs") == 2
+    assert "1e-05" not in out
+
+
+def test_the_means_of_paired_samples_are_those_of_the_pairs(experiments: Path, invoke: Invoke) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=90)
+    of_a, of_b = values[:60], values[20:] + 0.1 + 0.1 * rng.normal(size=70)
+    with_values(experiments, 0, range(60), list(of_a), "mlp")
+    with_values(experiments, 1, range(20, 90), list(of_b), "unet")
+    out = compare(invoke)
+    assert "samples without a partner left out: 20 of A, 30 of B; one run each" in out
+    (one,) = json.loads(compare(invoke, "--format", "json"))["comparisons"]
+    shared_a, shared_b = of_a[20:], of_b[:40]
+    assert one["a"]["mean"] == pytest.approx(np.mean(shared_a), rel=1e-12)
+    assert one["b"]["mean"] == pytest.approx(np.mean(shared_b), rel=1e-12)
+    assert one["a"]["mean"] - one["b"]["mean"] == pytest.approx(one["test"]["difference"], rel=1e-12)
+    assert one["test"]["p_value"] == pytest.approx(stats.ttest_rel(shared_a, shared_b).pvalue, rel=1e-9)
+
+
+def test_samples_that_cannot_be_paired_say_why(experiments: Path, invoke: Invoke) -> None:
+    paths = [with_values(experiments, i, range(5), [1.0, 2, 3, 4, 5 + i], m) for i, m in enumerate(["mlp", "unet"])]
+    paths[1].unlink()
+    assert "B has no usable values per sample, so samples are not paired" in compare(invoke)
+
+
+def test_runs_without_shared_samples_say_so(experiments: Path, invoke: Invoke) -> None:
+    with_values(experiments, 0, range(5), [1.0, 2, 3, 4, 5], "mlp")
+    with_values(experiments, 1, range(5, 10), [1.0, 2, 3, 4, 6], "unet")
+    assert "the runs share fewer than two samples, so samples are not paired" in compare(invoke)
+
+
+def test_a_sample_that_is_held_twice_is_a_fault(experiments: Path, invoke: Invoke) -> None:
+    with_values(experiments, 0, [0, 1, 2, 2, 4], [1.0, 2, 3, 4, 5], "mlp")
+    with_values(experiments, 1, range(5), [1.0, 2, 3, 4, 6], "unet")
+    code, out, err = invoke("compare", "model=mlp", "model=unet")
+    assert code == 0
+    assert "Welch over samples" in out
+    assert "loss.npz: holds a sample id twice; its samples are not paired" in err
+
+
+def test_robust_is_not_advised_where_it_was_asked_for(experiments: Path, invoke: Invoke) -> None:
+    two_groups(experiments, [0.30, 0.31, 0.32, 0.30, 0.31, 0.95], [0.2, 0.21, 0.22, 0.2, 0.21, 0.22])
+    out = compare(invoke, "--robust")
+    assert (
+        "loss: A - B has an outlier (seed 5), so the t intervals of the means (±) may cover less than they say." in out
+    )
+    assert "see --robust" not in out
+
+
+def test_an_older_run_of_a_seed_is_not_called_left_out_where_it_counts(experiments: Path, invoke: Invoke) -> None:
+    two_groups(experiments, [0.3, 0.31], [0.2, 0.22])
+    write_run(experiments, 200, [record(0.5, measure("accuracy"))], model="mlp", seed=0)
+    out = compare(invoke, "--metric", "loss")
+    assert "2 runs, seeds 0, 1; 1 older run of a seed counts only where the newer has no result" in out
+    assert "left out" not in out
