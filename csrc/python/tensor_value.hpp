@@ -102,6 +102,10 @@ private:
     }
 };
 
+/// Addresses below this one may be those of freed memory: if torch has freed the storage of a tensor, the address is null
+/// plus the tensor's offset in the storage. Systems with 64-bit addresses keep the heap above, as a rule.
+constexpr std::uint64_t kLowAddresses = std::uint64_t{1} << 40;
+
 /// Reads a 0-d tensor in CPU memory. Returns false for all other objects, and for a tensor without readable memory.
 inline bool read_tensor(PyObject* object, double& number) {
     static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
@@ -114,13 +118,15 @@ inline bool read_tensor(PyObject* object, double& number) {
         PyErr_Clear();  // the general path will report what is wrong
         return false;
     }
-    if (tensor.device_type != dlpack::kCpu || tensor.n_dimensions != 0 || tensor.data == nullptr) return false;
+    if (tensor.device_type != dlpack::kCpu || tensor.n_dimensions != 0) return false;
+    const char* const address = static_cast<const char*>(tensor.data) + tensor.byte_offset;
+    if (reinterpret_cast<std::uintptr_t>(address) < kLowAddresses) return false;  // the general path checks the storage
     const ReadNumber read = reader_of(tensor.dtype);
     if (read == nullptr) return false;
     // DLPack cannot say that the memory of a lazily negated tensor holds the value with the opposite sign.
     const auto negated = py::reinterpret_steal<py::object>(PyObject_CallMethodNoArgs(object, is_neg));
     if (!negated) PyErr_Clear();
-    return negated.is(py::handle(Py_False)) && read(static_cast<const char*>(tensor.data) + tensor.byte_offset, number);
+    return negated.is(py::handle(Py_False)) && read(address, number);
 }
 
 }  // namespace pyml

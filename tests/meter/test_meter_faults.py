@@ -164,6 +164,17 @@ def test_a_tensor_whose_storage_was_freed_is_refused(engine: str, shape: "tuple[
     assert meter.count("x") == 0
 
 
+@ENGINES
+@pytest.mark.parametrize("in_a_list", [False, True])
+def test_an_element_of_a_freed_storage_is_refused(engine: str, in_a_list: bool) -> None:
+    meter = Meter("x", engine=engine)
+    element = torch.arange(2**20)[2**20 - 1]  # its address is now null plus 8 MiB
+    element.untyped_storage().resize_(0)
+    with pytest.raises(TypeError, match=r"x.*: got a Tensor.*storage has been freed"):
+        meter.update(x=[element] if in_a_list else element)
+    assert meter.count("x") == 0
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_process_can_use_a_meter_that_a_thread_was_updating(monkeypatch: pytest.MonkeyPatch) -> None:
