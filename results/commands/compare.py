@@ -95,32 +95,32 @@ def compare(
     with without_garbage_collection():
         database = shared.open_database(experiments_dir, where)
         groups = [select_group(database, spec, whole_group=whole_group, split_by=split_by) for spec in specs]
-        mixed = mixed_environments(run for group in groups for run in group.replicates.values())
-        shared.refuse_mixed(mixed, strict)
-        failed = only_failures(groups, level)
-        comparable = [group for group in groups if group not in [one.b for one in failed]]
-        comparisons, refused = (
-            compare_groups(comparable, metrics, method, level, primary=primary, ignore=ignore)
-            if len(comparable) > 1 or not failed
-            else ([], [])
-        )
-        comparisons = examine(comparisons, Analysis(robust, sequential, margin))
-        if detect is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
-            raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
-        if margin is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
-            raise ConfigError("--equivalent-within is in the unit of one measure; name it with --metric.")
-        outcome = Outcome(comparisons, refused, detect, failed, mixed)
-        if style == "json":
-            from results.comparison.json_form import comparisons_json
+        with shared.reporting_faults(groups):
+            mixed = mixed_environments(run for group in groups for run in group.replicates.values())
+            shared.refuse_mixed(mixed, strict)
+            failed = only_failures(groups, level)
+            comparable = [group for group in groups if group not in [one.b for one in failed]]
+            comparisons, refused = (
+                compare_groups(comparable, metrics, method, level, primary=primary, ignore=ignore)
+                if len(comparable) > 1 or not failed
+                else ([], [])
+            )
+            comparisons = examine(comparisons, Analysis(robust, sequential, margin))
+            if detect is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
+                raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
+            if margin is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
+                raise ConfigError("--equivalent-within is in the unit of one measure; name it with --metric.")
+            outcome = Outcome(comparisons, refused, detect, failed, mixed)
+            if style == "json":
+                from results.comparison.json_form import comparisons_json
 
-            put(comparisons_json(outcome))
-        else:
-            from results.comparison.text import comparisons_text
+                put(comparisons_json(outcome))
+            else:
+                from results.comparison.text import comparisons_text
 
-            put(comparisons_text(outcome))
-        if hidden := shared.hidden_note():
-            put(hidden, err=True)
-        shared.report_faults([fault for group in groups for run in group.runs for fault in run.faults])
+                put(comparisons_text(outcome))
+            if hidden := shared.hidden_note():
+                put(hidden, err=True)
 
 
 def _check_detect(detect: float | None) -> None:

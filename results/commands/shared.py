@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +17,9 @@ from results.database import ResultsDatabase
 from results.fields import OF_RUNS
 from results.run import Run
 from results.run_files import Fault
+
+if TYPE_CHECKING:
+    from results.groups import Group
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -147,6 +151,15 @@ def _visible(database: ResultsDatabase, where: Sequence[str]) -> ResultsDatabase
     visible = database.only(run for run in database if not run.tags.archived)
     meta[_N_HIDDEN] = len(database) - len(visible)
     return visible
+
+
+@contextlib.contextmanager
+def reporting_faults(groups: Iterable[Group]) -> Iterator[None]:
+    """Report at the end what could not be read of the groups' runs, also after an error: it may be the reason."""
+    try:
+        yield
+    finally:
+        report_faults([fault for group in groups for run in group.runs for fault in run.faults])
 
 
 def hidden_note() -> str:

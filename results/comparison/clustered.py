@@ -38,9 +38,10 @@ class Clusters:
 def clustered_test(
     test: ReplicateTest, a: Measured, b: Measured, level: float
 ) -> tuple[ReplicateTest, Clusters | None]:
-    """Return the test of paired samples with clustered errors; the same test if no cluster ids were kept.
+    """Return the test of paired samples with clustered errors; the same test if neither run kept cluster ids.
 
-    If the two runs put a sample into different clusters, the test is left as it is, with a note.
+    If only one run kept them, they hold for both. If the two runs put a sample into different clusters, the test is
+    left as it is, with a note.
 
     Args:
         test: The test of paired samples that treats the samples as independent.
@@ -54,8 +55,10 @@ def clustered_test(
     sides = [(side.only_run()[0], side.metadata, side.sample_seeds) for side in (a, b)]
     clusters_a, clusters_b = (sample_clusters(*side) for side in sides)
     kept_a, kept_b = (sample_values(*side) for side in sides)
-    if not (clusters_a and clusters_b and kept_a and kept_b):
+    if not (kept_a and kept_b and (clusters_a or clusters_b)):
         return test, None
+    # a sample is the same in both runs, and so is its cluster, even if only one run kept it
+    clusters_a, clusters_b = clusters_a or clusters_b or {}, clusters_b or clusters_a or {}
     ids = sorted(kept_a.keys() & kept_b.keys() & clusters_a.keys() & clusters_b.keys())
     if any(clusters_a[i] != clusters_b[i] for i in ids):
         note = "the runs put samples into different clusters, so the clusters are not used"

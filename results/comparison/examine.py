@@ -45,7 +45,9 @@ def _examined(one: Comparison, analysis: Analysis) -> Comparison:
         rows: dict[str, tuple[Sequence[float], Sequence[Any]]] = {"A - B": (replicates.differences, replicates.seeds)}
     else:
         rows = {"A": (replicates.a, list(one.values_a)), "B": (replicates.b, list(one.values_b))}
-    shapes = {side: shape_of(values) for side, (values, _) in rows.items()}
+    # without spread there is only rounding, which has outliers, too
+    has_spread = not math.isnan(one.test.error)
+    shapes = {side: shape_of(values) for side, (values, _) in rows.items()} if has_spread else {}
     outliers = {side: rows[side][1][shape.outlier] for side, shape in shapes.items() if shape.outlier is not None}
     findings = Findings(shapes, outliers, pairing_of(replicates, one.test_level), failures, levels=two_levels(one))
     if analysis.robust:

@@ -109,3 +109,29 @@ def test_an_older_run_of_a_seed_is_not_called_left_out_where_it_counts(experimen
     out = compare(invoke, "--metric", "loss")
     assert "2 runs, seeds 0, 1; 1 older run of a seed counts only where the newer has no result" in out
     assert "left out" not in out
+
+
+def test_rounding_has_no_outliers(experiments: Path, invoke: Invoke) -> None:
+    two_groups(experiments, [0.1 + 0.2] * 3, [0.1 + 0.2, 0.3, 0.3])
+    assert "outlier" not in compare(invoke)
+
+
+def test_clusters_that_one_run_kept_hold_for_both(experiments: Path, invoke: Invoke) -> None:
+    rng = np.random.default_rng(3)
+    clusters, a = np.repeat(np.arange(10), 4), rng.normal(size=40)
+    b = a + 0.1 + 0.1 * rng.normal(size=10)[clusters]
+    path = with_values(experiments, 0, range(40), list(a), "mlp")
+    with_values(experiments, 1, range(40), list(b), "unet")
+    with np.load(path) as arrays:
+        np.savez(path, **arrays, cluster_id=clusters)
+    (one,) = json.loads(compare(invoke, "--format", "json"))["comparisons"]
+    means = (a - b).reshape(10, 4).mean(axis=1)  # of equal sizes, so a t test of the clusters' means
+    assert one["test"]["p_value"] == pytest.approx(stats.ttest_1samp(means, 0).pvalue, rel=1e-9)
+    assert one["findings"]["clusters"]["n_clusters"] == 10
+
+
+def test_lines_that_cannot_be_read_are_reported_beside_the_error(experiments: Path, invoke: Invoke) -> None:
+    two_groups(experiments, [1e300, 1.1e300], [0.8, 0.9])
+    code, _, err = invoke("compare", "model=mlp", "model=unet")
+    assert code == 2
+    assert "results.jsonl: loss: got 1e+300; accepted: numbers up to 1e+150" in err
