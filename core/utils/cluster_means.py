@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.meter import pair_rounding, rounding
 from core.meter.blocks import Blocks
+from core.meter.exact import measure_array
+from core.meter.float_bits import parts
 from core.meter.inputs import OnDevice, standard
-from core.meter.measure import S1_BITS, S2_BITS, Measure, of_float, of_integer
+from core.meter.measure import S1_BITS, S2_BITS, Measure
 from core.meter.pair import Pair
 from core.meter.products import numbers
 from core.meter.state import POLICIES
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from core.utils.results import ScalarResult
 
 ClusterId = int | str
+
+_MANY = 16  # from this number of values of one cluster, NumPy's exact sums are faster than one value at a time
 
 
 class ClusteredMean:
@@ -62,14 +68,14 @@ class ClusteredMean:
             TypeError: A value is not a real number, or an id is neither an integer nor a string.
             ValueError: There are more values than ids or fewer, or a value is NaN under ``nan_policy="raise"``.
         """
-        each = _numbers(values)
+        taken = _taken(values)
         names = [_checked_id(name) for name in (ids.tolist() if hasattr(ids, "tolist") else ids)]
-        if len(each) != len(names):
-            raise ValueError(f"update: got {len(each)} values and {len(names)} ids; accepted: one id per value")
-        added: dict[ClusterId, Measure] = {}
-        for name, value in zip(names, each, strict=True):
-            measure = of_float(value) if isinstance(value, float) else of_integer(value)
-            added[name] = added[name].merge(measure) if name in added else measure
+        if len(taken) != len(names):
+            raise ValueError(f"update: got {len(taken)} values and {len(names)} ids; accepted: one id per value")
+        positions: dict[ClusterId, list[int]] = {}
+        for position, name in enumerate(names):
+            positions.setdefault(name, []).append(position)
+        added = {name: _measure(taken, of_cluster) for name, of_cluster in positions.items()}
         if self._nan_policy == "raise" and (n_nan := sum(measure.nan for measure in added.values())):
             raise ValueError(f"update: got {n_nan:,} NaN under nan_policy='raise'; nothing was added")
         self._clusters = _merged([self._clusters, added])
@@ -146,8 +152,8 @@ def _merged(each: Iterable[dict[ClusterId, Measure]]) -> dict[ClusterId, Measure
     return total
 
 
-def _numbers(values: Any) -> list[float | int]:
-    """Return one-dimensional values as Python numbers, exactly."""
+def _taken(values: Any) -> list[float | int] | NDArray[Any]:
+    """Return one-dimensional values as Python numbers or as an array that ``measure_array`` accepts, exactly."""
     if isinstance(values, list | tuple | np.ndarray) or hasattr(values, "shape"):
         taken = standard("values", values, keeps_order=True)
         if isinstance(taken, OnDevice):
@@ -157,10 +163,33 @@ def _numbers(values: Any) -> list[float | int]:
         if isinstance(taken, Blocks):
             taken = taken.copy()
         if isinstance(taken, np.ndarray) and len(getattr(values, "shape", (0,))) == 1:
-            return numbers(taken)
+            return taken
     raise TypeError(
         f"values: got a {type(values).__name__}; accepted: a one-dimensional array, tensor or list of numbers"
     )
+
+
+def _measure(values: list[float | int] | NDArray[Any], positions: list[int]) -> Measure:
+    """Return the state after the values at these positions, without the sum of squares and extremes."""
+    if isinstance(values, np.ndarray):
+        if len(positions) >= _MANY:
+            return measure_array(values[positions])._replace(s2=0, min=None, max=None)
+        each = numbers(values[positions])
+    else:
+        each = [values[position] for position in positions]
+    s1 = nan = posinf = neginf = 0
+    for value in each:
+        if isinstance(value, int):
+            s1 += value << S1_BITS
+        elif math.isfinite(value):
+            m, e = parts(value)
+            s1 += m << e
+        elif math.isnan(value):
+            nan += 1
+        else:
+            posinf, neginf = posinf + (value > 0), neginf + (value < 0)
+    k = len(each) - nan
+    return Measure(k, k, s1, nan=nan, posinf=posinf, neginf=neginf)
 
 
 def _checked_id(name: object) -> ClusterId:

@@ -55,6 +55,27 @@ def test_the_sum_of_a_cluster_is_exact_and_rounded_once() -> None:
     assert means.sums() == {7: (float(1 + Fraction(0.1)), 4), 8: (2.0**70, 1), 9: (math.inf, 3)}
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64, np.bool_])
+@pytest.mark.parametrize("size", [3, 15, 16, 500])
+def test_a_cluster_of_any_size_has_the_exact_sum_of_its_values(size: int, dtype: type) -> None:
+    rng = np.random.default_rng(size)
+    values = (rng.normal(size=(size, 2)) * 10.0 ** rng.integers(-3, 4, (size, 2))).astype(dtype)
+    means = ClusteredMean()
+    means.update(values.ravel(), ["a", "b"] * size)
+    exact = {name: float(sum(map(Fraction, values[:, i].tolist()))) for i, name in enumerate("ab")}
+    assert means.sums() == {name: (total, size) for name, total in exact.items()}
+
+
+@pytest.mark.parametrize("size", [3, 500])
+def test_nans_and_infinities_are_counted_in_clusters_of_any_size(size: int) -> None:
+    values = np.ones(size)
+    values[:3] = math.nan, math.inf, 1.0
+    means = ClusteredMean(nan_policy="omit")
+    means.update(np.append(values, 0.0), ["a"] * size + ["b"])
+    assert means.sums() == {"a": (math.inf, size - 1), "b": (0.0, 1)}
+    assert (means.result().n_nan, means.result().n_inf, means.result().mean) == (1, 1, math.inf)
+
+
 def test_any_order_batch_and_split_gives_the_same_result() -> None:
     values, ids = data(2)
     order = np.random.default_rng(3).permutation(400)
