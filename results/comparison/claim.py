@@ -10,17 +10,21 @@ from attrs import frozen
 from core.config.errors import ConfigError
 from core.runs.strict_json import dumps
 from core.utils.results import ResultMetadata
+from results.comparison.clustered import sample_clusters
 from results.comparison.difference_text import p_text
 from results.comparison.replicates import n_failed, over_survivors, survivors_in_order
 from results.comparison.text import describe_group
 from results.groups import Group
 from results.measures import choose_measures
 from results.over_runs import OverRuns, over_runs_text
+from results.samples import sample_values
 from results.statistics.claim import ClaimTest, mean_claim, sequential_claim
+from results.statistics.clusters import clustered_mean
 from results.text.durations import Unit, unit_of
 
 SCHEMA = "pyml.claim/1"
 CANNOT_TELL = "cannot tell"
+OVER_SAMPLES = "t test over samples"
 
 
 @frozen
@@ -35,7 +39,8 @@ class Claim:
         below: Whether the claim is "below".
         over: The measure over the runs whose result is finite.
         n_failed: Runs with the status "failed", or whose result is not finite.
-        method: "t test over runs", "sequential t test over runs", "t test over samples", or "none".
+        method: "t test over runs", "sequential t test over runs", "t test over samples",
+            "t test over samples, clustered", or "none".
         test: The one-sided test.
         level: The claim is called shown, or false, wrongly in at most 1 - level of cases.
     """
@@ -102,13 +107,21 @@ def make_claim(
 def _over_samples(
     group: Group, metadata: ResultMetadata, line: float, below: bool, level: float
 ) -> tuple[str, ClaimTest]:
-    """A single run speaks of its own weights: the mean over its samples with the error that it recorded."""
-    results = [run.current_measures[metadata] for run in group.replicates_with(metadata).values()]
-    if len(results) != 1:
+    """A single run speaks of its own weights: the mean over its samples with the error that it recorded.
+
+    If it kept cluster ids, the error is clustered instead.
+    """
+    runs = list(group.replicates_with(metadata).values())
+    if len(runs) != 1:
         return "none", mean_claim(math.nan, math.nan, 0, line, below=below, level=level)
-    found = results[0]
+    clusters, values = sample_clusters(runs[0], metadata), sample_values(runs[0], metadata)
+    if clusters and values:
+        mean = clustered_mean([values[i] for i in sorted(values)], [clusters[i] for i in sorted(values)])
+        test = mean_claim(mean.mean, mean.error, mean.df, line, below=below, level=level)
+        return f"{OVER_SAMPLES}, clustered", test
+    found = runs[0].current_measures[metadata]
     df = (found["n"] or 0) - 1
-    return "t test over samples", mean_claim(found["mean"], found["error"], df, line, below=below, level=level)
+    return OVER_SAMPLES, mean_claim(found["mean"], found["error"], df, line, below=below, level=level)
 
 
 def claim_text(claim: Claim) -> str:
@@ -130,7 +143,7 @@ def claim_text(claim: Claim) -> str:
             f"At {100 * claim.level:g}% the mean is {limit} {_bound(claim)} "
             f"(one-sided {claim.method}, p {p if p.startswith('<') else f'= {p}'})."
         )
-    if claim.method == "t test over samples":
+    if claim.method.startswith(OVER_SAMPLES):
         lines.append("One run: this speaks of this trained model, not of other seeds.")
     if claim.n_failed:
         are = "is" if claim.n_failed == 1 else "are"

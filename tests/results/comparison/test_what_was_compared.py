@@ -135,3 +135,20 @@ def test_lines_that_cannot_be_read_are_reported_beside_the_error(experiments: Pa
     code, _, err = invoke("compare", "model=mlp", "model=unet")
     assert code == 2
     assert "results.jsonl: loss: got 1e+300; accepted: numbers up to 1e+150" in err
+
+
+def test_a_claim_about_one_run_allows_for_clusters(experiments: Path, invoke: Invoke) -> None:
+    clusters = np.repeat(np.arange(8), 5)
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=8)[clusters] + 0.1 * rng.normal(size=40)
+    path = with_values(experiments, 0, range(40), list(values), "mlp")
+    with np.load(path) as arrays:
+        np.savez(path, **arrays, cluster_id=clusters)
+    code, out, _ = invoke("claim", "model=mlp", "--metric", "loss", "--below", "0.5", "--format", "json")
+    assert code == 0
+    means = values.reshape(8, 5).mean(axis=1)
+    expected = stats.ttest_1samp(means, 0.5, alternative="less")
+    assert json.loads(out)["p_value"] == pytest.approx(expected.pvalue, rel=1e-9)
+    text = invoke("claim", "model=mlp", "--metric", "loss", "--below", "0.5")[1]
+    assert "one-sided t test over samples, clustered" in text
+    assert "One run: this speaks of this trained model" in text
