@@ -2,6 +2,7 @@
 
 import array
 import operator
+import reprlib
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def weight(n: object, names: Iterable[str]) -> int:
         w = operator.index(n)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(
-            f"{_listed(names)}: got n={n!r} ({type(n).__name__}); "
+            f"{_listed(names)}: got n={reprlib.repr(n)} ({type(n).__name__}); "
             "accepted: a positive integer, the number of samples that each value is the mean of"
         ) from None
     if not 1 <= w <= MOST_SAMPLES:

@@ -95,6 +95,7 @@ class PythonEngine:
                         return
             general(measures, n=n, **values)
 
+        update.__qualname__ = "update"  # Python names it in its messages about wrong arguments
         return update
 
     @property

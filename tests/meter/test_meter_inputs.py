@@ -14,6 +14,7 @@ import pytest
 import torch
 from meter_reference import ENGINES, check
 
+from core.meter import engines
 from core.utils.meters import Meter
 
 FLOATS = [0.1, -2.5, 0.0, 1e-40, 6.1e-5, -65504.0, 3.0]
@@ -388,3 +389,12 @@ def test_bools_whose_bytes_are_neither_0_nor_1_are_true(new, wrap) -> None:
     meter.update(x=wrap(flags)[1], y=wrap(flags)[2])
     assert (meter.mean("x"), meter.max("y"), meter.count("x")) == (0.8, 1.0, 5)
     assert meter.ratio("x", "y").mean == 1.0
+
+
+@pytest.mark.parametrize("engine", engines.available())
+def test_messages_about_wrong_arguments_are_short_and_name_no_internals(engine: str) -> None:
+    meter = Meter(engine=engine)
+    with pytest.raises(TypeError, match=r"x: got n=array.{,60} \(ndarray\); accepted: a positive integer"):
+        meter.update(x=1.0, n=np.arange(0.5, 900.0))
+    with pytest.raises(TypeError, match=r"^update\(\) takes (at most|from 0 to) 1 positional argument"):
+        meter.update({}, {})  # type: ignore[call-arg]
