@@ -31,7 +31,7 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
         evaluation: Id of the evaluation that made it; None for a record that is complete by itself.
 
     Raises:
-        TypeError: ``record`` is not a ResultRecord. Nothing has been saved or printed.
+        TypeError: ``record`` is not a ResultRecord, or ``run_path`` no path. Nothing has been saved or printed.
         ValueError: ``evaluation`` is no id that a reader would accept. Nothing has been saved or printed.
         OSError: The record could not be saved.
     """
@@ -39,6 +39,11 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
         raise TypeError(
             f"record: got {record!r} ({type(record).__name__}); accepted: a ResultRecord. "
             "Try: ResultRecord(ResultMetadata('name', unit='image'), result)"
+        )
+    if not isinstance(run_path, str | Path):
+        raise TypeError(
+            f"run_path: got {run_path!r} ({type(run_path).__name__}); accepted: the run directory, as str or Path. "
+            "Try: run.log_record(record) inside the run's block, or log_record(record, run.path)"
         )
     if evaluation is not None and not (isinstance(evaluation, str) and ID.fullmatch(evaluation)):
         raise ValueError(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.runs import result_log
+from core.runs import Run, result_log
 from core.runs.evaluations import finish_evaluation, read_requests, start_evaluation
 from core.runs.files import Fault, append_json_line
 from core.runs.result_log import read_result_log
@@ -115,6 +115,24 @@ def test_a_record_that_is_not_on_disk_is_not_printed_as_a_result(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"NOT SAVED ({type(error).__name__}): loss: 1.00 ± 0.50")
+
+
+def test_a_run_in_place_of_its_path_is_refused_with_what_to_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        Run({"seed": 0}, experiments_dir=tmp_path) as run,
+        pytest.raises(TypeError, match=r"run_path: got .* \(Run\); accepted: .* Try: run\.log_record\(record\)"),
+    ):
+        log_record(record(1.0), run)  # type: ignore[arg-type] # what is tested
+    assert means(run.path) == []
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("where", [7, None, b"run"])
+def test_what_is_no_path_is_refused_by_name(where: object) -> None:
+    with pytest.raises(TypeError, match=r"run_path: got .*; accepted: the run directory, as str or Path"):
+        log_record(record(1.0), where)  # type: ignore[arg-type] # what is tested
 
 
 def test_the_second_format_with_sources_roles_and_kinds_still_loads() -> None:
