@@ -105,7 +105,7 @@ def test_values_per_sample_are_read_by_plain_python(tmp_path: Path) -> None:
     ids, values, clusters, metadata = json.loads(done.stdout)
     assert (ids, values, clusters) == ([3, -4, 5], [0.5, 1.0, 0.1], [1, 1, 2])
     (line,) = (run.path / "results.jsonl").read_text(encoding="utf-8").splitlines()
-    assert metadata == json.loads(line)["metadata"]
+    assert metadata == {"schema": "pyml.values/1", **json.loads(line)["metadata"]}
 
 
 #: The section of the documentation for each schema.
