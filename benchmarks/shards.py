@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -49,7 +50,7 @@ def given_values(_evaluator: DenoisingEvaluator, ids: Sequence[int]) -> Values:
     return dict(zip(COLUMNS, GIVEN[np.array(ids)].T, strict=True))
 
 
-def records(run_path: Path) -> dict[str, dict[str, object]]:
+def records(run_path: Path) -> dict[str, dict[str, Any]]:
     """Return the newest record of each result by its name, without its time and evaluation."""
     lines = map(json.loads, (run_path / "results.jsonl").read_text().splitlines())
     found = {line["metadata"]["name"]: line for line in lines if "metadata" in line and line["evaluation"] != "train"}
@@ -61,7 +62,7 @@ def records(run_path: Path) -> dict[str, dict[str, object]]:
     }
 
 
-def digest(found: dict[str, dict[str, object]]) -> str:
+def digest(found: dict[str, dict[str, Any]]) -> str:
     """Return the first digits of a hash of records."""
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -120,7 +121,7 @@ def tables(directory: Path) -> str:
             else:
                 by_torchrun(path, n)
             found = records(path)
-            means = [f"{found[name]['result']['mean']:.10f}" for name in NAMES]  # type: ignore[index]
+            means = [f"{found[name]['result']['mean']:.10f}" for name in NAMES]
             rows.append(f"| {n} {what} | {' | '.join(means)} |")
     return "\n".join(rows)
 
