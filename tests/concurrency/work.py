@@ -7,6 +7,7 @@ import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from core.runs import Run, environment, session
 from core.runs.fast_results import read_results
@@ -17,6 +18,7 @@ from results.database import ResultsDatabase
 
 def forked(works: list[Callable[[], object]]) -> list[int]:
     """Run each function in a process of its own, all at once; return their exit codes. Output goes nowhere."""
+    _environment()
     children = []
     start, go = os.pipe()
     for work in works:
@@ -26,6 +28,7 @@ def forked(works: list[Callable[[], object]]) -> list[int]:
             try:
                 os.close(go)
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                session.save_environment = _save_environment  # here, so that other tests keep the real one
                 os.read(start, 1)  # returns when the parent closes its end
                 work()
                 code = 0
@@ -39,9 +42,12 @@ def forked(works: list[Callable[[], object]]) -> list[int]:
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
-#: The versions of the packages are the same for every run of a process, and cost more than all the rest of it.
-session.save_environment = lambda path, **more: environment.ENVIRONMENT.write(path, _environment() | more)
 _environment = functools.cache(environment.describe_environment)
+
+
+def _save_environment(run_path: str | Path, **more: Any) -> None:
+    """Write environment.json with the versions of packages that the parent read; reading them costs more than a run."""
+    environment.ENVIRONMENT.write(run_path, _environment() | more)
 
 
 def start_run(directory: Path, seed: int) -> None:
