@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from core.config.config import GlobalConfig
 from core.utils.results import ResultMetadata
 from results.run import Run
 from results.text.labels import count, measure_labels, printable
@@ -52,7 +55,17 @@ def has_stale(run: Run, measures: Iterable[ResultMetadata]) -> bool:
 
 
 def evaluate_again(runs: Sequence[Run]) -> str:
-    """Return the commands that evaluate the runs again, for at most ``MOST_RUNS`` runs."""
-    commands = "; ".join(f"pyml-eval {printable(run.id)}" for run in runs[:MOST_RUNS])
+    """Return the commands that evaluate the runs again, for at most ``MOST_RUNS`` runs.
+
+    They name the experiments directory unless ``pyml-eval`` looks there by itself.
+    """
+    default = GlobalConfig().experiments_dir.resolve()
+    commands = "; ".join(_command(run, default) for run in runs[:MOST_RUNS])
     more = f"; and {len(runs) - MOST_RUNS:,} more" if len(runs) > MOST_RUNS else ""
     return f"Evaluate again: {commands}{more}"
+
+
+def _command(run: Run, default: Path) -> str:
+    directory = run.path.resolve().parent
+    where = "" if directory == default else f" --experiments-dir {shlex.quote(str(run.path.parent))}"
+    return printable(f"pyml-eval {run.id}{where}")

@@ -108,6 +108,19 @@ def test_the_list_marks_stale_results_and_names_the_command(experiments: Path, i
     assert "pyml-eval 20260101T000000000000Z_000000" in out
 
 
+@pytest.mark.parametrize("command", [["runs"], ["runs", "show", "20260101T000000000000Z"], ["table"]])
+def test_the_command_to_evaluate_again_names_a_directory_that_is_not_the_default(
+    experiments: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    stale_and_current(experiments)
+    shown = "Evaluate again: pyml-eval 20260101T000000000000Z_000000"
+    _, out, err = invoke(*command)
+    assert f"{shown} --experiments-dir {experiments}\n" in out + err
+    monkeypatch.setenv("PYML_EXPERIMENTS_DIR", str(experiments))
+    _, out, err = invoke(*command)
+    assert f"{shown}\n" in out + err
+
+
 def test_showing_a_run_marks_stale_results_and_names_the_command(experiments: Path, invoke: Invoke) -> None:
     stale_and_current(experiments)
     code, out, _ = invoke("runs", "show", "20260101T000000000000Z")
