@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from core.config.errors import unknown_name
 from results.run import Run
-from results.text.labels import count, printable, spell
+from results.text.labels import spell
 
 FIELDS = ("git_commit", "git_dirty", "torch", "device")
 SPLIT_FIELDS = (*FIELDS, "host", "python", "platform")
 UNKNOWN = "unknown"
-MOST_VALUES = 4
 
 
 def environment_values(run: Run, fields: Sequence[str]) -> dict[str, str]:
@@ -39,22 +38,3 @@ def mixed_environments(runs: Iterable[Run], split_by: Sequence[str] = ()) -> dic
     values = [environment_values(run, fields) for run in runs]
     counts = {name: Counter(one[name] for one in values) for name in fields}
     return {name: dict(counted) for name, counted in counts.items() if len(counted) > 1}
-
-
-def mixed_line(mixed: Mapping[str, Mapping[str, int]]) -> str:
-    """Return one line that says what is mixed and what can be done about it."""
-    return f"Mixed: {mixed_text(mixed)}. Separate them with --split-by FIELD; refuse them with --strict."
-
-
-def mixed_text(mixed: Mapping[str, Mapping[str, int]]) -> str:
-    """Return "git_commit 1a2b3c4d (3 runs), 9f8e7d6c (2 runs); device cpu (4 runs), NVIDIA H100 (1 run)"."""
-    parts = []
-    for name, counted in mixed.items():
-        values = [f"{_short(name, value)} ({count(n, 'run')})" for value, n in list(counted.items())[:MOST_VALUES]]
-        more = f" and {len(counted) - MOST_VALUES} more" if len(counted) > MOST_VALUES else ""
-        parts.append(f"{name} {', '.join(values)}{more}")
-    return printable("; ".join(parts))
-
-
-def _short(name: str, value: str) -> str:
-    return value[:12] if name == "git_commit" else value

@@ -89,6 +89,7 @@ def compare(
     from results.comparison.failed import only_failures
     from results.comparison.outcome import Outcome
     from results.environments import mixed_environments
+    from results.mixed import mixed_weights
     from results.run_files import without_garbage_collection
     from results.selection import select_group
 
@@ -105,6 +106,8 @@ def compare(
                 if len(comparable) > 1 or not failed
                 else ([], [])
             )
+            mixed |= mixed_weights(one.measurements() for one in comparisons)
+            shared.refuse_mixed(mixed, strict)
             comparisons = examine(comparisons, Analysis(robust, sequential, margin))
             if detect is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
                 raise ConfigError("--detect is in the unit of one measure; name it with --metric.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from core.config.errors import ConfigError, unknown_name
 from core.utils.output import put
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from core.utils.results import ResultMetadata
     from results.groups import Group
+    from results.mixed import Mixed
     from results.plots.look import Look
 
 N_PANELS = 4
@@ -123,6 +124,7 @@ def field(name: str, metrics: tuple[str, ...], level: float, **asked: Any) -> No
     from results.plots.points import plot_field
 
     chosen = choose_measures(_counts(opened.groups), metrics, None if metrics else N_PANELS)
+    opened = opened.noting_weights(chosen, strict=asked["strict"])
     _save(
         opened,
         lambda: plot_field(opened.groups, name, chosen, level=level, look=opened.look, notes=opened.notes),
@@ -140,6 +142,7 @@ def steps(metrics: tuple[str, ...], level: float, **asked: Any) -> None:
     from results.plots.points import plot_steps
 
     chosen = choose_measures(_counts(opened.groups), metrics)
+    opened = opened.noting_weights(chosen, strict=asked["strict"])
     _save(opened, lambda: plot_steps(opened.groups, chosen, level=level, look=opened.look, notes=opened.notes))
 
 
@@ -165,6 +168,14 @@ class _Opened:
     notes: tuple[str, ...]
     output: Path
 
+    def noting_weights(self, measures: Iterable[ResultMetadata], *, strict: bool) -> _Opened:
+        """Return this with a note if results of different weights are drawn; with ``strict``, raise an error."""
+        from results.mixed import mixed_weights_of
+
+        mixed = mixed_weights_of(self.groups, measures)
+        shared.refuse_mixed(mixed, strict)
+        return evolve(self, notes=(*self.notes, *_notes(mixed)))
+
 
 def _open(
     output: str,
@@ -175,7 +186,7 @@ def _open(
     strict: bool,
     experiments_dir: str | None,
 ) -> _Opened:
-    from results.environments import mixed_environments, mixed_line, mixed_text
+    from results.environments import mixed_environments
     from results.groups import group_runs
     from results.plots.figure import check_suffix
     from results.plots.look import Look, parse_size
@@ -189,9 +200,17 @@ def _open(
     shared.report_faults(database.faults)
     if not groups:
         raise ConfigError("no run has finished, so there is nothing to plot.")
-    if mixed:
-        put(mixed_line(mixed), err=True)
-    return _Opened(groups, look, (f"Mixed: {mixed_text(mixed)}.",) if mixed else (), Path(output))
+    return _Opened(groups, look, _notes(mixed), Path(output))
+
+
+def _notes(mixed: Mixed) -> tuple[str, ...]:
+    """Return what the caption says of what is mixed, after printing it."""
+    from results.mixed import mixed_line, mixed_text
+
+    if not mixed:
+        return ()
+    put(mixed_line(mixed), err=True)
+    return (f"Mixed: {mixed_text(mixed)}.",)
 
 
 def _counts(groups: Sequence[Group]) -> dict[ResultMetadata, int]:

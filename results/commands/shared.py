@@ -104,22 +104,20 @@ def strict_option(command: Function) -> Function:
     return click.option(
         "--strict",
         is_flag=True,
-        help="Fail if the runs differ in commit, uncommitted changes, PyTorch version or device.",
+        help="Fail if the runs differ in commit, uncommitted changes, PyTorch version, device or evaluated weights.",
     )(command)
 
 
 def refuse_mixed(mixed: Mapping[str, Mapping[str, int]], strict: bool) -> None:
-    """Raise an error if ``strict`` is set and the runs have different environments.
+    """Raise an error if ``strict`` is set and the runs or their results mix something.
 
     Raises:
-        ConfigError: ``strict`` is set and the runs differ. The message names the fields and values.
+        ConfigError: ``strict`` is set and something is mixed. The message names the fields and values.
     """
-    from results.environments import mixed_text
+    from results.mixed import mixed_remedy, mixed_text
 
     if strict and mixed:
-        raise ConfigError(
-            f"--strict: the runs have different environments: {mixed_text(mixed)}. Separate them with --split-by FIELD."
-        )
+        raise ConfigError(f"--strict: the runs differ: {mixed_text(mixed)}. {mixed_remedy(mixed)}.")
 
 
 def open_database(experiments_dir: str | None, where: Sequence[str] = ()) -> ResultsDatabase:

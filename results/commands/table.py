@@ -90,9 +90,10 @@ def table(
     if siunitx and style != "latex":
         raise ConfigError(f"--siunitx goes with --format latex or a .tex file, not with {style}.")
     names = dict(_renaming(text) for text in renamed)
-    from results.environments import mixed_environments, mixed_line
+    from results.environments import mixed_environments
     from results.groups import group_runs
     from results.measures import choose_measures
+    from results.mixed import mixed_line, mixed_weights_of
     from results.run_files import without_garbage_collection
     from results.staleness import stale_note
     from results.tables.formats import FORMATS
@@ -106,9 +107,10 @@ def table(
             shared.report_faults(database.faults)
             raise ConfigError("no run's config can be read, so nothing can be grouped.")
         mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
-        shared.refuse_mixed(mixed, strict)
         wanted = _names(columns)
         measures = _measures(database.metadata(), metrics, wanted)
+        mixed |= mixed_weights_of(groups, measures)
+        shared.refuse_mixed(mixed, strict)
         n_measures = len(measures) if metrics or wanted else len(choose_measures(database.metadata()))
         groups = sort_groups(groups, sort, measures) if sort else groups
         groups = groups[::-1] if reverse else groups

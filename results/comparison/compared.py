@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from core.utils.results import ResultMetadata
+from core.utils.results import ResultMetadata, ResultSource
 from core.utils.tables import html_pairs
 from results.comparison.difference_text import difference_with_interval, p_text
 from results.comparison.equivalent import EquivalenceAnswer
@@ -18,6 +18,7 @@ from results.comparison.measured import Measured
 from results.comparison.significance import RUNS, ReplicateTest
 from results.groups import Group
 from results.over_runs import OverRuns, over_runs_text
+from results.run import Run
 from results.statistics.power import detectable_difference, pairs_needed, runs_needed_per_group, sd_limits
 from results.text.durations import unit_of
 
@@ -81,6 +82,10 @@ class Comparison:
     def test_level(self) -> float:
         """The coverage of this interval by itself: Bonferroni's 1 - (1 - level) / n_family within the family."""
         return level_of_each(self.level, self.n_family) if self.in_family else self.level
+
+    def measurements(self) -> list[tuple[Run, ResultSource | None]]:
+        """Return the runs of both groups whose results were chosen, with what was measured."""
+        return [*self.measured_a.measurements(), *self.measured_b.measurements()]
 
     @property
     def p_adjusted(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from core.utils.results import ResultMetadata
+from core.utils.results import ResultMetadata, ResultRecord, ResultSource
 from results.groups import Group
 from results.over_runs import OverRuns, summarise_results
 from results.run import Run
@@ -26,14 +26,19 @@ class Measured:
         metadata: The measure, as the group has it.
         runs: The runs that have it, by the key of the replicate: the seed, where it is known.
         results: Their results, as the fields of a ScalarResult, by the same keys.
-        sample_seeds: The seeds that the samples were drawn with.
+        sources: What was measured, by the same keys; None where it is unknown.
     """
 
     group: Group
     metadata: ResultMetadata
     runs: dict[Any, Run]
     results: dict[Any, Fields]
-    sample_seeds: frozenset[int | None]
+    sources: dict[Any, ResultSource | None]
+
+    @property
+    def sample_seeds(self) -> frozenset[int | None]:
+        """The seeds that the samples were drawn with."""
+        return frozenset(map(_sample_seed, self.sources.values()))
 
     @property
     def values(self) -> dict[Any, float]:
@@ -41,6 +46,10 @@ class Measured:
         keys = sorted(self.results, key=lambda key: self.runs[key].id)  # run ids begin with the time
         means = {key: self.results[key]["mean"] for key in keys}
         return {key: mean for key, mean in means.items() if math.isfinite(mean)}
+
+    def measurements(self) -> list[tuple[Run, ResultSource | None]]:
+        """Return the runs whose result is finite, with what was measured."""
+        return [(self.runs[key], self.sources[key]) for key in self.values]
 
     def only_run(self) -> tuple[Run, Fields]:
         """Return the one run whose result is finite, with its result."""
@@ -92,7 +101,11 @@ def measured(a: Group, of_a: ResultMetadata, b: Group, of_b: ResultMetadata) -> 
         return *sides, f"the samples were drawn with different seeds ({named})"
     seed = min(seed for seed in shared if seed is not None)
     chosen = [
-        attrs.evolve(side, results={key: found[seed] for key, found in table.items()}, sample_seeds=frozenset({seed}))
+        attrs.evolve(
+            side,
+            results={key: attrs.asdict(found[seed].result) for key, found in table.items()},
+            sources={key: found[seed].source for key, found in table.items()},
+        )
         for side, table in zip(sides, tables, strict=True)
     ]
     return chosen[0], chosen[1], f"samples of seed {seed} only; some runs were evaluated later with another seed"
@@ -100,15 +113,14 @@ def measured(a: Group, of_a: ResultMetadata, b: Group, of_b: ResultMetadata) -> 
 
 def _newest(group: Group, metadata: ResultMetadata) -> Measured:
     runs = group.replicates_with(metadata)
-    sources = [run.sources.get(metadata) for run in runs.values()]
-    seeds = frozenset(None if source is None else source.sample_seed for source in sources)
-    return Measured(group, metadata, runs, {key: run.current_measures[metadata] for key, run in runs.items()}, seeds)
+    results = {key: run.current_measures[metadata] for key, run in runs.items()}
+    return Measured(group, metadata, runs, results, {key: run.sources.get(metadata) for key, run in runs.items()})
 
 
-def _by_sample_seed(run: Run, metadata: ResultMetadata) -> dict[int | None, Fields]:
-    """Return the newest complete result for each seed of the samples; those that are stale do not count."""
-    found: dict[int | None, Fields] = {}
-    for entry in run.complete_entries(metadata):
-        source = entry.record.source
-        found[None if source is None else source.sample_seed] = attrs.asdict(entry.record.result)
-    return found
+def _by_sample_seed(run: Run, metadata: ResultMetadata) -> dict[int | None, ResultRecord]:
+    """Return the newest complete record for each seed of the samples; those that are stale do not count."""
+    return {_sample_seed(entry.record.source): entry.record for entry in run.complete_entries(metadata)}
+
+
+def _sample_seed(source: ResultSource | None) -> int | None:
+    return None if source is None else source.sample_seed

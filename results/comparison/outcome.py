@@ -19,7 +19,8 @@ class Outcome:
         refused: Why some measures or results were left out.
         delta: A difference to detect, for which the number of seeds is wanted; None without ``--detect``.
         only_failures: Groups of which one has no finished run, with their shares of failed runs.
-        mixed: The fields in which the runs' environments differ, each with the number of runs per value.
+        mixed: What differs between the runs beside their configs, such as the device or the evaluated weights, each
+            with the number of runs per value.
     """
 
     comparisons: Sequence[Comparison]

@@ -19,8 +19,8 @@ from results.comparison.failed import OnlyFailures
 from results.comparison.finding_lines import finding_lines, shares_text
 from results.comparison.outcome import Outcome
 from results.comparison.significance import RUNS
-from results.environments import mixed_line
 from results.groups import Group, UnknownSeed
+from results.mixed import mixed_line
 from results.text.labels import names_text, spell
 
 OTHERS = (

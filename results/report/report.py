@@ -11,8 +11,9 @@ from attrs import frozen
 from core.config.errors import ConfigError
 from core.utils.results import ResultMetadata
 from results.database import ResultsDatabase
-from results.environments import mixed_environments, mixed_text
+from results.environments import mixed_environments
 from results.groups import Group, group_runs, name_groups
+from results.mixed import mixed_remedy, mixed_text, mixed_weights_of
 from results.plots.end_labels import END_WIDTH
 from results.provenance import provenance
 from results.report import curve_figures, sections
@@ -100,6 +101,7 @@ def _page(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], opt
 def _warnings(groups: Sequence[Group], measures: Mapping[ResultMetadata, str], split_by: Sequence[str]) -> list[str]:
     """Return what to know of all runs: what they mix, and which results are stale."""
     mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
-    found = [f"Mixed: {mixed_text(mixed)}. Separate them with --split-by FIELD."] if mixed else []
+    mixed |= mixed_weights_of(groups, measures)
+    found = [f"Mixed: {mixed_text(mixed)}. {mixed_remedy(mixed)}."] if mixed else []
     stale = stale_note([run for group in groups for run in group.stale_runs(measures)])
     return [*found, stale] if stale else found

@@ -43,7 +43,7 @@ def test_one_line_names_what_is_mixed_and_the_ways_out(invoke: Invoke) -> None:
 def test_strict_refuses_mixed_runs(invoke: Invoke) -> None:
     code, out, err = invoke(*WORDS, "--strict")
     assert (code, out) == (2, "")
-    assert "--strict: the runs have different environments: device cpu (2 runs), NVIDIA H100 (4 runs)." in err
+    assert "--strict: the runs differ: device cpu (2 runs), NVIDIA H100 (4 runs)." in err
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_table_names_refuses_or_separates_what_is_mixed(invoke: Invoke) -> Non
     assert "Mixed: device cpu (2 runs), NVIDIA H100 (4 runs). Separate them with --split-by FIELD" in err
     code, out, err = invoke("table", "--strict")
     assert (code, out) == (2, "")
-    assert "--strict: the runs have different environments: device cpu (2 runs), NVIDIA H100 (4 runs)." in err
+    assert "--strict: the runs differ: device cpu (2 runs), NVIDIA H100 (4 runs)." in err
     code, out, err = invoke("table", "--split-by", "device", "--strict", "--format", "csv")
     assert (code, err) == (0, "")
     rows = [(row["model"], row["device"], row["n_runs"]) for row in csv.DictReader(out.splitlines())]

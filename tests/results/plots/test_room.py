@@ -261,7 +261,7 @@ def test_mixed_environments_are_said_in_the_caption_refused_or_split(
     assert code == 0
     assert "Mixed: device cpu (2 runs), cuda (1 run). Separate them with --split-by FIELD" in err
     assert "Mixed: device cpu (2 runs), cuda (1 run)." in file.read_text()
-    assert "--strict: the runs have different environments" in invoke("plot", "curves", "-o", file, "--strict")[2]
+    assert "--strict: the runs differ: device" in invoke("plot", "curves", "-o", file, "--strict")[2]
     code, _, err = invoke("plot", "curves", "-o", file, "--split-by", "device", "--strict")
     assert (code, err) == (0, "")
     assert "device=cuda" in file.read_text()
