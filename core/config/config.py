@@ -149,6 +149,14 @@ class ModelConfig:
         rule=rules.number(above=0),
         help="Standard deviation of ln(sigma) for the noise in training (P_std in EDM).",
     )
+    weighting: str = option(
+        "standard",
+        rule=rules.choice("standard", "min_snr"),
+        help="Weight of each noise level in the loss: standard (lambda in EDM) or min_snr.",
+    )
+    min_snr_gamma: float = option(
+        5.0, rule=rules.number(above=0), help="Largest weight of a noise level with --weighting min_snr."
+    )
     sigma_data: float | None = option(
         None,
         rule=rules.optional(rules.number(above=0)),

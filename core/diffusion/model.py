@@ -67,6 +67,19 @@ def loss_weight(sigma: Tensor, sigma_data: float) -> Tensor:
     return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
 
 
+def min_snr_weight(sigma: Tensor, gamma: float) -> Tensor:
+    """Return min(SNR, gamma), with the signal-to-noise ratio SNR = 1 / sigma²: large weights are cut off.
+
+    Args:
+        sigma: Noise levels, positive, in data units.
+        gamma: Largest weight; the paper takes 5.
+
+    Source: Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", arXiv:2303.09556,
+    section 3.4, for a network that predicts the clean image.
+    """
+    return sigma.pow(-2).clamp(max=gamma)
+
+
 def draw_sigmas(n: int, p_mean: float, p_std: float, device: torch.device | str = "cpu") -> Tensor:
     """Draw ``n`` training noise levels with ln(sigma) ~ N(p_mean, p_std²), from torch's default generator.
 
@@ -126,8 +139,9 @@ def per_image(values: Tensor, images: Tensor) -> Tensor:
 class Denoiser(nn.Module):
     """Base class of all models that are trained: it estimates clean images from noisy ones.
 
-    A subclass defines ``network``, whose input and target have unit variance. ``forward`` adds EDM's
-    preconditioning. A model with another preconditioning overrides ``forward``.
+    A subclass defines ``network``, whose input and target have unit variance. The rest may be overridden: ``forward``
+    for another preconditioning, ``loss`` for another loss or one with further terms, ``draw_sigmas`` for another
+    distribution of noise levels, ``loss_weight`` for another weight of each level.
 
     Args:
         config: The run's config. data_shape, n_classes and sigma_data must be set; the trainer sets them.
@@ -177,6 +191,30 @@ class Denoiser(nn.Module):
         """
         return precondition(self.network, x, sigma, self.sigma_data, labels)
 
+    def draw_sigmas(self, n: int, device: torch.device | str = "cpu") -> Tensor:
+        """Draw the noise levels of ``n`` training images, float32 of shape ``(n,)``, from torch's default generator."""
+        return draw_sigmas(n, self.config.p_mean, self.config.p_std, device)
+
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        """Return the weight of the squared error at each noise level, with the shape of ``sigma``."""
+        if self.config.weighting == "min_snr":
+            return min_snr_weight(sigma, self.config.min_snr_gamma)
+        return loss_weight(sigma, self.sigma_data)
+
+    def loss(self, images: Tensor, noise: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the loss of each image, whose mean over a batch is minimised.
+
+        Args:
+            images: Clean images, float32 of shape ``(N, *data_shape)``.
+            noise: Standard normal, same shape.
+            sigma: Noise levels that ``draw_sigmas`` returned, shape ``(N,)``.
+            labels: Classes, int64 of shape ``(N,)``; None for data without classes.
+
+        Returns:
+            Shape ``(N,)``.
+        """
+        return self.loss_weight(sigma) * squared_errors(self, images, noise, sigma, labels)
+
 
 def precondition(network: Network, x: Tensor, sigma: Tensor, sigma_data: float, labels: Tensor | None = None) -> Tensor:
     """Return the denoiser D(x; sigma) = c_skip x + c_out F(c_in x; c_noise).
@@ -199,10 +237,27 @@ def precondition(network: Network, x: Tensor, sigma: Tensor, sigma_data: float, 
     return per_image(c_skip, x) * x + per_image(c_out, x) * raw
 
 
+def squared_errors(
+    denoiser: nn.Module, images: Tensor, noise: Tensor, sigma: Tensor, labels: Tensor | None = None
+) -> Tensor:
+    """Return the mean over the values of each image of (D(y + sigma n; sigma) - y)², shape ``(N,)``.
+
+    Args:
+        denoiser: Called as ``denoiser(x, sigma, labels)``.
+        images: Clean images y, shape ``(N, ...)``.
+        noise: Standard normal n, same shape.
+        sigma: Noise levels, shape ``(N,)``.
+        labels: Classes, or None.
+    """
+    denoised = denoiser(images + per_image(sigma, images) * noise, sigma, labels)
+    errors: Tensor = (denoised - images).square().flatten(1).mean(1)
+    return errors
+
+
 def denoising_losses(
     denoiser: nn.Module, images: Tensor, noise: Tensor, sigma: Tensor, sigma_data: float, labels: Tensor | None = None
 ) -> Tensor:
-    """Return the loss of each image: lambda(sigma) times the mean over its values of (D(y + sigma n; sigma) - y)².
+    """Return EDM's loss of each image: lambda(sigma) times the mean over its values of (D(y + sigma n; sigma) - y)².
 
     Args:
         denoiser: Called as ``denoiser(x, sigma, labels)``.
@@ -218,6 +273,4 @@ def denoising_losses(
     Source: arXiv:2206.00364, eq. 2 and 8, but with the mean over the values instead of the sum, so that losses of
     images of different sizes have one scale.
     """
-    denoised = denoiser(images + per_image(sigma, images) * noise, sigma, labels)
-    losses: Tensor = loss_weight(sigma, sigma_data) * (denoised - images).square().flatten(1).mean(1)  # (N,)
-    return losses
+    return loss_weight(sigma, sigma_data) * squared_errors(denoiser, images, noise, sigma, labels)

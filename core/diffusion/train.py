@@ -16,7 +16,7 @@ from core.config.config import ModelConfig
 from core.diffusion.data_fields import completed_from_data, without_found
 from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data
 from core.diffusion.devices import choose_device
-from core.diffusion.model import Denoiser, denoising_losses, draw_sigmas
+from core.diffusion.model import Denoiser
 from core.diffusion.pictures import save_sample_grid
 from core.diffusion.placeholder import dummy_record, placeholder_notice
 from core.diffusion.trained import trained_config
@@ -213,20 +213,28 @@ def train_epoch(state: TrainingState, batches: Batches, after_step: Callable[[],
 def train_step(state: TrainingState, images: Tensor, labels: Tensor | None) -> None:
     """Take one optimiser step on the mean loss of a batch, and update the moving average of the weights.
 
-    Source: arXiv:2206.00364, eq. 8, with Adam. Warm-up as in NVlabs/edm, gradient clipping as in DDPM.
+    Source: the loss is the model's. Adam, warm-up as in NVlabs/edm, gradient clipping as in DDPM.
 
     Args:
         state: The state to change.
         images: Clean images, float32 of shape ``(N, *data_shape)``.
         labels: Classes, int64 of shape ``(N,)``, or None.
+
+    Raises:
+        ValueError: The model's loss is not one value per image.
     """
     config, model = state.config, state.model
 
     # Forward and backward pass at random noise levels.
-    sigma = draw_sigmas(len(images), config.p_mean, config.p_std, state.device)
+    sigma = model.draw_sigmas(len(images), state.device)
     noise = torch.randn_like(images)
     with torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        losses = denoising_losses(model, images, noise, sigma, model.sigma_data, labels)
+        losses = model.loss(images, noise, sigma, labels)
+    if losses.shape != (len(images),):
+        raise ValueError(
+            f"model {config.model!r}: loss returned shape {tuple(losses.shape)}; accepted: one value per image, "
+            f"shape ({len(images)},)"
+        )
     state.optimizer.zero_grad()
     torch.autograd.backward(losses.mean())
 

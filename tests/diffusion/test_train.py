@@ -164,14 +164,14 @@ def test_resuming_without_a_checkpoint_says_so(tiny: MLPConfig, tmp_path: Path) 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    healthy, good = training.denoising_losses, []
+    healthy, good = Denoiser.loss, []
 
     def poisoned(*arguments: Any) -> torch.Tensor:
         good.append(checkpoint_path(tmp_path).read_bytes() if checkpoint_path(tmp_path).exists() else b"")
         losses = healthy(*arguments)
         return losses * math.nan if len(good) >= 8 else losses
 
-    monkeypatch.setattr(training, "denoising_losses", poisoned)
+    monkeypatch.setattr(Denoiser, "loss", poisoned)
     with pytest.raises(TrainingDivergedError, match="diverged at step 8: loss nan"):
         train_diffusion_model(tiny, tmp_path, device="cpu")
     assert checkpoint_path(tmp_path).read_bytes() == good[7] != b""
@@ -184,7 +184,7 @@ def test_a_stop_after_divergence_does_not_overwrite_the_good_checkpoint(
     tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        training, "denoising_losses", lambda model, x, *_: model(x, torch.ones(()), _[-1]).flatten(1).mean(1) * math.nan
+        Denoiser, "loss", lambda model, x, *_: model(x, torch.ones(()), _[-1]).flatten(1).mean(1) * math.nan
     )
     with pytest.raises(TrainingDivergedError, match="diverged at step 1"):
         train_diffusion_model(tiny, tmp_path, device="cpu", stop=StopAfter(1))
@@ -249,13 +249,13 @@ def test_a_plain_model_config_serves_a_model_with_fields_of_its_own(tmp_path: Pa
 def test_by_option_a_step_that_is_not_finite_is_left_out_and_counted(
     tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, curve: Curve
 ) -> None:
-    healthy, n_calls = training.denoising_losses, []
+    healthy, n_calls = Denoiser.loss, []
 
     def sometimes_poisoned(*arguments: Any) -> torch.Tensor:
         n_calls.append(1)
         return healthy(*arguments) * (math.inf if len(n_calls) in {5, 6} else 1.0)
 
-    monkeypatch.setattr(training, "denoising_losses", sometimes_poisoned)
+    monkeypatch.setattr(Denoiser, "loss", sometimes_poisoned)
     train_diffusion_model(attrs.evolve(tiny, skip_nonfinite=True), tmp_path, device="cpu")
     skipped = [line["measures"]["skipped"]["mean"] for line in curve(tmp_path).values()]
     assert skipped == pytest.approx([0, 2 / 3, 0, 0])
@@ -268,8 +268,8 @@ def test_by_option_a_step_that_is_not_finite_is_left_out_and_counted(
 def test_a_run_in_which_every_step_was_skipped_has_failed(
     tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    healthy = training.denoising_losses
-    monkeypatch.setattr(training, "denoising_losses", lambda *arguments: healthy(*arguments) * math.inf)
+    healthy = Denoiser.loss
+    monkeypatch.setattr(Denoiser, "loss", lambda *arguments: healthy(*arguments) * math.inf)
     with pytest.raises(TrainingDivergedError, match="all 12 steps were skipped because no gradient was finite"):
         train_diffusion_model(attrs.evolve(tiny, skip_nonfinite=True), tmp_path, device="cpu")
     assert run_status(tmp_path).state == "failed"
