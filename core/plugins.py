@@ -1,244 +1,32 @@
-"""Find models, configs, data sets, evaluators and commands through entry points; listing them imports nothing."""
+"""Plugins, and what a run's config says about them; ``core.registry`` finds them."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import importlib.metadata
-import os
-import warnings
-from collections.abc import Iterator, Mapping
-from importlib.metadata import EntryPoint
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from core.config.errors import ConfigError, unknown_name
-from pyml_start import hidden_by
+from core.config.errors import ConfigError
+from core.registry import COMMANDS as COMMANDS
+from core.registry import CONFIGS as CONFIGS
+from core.registry import DATASETS as DATASETS
+from core.registry import EVALUATORS as EVALUATORS
+from core.registry import FEATURES as FEATURES
+from core.registry import GROUPS as GROUPS
+from core.registry import KIND as KIND
+from core.registry import MODELS as MODELS
+from core.registry import OURS as OURS
+from core.registry import Plugin as Plugin
+from core.registry import PluginError as PluginError
+from core.registry import find as find
+from core.registry import in_the_box as in_the_box
+from core.registry import load as load
+from core.registry import named_in_errors as named_in_errors
+from core.registry import names as names
+from core.registry import registered as registered
 
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
-
-MODELS, CONFIGS, DATASETS, FEATURES, EVALUATORS, COMMANDS = GROUPS = (
-    "pyml.models",
-    "pyml.configs",
-    "pyml.datasets",
-    "pyml.features",
-    "pyml.evaluators",
-    "pyml.commands",
-)
-KIND = {
-    MODELS: "model",
-    CONFIGS: "config",
-    DATASETS: "data set",
-    FEATURES: "feature space",
-    EVALUATORS: "evaluator",
-    COMMANDS: "command",
-}
-OURS = "pyml-core"
-RESERVED = {
-    *{"config", "debug", "device", "dry_run", "experiments_dir", "help", "print_run", "quiet", "resume", "seeds"},
-    "version",
-}
-
-
-class PluginError(RuntimeError):
-    """A plugin that exists but cannot be used; the message names its distribution and the reason."""
-
-
-class Plugin(NamedTuple):
-    """One registered entry point. Only ``load`` imports its module."""
-
-    group: str
-    name: str
-    distribution: str
-    version: str
-    entry_point: EntryPoint
-
-    def describe(self) -> dict[str, str]:
-        """Return what config.json says about a plugin that a run used."""
-        return {"name": self.name, "distribution": self.distribution, "version": self.version}
-
-    def label(self) -> str:
-        """Return how messages name it: its kind, name, distribution and version."""
-        return f"{KIND[self.group]} {self.name!r} of {self.distribution} {self.version}"
-
-    def load(self) -> Any:
-        """Import the plugin and return what it registered.
-
-        Raises:
-            PluginError: Its import failed, or what it registered is of the wrong kind.
-        """
-        try:
-            loaded = self.entry_point.load()
-        except (Exception, SystemExit) as error:
-            other = hidden_by(self.entry_point.module.partition(".")[0]) if self.distribution == OURS else None
-            hidden = f" {other} is imported in its place: rename it, or start from another directory." if other else ""
-            raise PluginError(
-                f"{self.label()} cannot be imported from {self.entry_point.value}: {type(error).__name__}: "
-                f"{error}{hidden}"
-            ) from error
-        accepted = _what_is_accepted(self.group, loaded)
-        if accepted:
-            raise PluginError(f"{self.label()}: {self.entry_point.value} is {loaded!r}; accepted: {accepted}.")
-        if self.group == CONFIGS:
-            self._check_fields(loaded)
-        return loaded
-
-    def check(self) -> None:
-        """Load the plugin and also call what can be called without a run.
-
-        Raises:
-            PluginError: As ``load``, or an evaluator's ``supports`` raised.
-        """
-        loaded = self.load()
-        if self.group == EVALUATORS:
-            from core.config.config import ModelConfig
-
-            self.supports(loaded, ModelConfig())
-
-    def supports(self, evaluator: Any, config: ModelConfig) -> bool:
-        """Return whether an evaluator says that it supports a run of this config; without ``supports`` it does.
-
-        Raises:
-            PluginError: ``supports`` raised.
-        """
-        if not hasattr(evaluator, "supports"):
-            return True
-        try:
-            return bool(evaluator.supports(config))
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise PluginError(f"{self.label()}: supports() raised {type(error).__name__}: {error}") from error
-
-    def _check_fields(self, cls: type[ModelConfig]) -> None:
-        """Check the fields that a config class adds."""
-        import attrs
-
-        own = set(vars(cls).get("__annotations__", {}))
-        if own - {field.name for field in attrs.fields(cls)}:
-            raise PluginError(
-                f"{self.label()}: its fields {', '.join(sorted(own))} are not attrs fields; "
-                "decorate the class with @attrs.frozen(kw_only=True)."
-            )
-        reserved = sorted(RESERVED & own)
-        if reserved:
-            raise PluginError(
-                f"{self.label()}: {', '.join(reserved)}: the command line has an option of this name. Rename the field."
-            )
-
-
-def _what_is_accepted(group: str, loaded: object) -> str | None:
-    """Return what a group accepts if this object is not it, else None."""
-    if group == CONFIGS:
-        from core.config.config import ModelConfig
-
-        fits, accepted = isinstance(loaded, type) and issubclass(loaded, ModelConfig), "a subclass of ModelConfig"
-    elif group == MODELS:
-        fits, accepted = isinstance(loaded, type), "a class, a subclass of torch.nn.Module"
-    elif group == EVALUATORS:
-        fits, accepted = isinstance(loaded, type) and hasattr(loaded, "evaluate"), "a class with evaluate()"
-    elif group == DATASETS:
-        fits, accepted = callable(loaded), "a callable (config, split)"
-    elif group == FEATURES:
-        fits, accepted = callable(loaded), "a callable (config, device)"
-    else:
-        import click
-
-        fits, accepted = isinstance(loaded, click.Command), "a click command"
-    return None if fits else accepted
-
-
-@functools.cache
-def registered(group: str) -> tuple[Plugin, ...]:
-    """Return every plugin of a group, sorted by name. If two have one name, both are in it."""
-    plugins = []
-    for entry_point in _entry_points(group):
-        dist = entry_point.dist
-        name, version = (dist.name, dist.version) if dist else ("unknown", "unknown")
-        plugins.append(Plugin(group, entry_point.name, name, version, entry_point))
-    return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.distribution)))
-
-
-def _entry_points(group: str) -> list[EntryPoint]:
-    try:
-        return list(importlib.metadata.entry_points(group=group))
-    except (
-        Exception
-    ):  # one malformed entry_points.txt hides those of every package; which errors it raises is not fixed
-        # torch looks for entry points of its own while it is imported, and the import would fail in the same way
-        os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
-        return list(_readable_entry_points(group))
-
-
-def _readable_entry_points(group: str) -> Iterator[EntryPoint]:
-    """Yield the entry points of every distribution whose file can be read, and warn of each that cannot."""
-    seen = set()
-    for distribution in importlib.metadata.distributions():
-        name = distribution.name
-        if name in seen:  # a later one on the path is hidden by the first
-            continue
-        seen.add(name)
-        try:
-            yield from distribution.entry_points.select(group=group)
-        except Exception as error:
-            _warn_once(
-                f"{name} {distribution.version}: its entry_points.txt cannot be read "
-                f"({type(error).__name__}: {error}); its plugins are missing"
-            )
-
-
-@functools.cache
-def _warn_once(text: str) -> None:
-    """Warn, once for all groups of plugins."""
-    warnings.warn(text, stacklevel=1)
-
-
-def names(group: str) -> list[str]:
-    """Return the names of a group, sorted, each once; nothing is imported."""
-    return sorted({plugin.name for plugin in registered(group)})
-
-
-def in_the_box(group: str) -> list[str]:
-    """Return the names that ship with this distribution."""
-    return [plugin.name for plugin in registered(group) if plugin.distribution == OURS]
-
-
-def find(group: str, name: str) -> Plugin:
-    """Return the one plugin of that name.
-
-    Raises:
-        ConfigError: There is none (the nearest valid name is given).
-        PluginError: Two packages registered the name (both are named).
-    """
-    found = [plugin for plugin in registered(group) if plugin.name == name]
-    if not found:
-        if not names(group):
-            raise ConfigError(f"no {KIND[group]} is registered. Is {OURS} installed? Try: pip install -e .")
-        raise unknown_name(KIND[group], name, names(group))
-    if len(found) > 1:
-        owners = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in found)
-        raise PluginError(
-            f"{KIND[group]} {name!r} is registered by {owners}; uninstall one, or rename its entry point."
-        )
-    return found[0]
-
-
-def load(group: str, name: str) -> Any:
-    """Import the plugin of that name and return what it registered. Raises what ``find`` and ``Plugin.load`` raise."""
-    return find(group, name).load()
-
-
-@contextlib.contextmanager
-def named_in_errors(group: str, name: str) -> Iterator[None]:
-    """Add a note that names the plugin and its distribution to an error that another package's plugin raises."""
-    try:
-        yield
-    except Exception as error:
-        plugin = find(group, name)
-        if plugin.distribution != OURS:
-            error.add_note(f"raised in {plugin.label()}")
-        raise
 
 
 def config_class(model: str) -> type[ModelConfig]:

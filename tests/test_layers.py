@@ -18,6 +18,7 @@ LAYERS = {
     "_meter": 1,
     "meter": 1,
     "utils": 2,
+    "registry": 2,
     "runs": 3,
     "plugins": 4,
     "diffusion": 5,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core import plugins
+from core import plugins, registry
 from core.config import ConfigError, ModelConfig
 from core.utils.signals import RunInterrupted
 from core.utils.utils import save_config_to_json
@@ -226,7 +226,7 @@ def test_a_malformed_entry_points_file_costs_a_line_and_nothing_else(
         assert (checked.returncode, "BROKEN" in checked.stdout) == (0, False)
         assert checked.stderr == helped.stderr
     plugins.registered.cache_clear()
-    plugins._warn_once.cache_clear()
+    registry._warn_once.cache_clear()
     monkeypatch.setattr(os, "environ", dict(os.environ))
     with pytest.warns(UserWarning, match=r"torn-one 2.0: its entry_points.txt cannot be read \(.*plugins are missing"):
         assert "identity" in plugins.names(plugins.MODELS)
