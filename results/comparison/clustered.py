@@ -11,13 +11,11 @@ from attrs import frozen
 from core.runs.sample_values import read_clusters
 from core.utils.results import ResultMetadata
 from results.comparison.measured import Measured
-from results.comparison.significance import ReplicateTest
+from results.comparison.significance import PAIRED_SAMPLES, ReplicateTest
 from results.run import Run
 from results.samples import evaluation_of, sample_values
 from results.statistics.clusters import clustered_mean
 from results.statistics.intervals import t_quantile
-
-PAIRED_SAMPLES = "paired over samples"
 
 
 @frozen
@@ -75,6 +73,7 @@ def clustered_test(
         ci_low=found.mean - half,
         ci_high=found.mean + half,
         p_value=_two_sided(found.mean, error, found.df),
+        counts=None,
     )
     return answer, clusters
 

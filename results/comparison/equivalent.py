@@ -11,6 +11,7 @@ from attrs import frozen
 from results.comparison.significance import ReplicateTest
 from results.statistics.equivalence import equivalence
 from results.statistics.intervals import Difference
+from results.statistics.two_proportions import score_equivalence, score_interval
 
 
 @frozen
@@ -46,9 +47,16 @@ def equivalence_answers(tests: Sequence[ReplicateTest], margin: float, level: fl
     alpha = (1 - level) / n_tests
     answers = []
     for test in tests:
-        parts = (test.difference, test.error, test.ci_low, test.ci_high, test.df, test.p_value)
-        found = equivalence(Difference(*(np.asarray(part) for part in parts)), margin, alpha=alpha)
-        p_value, ends = float(found.p_value), (float(found.ci_low), float(found.ci_high))
+        p_value, low, high = _one_answer(test, margin, alpha)
         p_adjusted = math.nan if math.isnan(p_value) else min(1.0, n_tests * p_value)
-        answers.append(EquivalenceAnswer(margin, p_value, p_adjusted, *ends, 1 - 2 * alpha, p_adjusted < 1 - level))
+        answers.append(EquivalenceAnswer(margin, p_value, p_adjusted, low, high, 1 - 2 * alpha, p_adjusted < 1 - level))
     return answers
+
+
+def _one_answer(test: ReplicateTest, margin: float, alpha: float) -> tuple[float, float, float]:
+    """Return the p-value of the two one-sided tests, and the ends of the interval of coverage 1 - 2 alpha."""
+    if test.counts is not None:
+        return score_equivalence(test.counts, margin), *score_interval(test.counts, 1 - 2 * alpha)
+    parts = (test.difference, test.error, test.ci_low, test.ci_high, test.df, test.p_value)
+    found = equivalence(Difference(*(np.asarray(part) for part in parts)), margin, alpha=alpha)
+    return float(found.p_value), float(found.ci_low), float(found.ci_high)

@@ -9,14 +9,14 @@ from typing import Any
 import attrs
 
 from results.comparison.analysis import PLAIN, Analysis, robust_test, sequential_test
-from results.comparison.clustered import PAIRED_SAMPLES, clustered_test
+from results.comparison.clustered import clustered_test
 from results.comparison.comparison import Comparison
 from results.comparison.equivalent import equivalence_answers
 from results.comparison.failed import compare_failures
 from results.comparison.findings import Failures, Findings, Pairing
 from results.comparison.levels import two_levels
 from results.comparison.replicates import Replicates, n_failed
-from results.comparison.significance import RUNS
+from results.comparison.significance import PAIRED_SAMPLES, RUNS
 from results.statistics.intervals import paired_difference, t_quantile, welch_difference
 from results.statistics.shape import shape_of
 
@@ -34,7 +34,7 @@ def examine(comparisons: Sequence[Comparison], analysis: Analysis = PLAIN) -> li
 
 def _examined(one: Comparison, analysis: Analysis) -> Comparison:
     failures = _failures(one)
-    if one.test.method == PAIRED_SAMPLES:
+    if one.test.method.startswith(PAIRED_SAMPLES):
         return _over_samples(one, failures)
     if one.test.unit != RUNS or one.test.method == "none":
         return attrs.evolve(one, findings=Findings(failures=failures))

@@ -11,6 +11,7 @@ import attrs
 from attrs import frozen
 
 from core.config.errors import ConfigError
+from results.comparison.binary import paired_counts, score_difference, separate_counts
 from results.comparison.measured import Measured
 from results.samples import sample_values, shared_samples
 from results.statistics.effect_size import effect_size
@@ -21,9 +22,11 @@ from results.statistics.intervals import (
     welch_difference,
     welch_from_errors,
 )
+from results.statistics.two_proportions import PairedCounts, SeparateCounts, score_interval
 from results.text.numbers import known_error
 
 RUNS = "runs"
+PAIRED_SAMPLES = "paired over samples"
 NO_SPREAD_OF_PAIRS = "all pairs differ by the same amount, so the error of the difference is unknown"
 NO_SPREAD_OF_RUNS = "the runs of each group are all equal, so the error of the difference is unknown"
 ONE_RUN_EACH = "one run each: this says something about these two trained models, not about other seeds"
@@ -34,15 +37,16 @@ class ReplicateTest:
     """A test of the difference A - B.
 
     Attributes:
-        method: "paired over seeds", "Welch over runs", "paired over samples", "Welch over samples"; "none" if the data
-            allow no test.
+        method: "paired over seeds", "Welch over runs", "paired over samples", "Welch over samples", and of samples that
+            are right or wrong "paired over samples, McNemar" or "score test over samples"; "none" if the data allow no
+            test.
         unit: What the replicates are: "runs", or the measure's own unit. A test over samples says something about these
             two trained models only, not about other seeds.
         n_a: Replicates of A in the test (of a paired test: pairs).
         n_b: Replicates of B in the test.
         difference: A - B, over the replicates of the test.
         error: Its standard error; NaN (unknown) with fewer than two replicates, or if nothing varies.
-        ci_low: Lower end of its t interval.
+        ci_low: Lower end of its t interval; with ``counts``, of its score interval.
         ci_high: Upper end.
         df: Degrees of freedom.
         p_value: Two-sided, not corrected; NaN if no test is possible.
@@ -52,6 +56,7 @@ class ReplicateTest:
         note: What a reader must know of the test, or "".
         is_identical: Whether every replicate of A equals its partner in B; without pairs, every replicate of B.
         sample_means: Of paired samples: the means of A and of B over the samples that both have; else None.
+        counts: Of samples that are right or wrong: how many, from which a score test is made; else None.
     """
 
     method: str
@@ -70,6 +75,7 @@ class ReplicateTest:
     note: str = ""
     is_identical: bool = False
     sample_means: tuple[float, float] | None = None
+    counts: PairedCounts | SeparateCounts | None = None
 
     @property
     def is_paired(self) -> bool:
@@ -80,6 +86,9 @@ class ReplicateTest:
         """Return the same test with the interval of another coverage."""
         if math.isnan(self.error):
             return self
+        if self.counts is not None:
+            low, high = score_interval(self.counts, level)
+            return attrs.evolve(self, ci_low=low, ci_high=high)
         half = float(t_quantile(level, self.df)) * self.error
         return attrs.evolve(self, ci_low=self.difference - half, ci_high=self.difference + half)
 
@@ -152,15 +161,33 @@ def _over_samples(a: Measured, b: Measured, level: float) -> ReplicateTest:
         pairs = shared_samples(kept_a, kept_b)
         if (n := len(pairs[0])) >= 2:
             note = _with_left_out("samples", (len(kept_a) - n, len(kept_b) - n), ONE_RUN_EACH)
-            made = _made("paired over samples", unit, *pairs, paired_difference(*pairs, level), note)
-            return attrs.evolve(made, sample_means=(statistics.fmean(pairs[0]), statistics.fmean(pairs[1])))
+            counts = paired_counts(a.metadata, *pairs)
+            found = paired_difference(*pairs, level) if counts is None else score_difference(counts, level)
+            method = PAIRED_SAMPLES if counts is None else f"{PAIRED_SAMPLES}, McNemar"
+            made = _made(method, unit, *pairs, found, note)
+            means = statistics.fmean(pairs[0]), statistics.fmean(pairs[1])
+            return attrs.evolve(made, sample_means=means, counts=counts)
+    note = f"{ONE_RUN_EACH}{_why_not_paired(kept_a is not None, kept_b is not None)}"
+    return _from_results(a, result_a, b, result_b, level, note)
+
+
+def _from_results(
+    a: Measured, result_a: Mapping[str, Any], b: Measured, result_b: Mapping[str, Any], level: float, note: str
+) -> ReplicateTest:
+    """Test two single runs by what their results say: counts of right samples, or means and errors."""
+    unit = a.metadata.unit
     n_a, n_b = result_a["n"] or 0, result_b["n"] or 0
+    if counts := separate_counts(a.metadata, result_a, result_b):
+        shares = result_a["mean"], result_b["mean"]
+        sds = tuple(math.sqrt(p * (1 - p) * n / max(1, n - 1)) for p, n in zip(shares, (n_a, n_b), strict=True))
+        found = score_difference(counts, level)
+        made = _with_spread("score test over samples", unit, (n_a, n_b), found, (sds[0], sds[1]), note)
+        return attrs.evolve(made, counts=counts)
     errors = [known_error(result["error"], n) for result, n in ((result_a, n_a), (result_b, n_b))]
     found = welch_from_errors(result_a["mean"], errors[0], n_a, result_b["mean"], errors[1], n_b, level)
     if math.isnan(float(found.p_value)):
         return _untested(a.values, b.values, [result_a, result_b])
     sds = errors[0] * math.sqrt(n_a), errors[1] * math.sqrt(n_b)
-    note = f"{ONE_RUN_EACH}{_why_not_paired(kept_a is not None, kept_b is not None)}"
     return _with_spread("Welch over samples", unit, (n_a, n_b), found, sds, note)
 
 

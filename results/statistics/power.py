@@ -29,18 +29,20 @@ def t_test_power(shift: float, df: float, alpha: float = ALPHA) -> float:
 
     Args:
         shift: The true difference in standard errors (the noncentrality parameter); its sign does not matter.
-        df: Degrees of freedom, above 0; need not be an integer.
+        df: Degrees of freedom, above 0; need not be an integer; infinite for a normal statistic.
         alpha: Two-sided error rate of the test.
 
     Returns:
         A probability, accurate to about 1e-9; NaN if ``shift`` or ``df`` is.
     """
-    from scipy.special import stdtrit
+    from scipy.special import ndtr, ndtri, stdtrit
 
     if math.isnan(shift) or math.isnan(df):
         return math.nan
     if math.isinf(shift):
         return 1.0
+    if math.isinf(df):
+        return float(ndtr(ndtri(alpha / 2) + shift) + ndtr(ndtri(alpha / 2) - shift))
     # SciPy's noncentral t (nctdtr) is NaN in the far tail, where tests of few replicates are; so integrate instead
     critical = float(stdtrit(df, 1 - alpha / 2))
     tail = _tail_over_normal if df <= SMALL_DF else _tail_over_spread
