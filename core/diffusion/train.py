@@ -22,7 +22,7 @@ from core.diffusion.placeholder import dummy_record, placeholder_notice
 from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.curve import TrainingDivergedError
-from core.diffusion.training.random_state import seeded
+from core.diffusion.training.random_state import draws_of_step, seeded
 from core.diffusion.training.state import TrainingState
 from core.runs import Run
 from core.runs.metrics import wall_time_until
@@ -201,7 +201,7 @@ def train_epoch(state: TrainingState, batches: Batches, after_step: Callable[[],
         state.measures.restart()
     while state.n_seen < state.n_images:
         indices = state.order[state.n_seen : state.n_seen + state.config.batch_size]
-        train_step(state, *batches.take(indices))
+        train_step(state, batches, indices)
         if state.measures.is_full:
             state.measures.fold()
         state.n_seen += len(indices)
@@ -210,15 +210,15 @@ def train_epoch(state: TrainingState, batches: Batches, after_step: Callable[[],
     state.finish_epoch()
 
 
-def train_step(state: TrainingState, images: Tensor, labels: Tensor | None) -> None:
+def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
     """Take one optimiser step on the mean loss of a batch, and update the moving average of the weights.
 
     Source: the loss is the model's. Adam, warm-up as in NVlabs/edm, gradient clipping as in DDPM.
 
     Args:
         state: The state to change.
-        images: Clean images, float32 of shape ``(N, *data_shape)``.
-        labels: Classes, int64 of shape ``(N,)``, or None.
+        batches: The training images.
+        indices: Indices of the batch's images, int64 of shape ``(N,)`` on the CPU.
 
     Raises:
         ValueError: The model's loss is not one value per image.
@@ -226,10 +226,12 @@ def train_step(state: TrainingState, images: Tensor, labels: Tensor | None) -> N
     config, model = state.config, state.model
 
     # Forward and backward pass at random noise levels.
-    sigma = model.draw_sigmas(len(images), state.device)
-    noise = torch.randn_like(images)
-    with torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        losses = model.loss(images, noise, sigma, labels)
+    sigma = model.draw_sigmas(len(indices), state.device)
+    noise = torch.randn(len(indices), *model.data_shape, device=state.device)
+    with draws_of_step(config.seed, state.step, 0, state.device):
+        images, labels = batches.take(indices)
+        with torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            losses = model.loss(images, noise, sigma, labels)
     if losses.shape != (len(images),):
         raise ValueError(
             f"model {config.model!r}: loss returned shape {tuple(losses.shape)}; accepted: one value per image, "
@@ -246,7 +248,7 @@ def train_step(state: TrainingState, images: Tensor, labels: Tensor | None) -> N
         return
     state.set_learning_rate()
     state.optimizer.step()
-    state.ema.update(state.n_images_seen, len(images))
+    state.ema.update(state.n_images_seen, len(indices))
     state.measures.add(state.step, losses, sigma, grad_norm)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -57,3 +58,33 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
     finally:
         set_random_states(before, device)
+
+
+@contextlib.contextmanager
+def draws_of_step(seed: int, step: int, rank: int, device: torch.device) -> Iterator[None]:
+    """Seed the global generators from the arguments for the block, and then restore those of torch.
+
+    The model and the data set draw in the block: dropout, random crops. They draw for the images of one process only.
+    The order of the images and their noise are drawn outside of it, and stay the same for any number of processes.
+
+    Args:
+        seed: The run's seed.
+        step: Training steps done.
+        rank: Number of the process, from 0: the draws of two processes must not be the same.
+        device: Device of the training; a GPU has a generator of its own.
+    """
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
+    before = [generator.get_state() for generator in generators]
+    key = int.from_bytes(hashlib.blake2b(f"{seed} {step} {rank}".encode(), digest_size=4).digest(), "little")
+    random.seed(key)
+    np.random.seed(key)
+    for generator in generators:
+        generator.manual_seed(key)
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, before, strict=True):
+            generator.set_state(state)

@@ -1,18 +1,21 @@
 """The state of training: what it counts, and that a resume reads its checkpoint once."""
 
+import random
 from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 import torch
 
 from core.diffusion.data_fields import completed_from_data
-from core.diffusion.datasets.base import TRAIN, Batches, load_data
+from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
 from core.diffusion.train import train_diffusion_model, train_epoch
 from core.diffusion.training.checkpoints import load_checkpoint
+from core.diffusion.training.random_state import seeded
 from core.diffusion.training.state import TrainingState
 from core.runs import session
 
@@ -78,3 +81,49 @@ def test_data_that_cannot_be_loaded_leave_the_run_directory_empty(tmp_path: Path
     with pytest.raises(ValueError, match="data_dir is not given"):
         train_diffusion_model(MLPConfig(model="mlp", dataset="folder"), tmp_path, device="cpu")
     assert list(tmp_path.iterdir()) == []
+
+
+class Cropped:
+    """A data set that draws from torch's, NumPy's and Python's global generators for each image."""
+
+    def __init__(self, data: ImageData) -> None:
+        self.data_shape, self.n_classes = data.data_shape, data.n_classes
+        self.drawn: list[tuple[float, float, float]] = []
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        self.drawn.append((float(torch.rand(())), np.random.random(), random.random()))
+        return self._data[index]
+
+
+def orders_and_sigmas(config: MLPConfig, data: Any) -> list[torch.Tensor]:
+    """Return the order of the images and the noise levels of two epochs."""
+    config, _ = completed_from_data(config, data)
+    with seeded(3, CPU):
+        state = TrainingState(config, MLP(config), CPU, len(data))
+        batches, found = Batches(data, CPU), []
+        add = state.measures.add
+        state.measures.add = lambda step, losses, sigma, norm: (found.append(sigma), add(step, losses, sigma, norm))
+        for _ in range(2):
+            train_epoch(state, batches, lambda: found.append(state.order.clone()))
+    return found
+
+
+def test_dropout_and_draws_of_the_data_set_change_neither_order_nor_noise(tiny: MLPConfig) -> None:
+    data = load_data(tiny, TRAIN)
+    plain = orders_and_sigmas(attrs.evolve(tiny, dropout=0.0), data)
+    assert len(plain) == 2 * 2 * 3
+    for others in (orders_and_sigmas(tiny, data), orders_and_sigmas(tiny, Cropped(data))):
+        assert all(torch.equal(one, other) for one, other in zip(plain, others, strict=True))
+
+
+def test_a_data_set_draws_other_numbers_in_each_step(tiny: MLPConfig) -> None:
+    data = Cropped(load_data(tiny, TRAIN))
+    orders_and_sigmas(tiny, data)
+    drawn = data.drawn[-2 * len(data) :]
+    assert len(drawn) == 2 * 1438
+    for numbers in zip(*drawn, strict=True):
+        assert len(set(numbers)) > 0.999 * len(drawn)  # torch's have 24 bits: a few of 2,876 may be equal
