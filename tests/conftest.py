@@ -2,6 +2,12 @@
 
 import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
 
 # Numbers are compared to the bit, and a GPU or another number of threads changes the last ones. Both are set in the
 # environment before torch is imported, so that the processes that tests start have them too.
@@ -11,3 +17,36 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # A shell that starts a command in the background ignores SIGINT, and processes inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The experiments directory of this test, in its working directory; it does not exist yet."""
+    monkeypatch.setenv("PYML_EXPERIMENTS_DIR", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def run_command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Return a function that runs a command in this process as its script does."""
+    from core.cli import run
+
+    def call(command: click.Command, *arguments: object) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run(command, [str(argument) for argument in arguments], name=command.name)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, out, err)
+
+    return call

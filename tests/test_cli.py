@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import group, run
+from core.cli import group
 from core.commands.eval import evaluate
 from core.commands.train import train
 from core.runs.directory import run_ids
@@ -23,26 +23,9 @@ Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PYML_EXPERIMENTS_DIR", str(tmp_path / "runs"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def invoke(experiments: Path, capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Return a function that runs a command in this process: its exit code, stdout and stderr."""
-
-    def call(command: str, *arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            run(COMMANDS[command], [str(argument) for argument in arguments], name=command)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return call
+def invoke(experiments: Path, run_command: Invoke) -> Invoke:
+    """Return a function that runs a command by its name in COMMANDS."""
+    return lambda command, *arguments: run_command(COMMANDS[command], *arguments)
 
 
 def tree(directory: Path) -> dict[str, bytes]:

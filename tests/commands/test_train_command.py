@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import run
 from core.commands.train import train
 from core.runs.directory import run_ids
 
@@ -20,23 +19,8 @@ SMALL = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "2", "--n-
 
 
 @pytest.fixture
-def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PYML_EXPERIMENTS_DIR", str(tmp_path / "runs"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def invoke(experiments: Path, capsys: pytest.CaptureFixture[str]) -> Invoke:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            run(train, arguments, name="pyml-train")
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return call
+def invoke(experiments: Path, run_command: Invoke) -> Invoke:
+    return lambda *arguments: run_command(train, *arguments)
 
 
 def test_print_run_prints_the_path_alone_on_stdout(invoke: Invoke, experiments: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from core import cli
 from core.commands.sample import sample
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
@@ -31,16 +30,8 @@ def run_path(trained_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Run the command in this process: its exit code, stdout and stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            cli.run(sample, [*map(str, arguments), "--device", "cpu"], name="pyml-sample")
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, *capsys.readouterr()
-
-    return call
+def invoke(run_command: Invoke) -> Invoke:
+    return lambda *arguments: run_command(sample, *arguments, "--device", "cpu")
 
 
 def test_an_npz_file_holds_images_classes_and_setting(

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from core.cli import run
 from core.commands.eval import evaluate
 from core.commands.shards import merge, share_of_process
 from core.config.config import ModelConfig
@@ -162,55 +161,44 @@ def test_values_of_another_length_are_refused(
         sharded(run_path, trained_config, "denoising").measure(1, 2)
 
 
-class Invoked:
-    """A command's exit code and what it printed."""
-
-    def __init__(self, command: Any, capsys: pytest.CaptureFixture[str], *arguments: object) -> None:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            run(command, [str(argument) for argument in arguments], name="pyml")
-        self.code = ended.value.code
-        self.out, self.err = capsys.readouterr()
-
-
-def test_the_last_of_the_commands_merges(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_of_the_commands_merges(run_path: Path, run_command: Callable[..., Any]) -> None:
     options = (run_path, "--evaluator", "denoising", "--device", "cpu")
-    first = Invoked(evaluate, capsys, *options, "--shard", "2/2")
+    first = run_command(evaluate, *options, "--shard", "2/2")
     assert first.code == 0
     assert f"Share 2/2 is measured. The last share merges all; or: pyml merge {run_path}" in first.out
-    early = Invoked(merge, capsys, run_path)
+    early = run_command(merge, run_path)
     assert early.code == 2
     assert "missing: shard 1/2. Make each with pyml-eval RUN --shard I/2." in early.err
-    last = Invoked(evaluate, capsys, *options, "--shard", "1/2")
+    last = run_command(evaluate, *options, "--shard", "1/2")
     assert "denoising_loss: " in last.out
-    again = Invoked(evaluate, capsys, *options, "--shard", "1/2")
+    again = run_command(evaluate, *options, "--shard", "1/2")
     assert again.code == 0
     assert "Share 1/2: this evaluation was merged before, so that nothing was measured." in again.out
     assert len(list((run_path / "evaluations").iterdir())) == 1
 
 
 def test_merge_takes_up_what_a_killed_process_left(
-    run_path: Path, trained_config: ModelConfig, capsys: pytest.CaptureFixture[str]
+    run_path: Path, trained_config: ModelConfig, run_command: Callable[..., Any]
 ) -> None:
     for index in (1, 2):  # and the process ends here
         sharded(run_path, trained_config, "denoising").measure(index, 2)
-    done = Invoked(merge, capsys, run_path)
+    done = run_command(merge, run_path)
     assert done.code == 0
     assert "denoising_loss: " in done.out
-    nothing = Invoked(merge, capsys, run_path)
+    nothing = run_command(merge, run_path)
     assert nothing.code == 2
     assert "has no shards to merge" in nothing.err
 
 
 def test_processes_of_torchrun_take_a_share_each(
-    run_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run_path: Path, run_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     printed = []
     for rank in ("1", "0"):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("LOCAL_RANK", rank)
-        printed.append(Invoked(evaluate, capsys, run_path, "--evaluator", "denoising").out)
+        printed.append(run_command(evaluate, run_path, "--evaluator", "denoising").out)
     assert "Share 2/2 is measured." in printed[0]
     assert "denoising_loss: " in printed[1]
 
@@ -224,8 +212,8 @@ def test_an_environment_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "1/2/3"])
-def test_a_share_that_cannot_be_read_is_refused(run_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
-    done = Invoked(evaluate, capsys, run_path, "--shard", text)
+def test_a_share_that_cannot_be_read_is_refused(run_path: Path, run_command: Callable[..., Any], text: str) -> None:
+    done = run_command(evaluate, run_path, "--shard", text)
     assert done.code == 2
     assert f"got '{text}'; accepted: I/N with I from 1 to N, such as 2/4." in done.err
     assert not (run_path / "shards").exists()

@@ -1,14 +1,13 @@
 """Fixtures: an experiments directory, a maker of runs in it, and the commands as ``python -m core`` starts them."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from made_runs import PLUGINS, Invoke, MakeRun, Results, log, set_status
 
-from core.cli import run as run_command
 from core.config import GlobalConfig, ModelConfig
 from core.runs.status import RunStatus
 from core.utils.utils import create_experiment_subdir, save_config_to_json
@@ -50,18 +49,11 @@ def make_run(experiments: Path) -> MakeRun:
 
 
 @pytest.fixture
-def invoke(experiments: Path, capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Return a function that runs a command of results as ``python -m core`` does: exit code, stdout, stderr."""
+def invoke(experiments: Path, run_command: Invoke) -> Invoke:
+    """Return a function that runs a command of results by its name: exit code, stdout, stderr."""
 
-    def call(command: str, *arguments: str | Path) -> tuple[int, str, str]:
-        module = importlib.import_module(f"results.commands.{command}")
-        capsys.readouterr()
-        given: Sequence[str] = [str(argument) for argument in arguments]
-        with pytest.raises(SystemExit) as ended:
-            run_command(getattr(module, command), [*given, "--experiments-dir", str(experiments)], name=command)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
+    def call(name: str, *arguments: str | Path) -> tuple[int, str, str]:
+        command = getattr(importlib.import_module(f"results.commands.{name}"), name)
+        return run_command(command, *arguments, "--experiments-dir", experiments)
 
     return call

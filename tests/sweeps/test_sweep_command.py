@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import group, run
+from core.cli import group
 from core.config.config import GlobalConfig, ModelConfig
 from core.runs.directory import run_ids
 from core.runs.status import run_status
@@ -22,23 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PYML_EXPERIMENTS_DIR", str(tmp_path / "runs"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def invoke(experiments: Path, capsys: pytest.CaptureFixture[str]) -> Invoke:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            run(group, ["sweep", *arguments], name="core")
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return call
+def invoke(experiments: Path, run_command: Invoke) -> Invoke:
+    return lambda *arguments: run_command(group, "sweep", *arguments)
 
 
 def sweep_in_a_process(*arguments: str) -> "subprocess.Popen[str]":
