@@ -116,15 +116,15 @@ def report(error: Exception) -> int:
     if isinstance(error, click.exceptions.Abort):
         say("Interrupted.", err=is_open)
         return 130
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
     if isinstance(error, ConfigError):
         for fault in error.faults:
-            say(f"Error: {fault}", err=is_open)
+            say(f"Error: {fault}{notes}", err=is_open)
         return 2
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
         say("Error: this command needs PyTorch, which is not installed. Try: pip install torch", err=is_open)
         return 1
     kind = "" if isinstance(error, plugins.PluginError) else f"{type(error).__name__}: "
-    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
     say(f"Error: {kind}{error}{notes}\n(add {DEBUG} for the traceback)", err=is_open)
     return 1
 

@@ -12,31 +12,24 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.config.errors import ConfigError, unknown_name
+from core.plugin_groups import COMMANDS as COMMANDS
+from core.plugin_groups import CONFIGS as CONFIGS
+from core.plugin_groups import DATASETS as DATASETS
+from core.plugin_groups import EVALUATORS as EVALUATORS
+from core.plugin_groups import FEATURES as FEATURES
+from core.plugin_groups import GROUPS as GROUPS
+from core.plugin_groups import KIND as KIND
+from core.plugin_groups import MODELS as MODELS
+from core.plugin_groups import why_refused
 from pyml_start import hidden_by
 
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
 
-MODELS, CONFIGS, DATASETS, FEATURES, EVALUATORS, COMMANDS = GROUPS = (
-    "pyml.models",
-    "pyml.configs",
-    "pyml.datasets",
-    "pyml.features",
-    "pyml.evaluators",
-    "pyml.commands",
-)
-KIND = {
-    MODELS: "model",
-    CONFIGS: "config",
-    DATASETS: "data set",
-    FEATURES: "feature space",
-    EVALUATORS: "evaluator",
-    COMMANDS: "command",
-}
 OURS = "pyml-core"
 RESERVED = {
-    *{"config", "debug", "device", "dry_run", "experiments_dir", "help", "print_run", "quiet", "resume", "seeds"},
-    "version",
+    *{"config", "debug", "device", "dry_run", "experiments_dir", "force", "help", "print_run", "quiet", "resume"},
+    *{"run_id", "seeds", "version"},
 }
 
 
@@ -76,9 +69,8 @@ class Plugin(NamedTuple):
                 f"{self.label()} cannot be imported from {self.entry_point.value}: {type(error).__name__}: "
                 f"{error}{hidden}"
             ) from error
-        accepted = _what_is_accepted(self.group, loaded)
-        if accepted:
-            raise PluginError(f"{self.label()}: {self.entry_point.value} is {loaded!r}; accepted: {accepted}.")
+        if refused := why_refused(self.group, loaded):
+            raise PluginError(f"{self.label()}: {self.entry_point.value} {refused}.")
         if self.group == CONFIGS:
             self._check_fields(loaded)
         return loaded
@@ -125,27 +117,6 @@ class Plugin(NamedTuple):
             raise PluginError(
                 f"{self.label()}: {', '.join(reserved)}: the command line has an option of this name. Rename the field."
             )
-
-
-def _what_is_accepted(group: str, loaded: object) -> str | None:
-    """Return what a group accepts if this object is not it, else None."""
-    if group == CONFIGS:
-        from core.config.config import ModelConfig
-
-        fits, accepted = isinstance(loaded, type) and issubclass(loaded, ModelConfig), "a subclass of ModelConfig"
-    elif group == MODELS:
-        fits, accepted = isinstance(loaded, type), "a class, a subclass of torch.nn.Module"
-    elif group == EVALUATORS:
-        fits, accepted = isinstance(loaded, type) and hasattr(loaded, "evaluate"), "a class with evaluate()"
-    elif group == DATASETS:
-        fits, accepted = callable(loaded), "a callable (config, split)"
-    elif group == FEATURES:
-        fits, accepted = callable(loaded), "a callable (config, device)"
-    else:
-        import click
-
-        fits, accepted = isinstance(loaded, click.Command), "a click command"
-    return None if fits else accepted
 
 
 @functools.cache
@@ -233,6 +204,8 @@ def named_in_errors(group: str, name: str) -> Iterator[None]:
     """Add a note that names the plugin and its distribution to an error that another package's plugin raises."""
     try:
         yield
+    except PluginError:  # it names the plugin already
+        raise
     except Exception as error:
         plugin = find(group, name)
         if plugin.distribution != OURS:

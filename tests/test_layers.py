@@ -20,6 +20,7 @@ LAYERS = {
     "utils": 2,
     "registry": 2,
     "runs": 3,
+    "plugin_groups": 2,
     "plugins": 4,
     "diffusion": 5,
     "commands": 6,

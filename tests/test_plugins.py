@@ -6,11 +6,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from core import plugins, registry
+from core.commands.eval import evaluate
+from core.commands.train import train
 from core.config import ConfigError, ModelConfig
+from core.diffusion.evaluators.features import FeatureSpace
+from core.runs.directory import run_ids
+from core.runs.status import run_status
 from core.utils.signals import RunInterrupted
 from core.utils.utils import save_config_to_json
 
@@ -172,8 +179,36 @@ def test_a_broken_plugin_costs_one_line_of_the_list_and_nothing_else(install: In
             r"feature space 'odd' of odd-one 2.0: .* is 3; accepted: a callable \(config, device\)",
         ),
         ("commands", "thing = lambda: None", r"command 'odd' of odd-one 2.0: .*accepted: a click command"),
-        ("models", "thing = 3", r"model 'odd' of odd-one 2.0: .* is 3; accepted: a class"),
-        ("evaluators", "class thing: pass", r"evaluator 'odd' of odd-one 2.0: .*accepted: a class with evaluate"),
+        ("models", "thing = 3", r"model 'odd' of odd-one 2.0: .* is 3; accepted: a subclass of torch.nn.Module"),
+        ("models", "class thing: pass", r"is <class '.*thing'>; accepted: a subclass of torch.nn.Module, made with"),
+        (
+            "models",
+            "from torch import nn\nclass thing(nn.Module):\n    def __init__(self): ...",
+            r"model 'odd' of odd-one 2.0: .*thing'>, which takes \(\); accepted: .*, made with \(config\)",
+        ),
+        (
+            "evaluators",
+            "class thing: pass",
+            r"evaluator 'odd' of odd-one 2.0: .*accepted: a class with the method eval",
+        ),
+        ("evaluators", "class thing: evaluate = 3", r"thing'>; accepted: a class with the method evaluate\(\)"),
+        (
+            "evaluators",
+            "class thing:\n    def evaluate(self): ...",
+            r"which takes \(\); accepted: a class with the method evaluate\(\), made with \(config, run_path\)",
+        ),
+        (
+            "evaluators",
+            "import abc\nclass thing(abc.ABC):\n    def __init__(self, config, run_path): ...\n"
+            "    @abc.abstractmethod\n    def evaluate(self): ...",
+            r"thing'>, which does not define evaluate; accepted: a class with the method evaluate\(\)",
+        ),
+        (
+            "datasets",
+            "def thing(split): ...",
+            r"data set 'odd' of odd-one 2.0: .*which takes \(split\); accepted: a callable \(config, split\)",
+        ),
+        ("features", "thing = object", r"takes .*; accepted: a callable \(config, device\)"),
     ],
 )
 def test_a_plugin_of_the_wrong_kind_is_named_with_its_distribution(
@@ -187,7 +222,7 @@ def test_a_plugin_of_the_wrong_kind_is_named_with_its_distribution(
 def test_the_full_check_finds_every_kind_of_broken_plugin_and_exits_with_1(install: Install) -> None:
     source = (
         "text, command = 'a path', lambda: None\nclass NoConfig: pass\nclass Model: pass\n"
-        "class Raising:\n    def evaluate(self): ...\n"
+        "class Raising:\n    def __init__(self, config, run_path): ...\n    def evaluate(self): ...\n"
         "    @classmethod\n    def supports(cls, config): raise KeyError('n')\n"
     )
     kinds = {
@@ -200,9 +235,9 @@ def test_the_full_check_finds_every_kind_of_broken_plugin_and_exits_with_1(insta
     points = "".join(f"[pyml.{group}]\nodd = odd_one_module:{name}\n" for group, name in kinds.items())
     done = run("plugins", "--check", path=install("odd-one", points, source))
     broken = [line for line in done.stdout.splitlines() if "BROKEN" in line]
-    assert len(broken) == 4  # all but the model, which is a class
+    assert len(broken) == len(kinds)
     assert any("supports() raised KeyError: 'n'" in line for line in broken)
-    assert (done.returncode, done.stderr) == (1, "4 broken\n")
+    assert (done.returncode, done.stderr) == (1, "5 broken\n")
 
 
 def test_the_check_of_a_sound_installation_exits_with_0() -> None:
@@ -257,3 +292,102 @@ def test_a_plugin_that_raises_after_importing_torch_is_found_by_the_full_check(i
     path = install("late-one", "[pyml.models]\nlate = late_one_module:Model\n", source)
     assert "BROKEN" not in run("plugins", path=path).stdout
     assert "BROKEN: RuntimeError: boom" in run("plugins", "--check", path=path).stdout
+
+
+def test_the_command_line_has_no_option_that_a_config_class_may_take() -> None:
+    own = {parameter.name for parameter in train.params} - {"config_file"}
+    assert own | {"config"} <= registry.RESERVED
+
+
+ODD = """
+import torch
+from core.config import ModelConfig
+from core.diffusion.model import Denoiser
+class Plain: ...
+class Raising(torch.nn.Module):
+    def __init__(self, config): raise KeyError("depth")
+class NoNetwork(Denoiser):
+    def __init__(self, config):
+        super().__init__(config)
+        self.layer = torch.nn.Linear(1, 1)
+class Failing(Denoiser):
+    def __init__(self, config):
+        super().__init__(config)
+        self.layer = torch.nn.Linear(1, 1)
+    def network(self, scaled, c_noise, labels): raise KeyError("width")
+class Evaluator:
+    def __init__(self, config, run_path): raise KeyError("level")
+    def evaluate(self): ...
+class Late(Evaluator):
+    def __init__(self, config, run_path): ...
+    def evaluate(self): raise KeyError("later")
+def raising(config, device): raise KeyError("space")
+"""
+ODD_POINTS = """
+[pyml.models]
+plain = odd_one_module:Plain
+raising = odd_one_module:Raising
+no_network = odd_one_module:NoNetwork
+failing = odd_one_module:Failing
+[pyml.evaluators]
+raising = odd_one_module:Evaluator
+late = odd_one_module:Late
+[pyml.features]
+raising = odd_one_module:raising
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("plain", "model 'plain' of odd-one 2.0: odd_one_module:Plain is "),
+        ("raising", "KeyError: 'depth' (raised in model 'raising' of odd-one 2.0)"),
+        (
+            "no_network",
+            "NoNetwork must define network(scaled, c_noise, labels) (raised in model 'no_network' of odd-one",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_made_is_named_and_leaves_no_run(
+    install: Install, experiments: Path, run_command: Callable[..., Any], model: str, reason: str
+) -> None:
+    install("odd-one", ODD_POINTS, ODD)
+    ended = run_command(train, "--model", model)
+    assert ended.code == 1
+    assert reason in ended.err
+    assert run_ids(experiments) == []
+
+
+def test_a_model_that_fails_while_it_is_trained_is_named(
+    install: Install, experiments: Path, run_command: Callable[..., Any]
+) -> None:
+    install("odd-one", ODD_POINTS, ODD)
+    ended = run_command(train, "--model", "failing", "--n-epochs", 1)
+    assert ended.code == 1
+    assert "KeyError: 'width' (raised in model 'failing' of odd-one 2.0)" in ended.err
+    (run_id,) = run_ids(experiments)
+    assert run_status(experiments / run_id).state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--evaluator", "raising"], "KeyError: 'level' (raised in evaluator 'raising' of odd-one 2.0)"),
+        (["--evaluator", "late"], "KeyError: 'later' (raised in evaluator 'late' of odd-one 2.0)"),
+    ],
+)
+def test_an_evaluator_that_fails_is_named_with_its_distribution(
+    install: Install, experiments: Path, run_command: Callable[..., Any], options: list[str], reason: str
+) -> None:
+    install("odd-one", ODD_POINTS, ODD)
+    assert run_command(train, "--quiet").code == 0
+    ended = run_command(evaluate, "latest", *options)
+    assert ended.code == 1
+    assert reason in ended.err
+
+
+def test_a_feature_space_that_fails_is_named_with_its_distribution(install: Install) -> None:
+    install("odd-one", ODD_POINTS, ODD)
+    with pytest.raises(KeyError, match="space") as raised:
+        FeatureSpace("raising", ModelConfig(), torch.device("cpu"))
+    assert raised.value.__notes__ == ["raised in feature space 'raising' of odd-one 2.0"]

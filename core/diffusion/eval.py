@@ -83,11 +83,10 @@ class Evaluator:
             self.settings = attrs.evolve(self.settings, progress=progress)
         if note is not None:
             self.settings = attrs.evolve(self.settings, note=note)
-        self._evaluators = [
-            (name, config, cls(config, self.run_path))
-            for name, cls in self._choose(evaluators).items()
-            for config in self._configs(cls)
-        ]
+        self._evaluators: list[tuple[str, ModelConfig, Any]] = []
+        for name, cls in self._choose(evaluators).items():
+            with plugins.named_in_errors(plugins.EVALUATORS, name):
+                self._evaluators += [(name, config, cls(config, self.run_path)) for config in self._configs(cls)]
 
     def evaluate(self) -> ResultCollection:
         """Run the evaluators and return all results; each evaluator's are saved before the next one begins.

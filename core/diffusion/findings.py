@@ -39,7 +39,8 @@ class EvaluatorFailure:
 
     def __str__(self) -> str:
         steps = "" if self.n_steps is None else f" with n_steps={self.n_steps}"
-        return f"evaluator {self.name!r}{steps} failed: {type(self.error).__name__}: {self.error}"
+        notes = "".join(f" ({note})" for note in getattr(self.error, "__notes__", []))
+        return f"evaluator {self.name!r}{steps} failed: {type(self.error).__name__}: {self.error}{notes}"
 
 
 class EvaluationError(RuntimeError):

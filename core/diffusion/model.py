@@ -152,10 +152,14 @@ class Denoiser(nn.Module):
 
     Raises:
         ValueError: One of them is None.
+        TypeError: The subclass defines neither ``network`` nor ``forward``.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        cls = type(self)
+        if cls.network is Denoiser.network and cls.forward is Denoiser.forward:
+            raise TypeError(f"{cls.__name__} must define network(scaled, c_noise, labels)")
         if config.data_shape is None or config.n_classes is None or config.sigma_data is None:
             raise ValueError("a denoiser needs data_shape, n_classes and sigma_data; the trainer fills them in")
         self.config = config

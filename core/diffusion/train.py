@@ -87,7 +87,8 @@ def train_diffusion_model(
 
     with seeded(config.seed, place):
         # Build the state, and restore it from the checkpoint if the run is resumed.
-        state = TrainingState(config, model_class(config), place, len(data))
+        with plugins.named_in_errors(plugins.MODELS, config.model):
+            state = TrainingState(config, model_class(config), place, len(data))
         if checkpoint is not None:
             state.restore(checkpoint)
             del checkpoint  # the state has its own copy of the tensors
@@ -230,7 +231,8 @@ def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
     noise = torch.randn(len(indices), *model.data_shape, device=state.device)
     with draws_of_step(config.seed, state.step, 0, state.device):
         images, labels = batches.take(indices)
-        with torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        autocast = torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16")
+        with plugins.named_in_errors(plugins.MODELS, config.model), autocast:
             losses = model.loss(images, noise, sigma, labels)
     if losses.shape != (len(images),):
         raise ValueError(
@@ -255,10 +257,11 @@ def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
 def _dummy_run(config: ModelConfig, model_class: type[nn.Module], run_path: Path, progress: Progress) -> nn.Module:
     """Pass dummy data through a model that cannot be trained, and log a result that says so."""
     cpu = torch.device("cpu")
+    naming = plugins.named_in_errors(plugins.MODELS, config.model)
+    with naming, seeded(config.seed, cpu), Timer("training") as training:
+        model = model_class(config).eval()
+        record = dummy_record(model, config.model, "train")
     with _start_run(config, run_path, cpu) as run:
-        with seeded(config.seed, cpu), Timer("training") as training:
-            model = model_class(config).eval()
-            record = dummy_record(model, config.model, "train")
         run.progress(1, 1)
         progress(1, 1, placeholder_notice(config.model))
         run.log_record(record)

@@ -74,6 +74,7 @@ def denoiser_of(
     """
     if weights not in WEIGHTS:
         raise unknown_name("kind of weights", weights, WEIGHTS)
-    model: Denoiser = plugins.load(plugins.MODELS, config.model)(config)
+    with plugins.named_in_errors(plugins.MODELS, config.model):
+        model: Denoiser = plugins.load(plugins.MODELS, config.model)(config)
     load_weights(checkpoint.path, model, checkpoint.state["ema" if weights == EMA_WEIGHTS else "weights"])
     return model.to(device).eval().requires_grad_(False)

@@ -43,7 +43,8 @@ class FeatureSpace:
 
     def __init__(self, name: str, config: ModelConfig, device: torch.device) -> None:
         self.name, self._config, self._device = name, config, device
-        self._extract: Extract = plugins.load(plugins.FEATURES, name)(config, device)
+        with plugins.named_in_errors(plugins.FEATURES, name):
+            self._extract: Extract = plugins.load(plugins.FEATURES, name)(config, device)
 
     def describe(self) -> str:
         """Return the name as protocols have it: with the distribution and version of a plugin that is not built in."""

@@ -20,7 +20,8 @@ class PlaceholderEvaluator(RunEvaluator):
 
     def evaluate(self) -> ResultCollection:
         """Return one dummy result."""
-        model = plugins.load(plugins.MODELS, self.config.model)(self.config).eval()
-        record = dummy_record(model, self.config.model, "eval")
+        with plugins.named_in_errors(plugins.MODELS, self.config.model):
+            model = plugins.load(plugins.MODELS, self.config.model)(self.config).eval()
+            record = dummy_record(model, self.config.model, "eval")
         self.settings.progress(1, 1, placeholder_notice(self.config.model))
         return ResultCollection([record])
