@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from core.runs.result_log import LoggedRecord
+from core.runs.sample_values import VALUES
+from core.utils.formatting import format_mean_error
 from core.utils.results import ResultSource
 from core.utils.tables import aligned
 from results.run import Run
@@ -35,7 +37,7 @@ def describe_run(run: Run, *, every_record: bool = False, packages: bool = False
     if packages:
         sections.append(_section("Packages", run.packages))
     sections.append(_every_record(run) if every_record else f"Results\n{_indented(str(run.results))}")
-    sections += [_proportions(run), stale_text(run)]
+    sections += [_proportions(run), _clusters(run), stale_text(run)]
     return "\n\n".join(section for section in sections if section)
 
 
@@ -120,6 +122,21 @@ def _proportions(run: Run) -> str:
         if is_proportion(metadata, fields)
     }
     return _section("95% intervals of the proportions (Wilson)", intervals) if intervals else ""
+
+
+def _clusters(run: Run) -> str:
+    """Return the clustered error of each measure whose recorded error takes samples of one cluster for independent."""
+    if not (run.path / VALUES).is_dir():
+        return ""
+    from results.comparison.clustered import clustered_result  # NumPy: paid by runs that kept values
+
+    texts = {}
+    for metadata, label in measure_labels(run.measures).items():
+        found = clustered_result(run, metadata)
+        if found is not None and run.measures[metadata]["n"] != found.n_clusters:
+            texts[label] = f"{format_mean_error(found.mean, found.error)} (n={found.n_clusters:,} clusters)"
+    title = "Clustered errors: samples of one cluster belong together, which the errors above do not allow for"
+    return _section(title, texts) if texts else ""
 
 
 def _difference_table(one: Mapping[str, Any], other: Mapping[str, Any], a: Run, b: Run) -> str:

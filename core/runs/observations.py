@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.utils.meters import Meter
+from core.utils.meters import ClusteredMean, Meter
 from core.utils.records import ScalarResult
 
 SQUARES_SHIFT = 1074  # a meter's state counts sums in units of 2^-1074, and sums of squares in units of 2^-2148
 ACCEPTED = "an array or tensor or list of observations, a Meter, a ScalarResult, or a number"
 
 
-def as_result(name: str, value: Any) -> tuple[ScalarResult, str]:
+def as_result(name: str, value: Any, cluster_ids: Any = None) -> tuple[ScalarResult, str]:
     """Return the result that a value stands for, and its kind: "proportion" if every observation is 0 or 1.
 
     Args:
         name: Name of the result. Of a Meter, the measure of this name is taken.
         value: Observations, one per element, of which mean and standard error are taken exactly; a Meter; a
             ScalarResult; or a number, whose error is unknown.
+        cluster_ids: One id per observation; the error is then the clustered one. None: they are independent.
 
     Raises:
-        TypeError: The value is none of these.
-        ValueError: There are no observations, or the meter has no measure of this name.
+        TypeError: The value is none of these, or has cluster ids and is no list of observations.
+        ValueError: There are no observations, not as many cluster ids, or the meter has no measure of this name.
     """
+    if cluster_ids is not None:
+        return _clustered(name, value, cluster_ids)
     if isinstance(value, ScalarResult):
         return value, "mean"
     if isinstance(value, bool | str | bytes) or value is None:
@@ -41,6 +44,19 @@ def as_result(name: str, value: Any) -> tuple[ScalarResult, str]:
     if _is_number(value):
         return ScalarResult(result.mean), "mean"
     return result, "proportion" if _all_zero_or_one(meter, name) else "mean"
+
+
+def _clustered(name: str, value: Any, cluster_ids: Any) -> tuple[ScalarResult, str]:
+    """Return the mean of observations with its clustered error."""
+    if isinstance(value, Meter | ScalarResult) or _is_number(value):
+        raise TypeError(f"{name}: cluster_ids go with observations; got {type(value).__name__}.")
+    _, kind = as_result(name, value)
+    means = ClusteredMean()
+    try:
+        means.update(value, cluster_ids)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {str(error).removeprefix('update: ')}") from None
+    return means.result(), kind
 
 
 def _is_number(value: Any) -> bool:

@@ -48,6 +48,7 @@ class Recorder(ABC):
         role: str = "primary",
         kind: str | None = None,
         source: ResultSource | None = None,
+        cluster_ids: Any = None,
     ) -> ResultRecord:
         """Save a result with its error, print it, and return its record.
 
@@ -63,6 +64,8 @@ class Recorder(ABC):
             role: "primary", "part" or "reference", see ResultMetadata.
             kind: "mean" or "proportion"; None: "proportion" if every observation is 0 or 1, else "mean".
             source: What was measured: checkpoint step and digest, weights, sample seed.
+            cluster_ids: One integer or string per observation, equal for those that belong together, such as questions
+                about one text. The error then allows for the clusters, and its n is their number.
 
         Raises:
             TypeError, ValueError: An argument is not accepted. Nothing has been saved.
@@ -70,7 +73,7 @@ class Recorder(ABC):
             OSError: The record could not be saved.
         """
         self._check_open("log_result")
-        result, found_kind = as_result(name, value)
+        result, found_kind = as_result(name, value, cluster_ids)
         metadata = ResultMetadata(
             name, n_steps, n_samples, unit, protocol or {}, higher_is_better, role, kind or found_kind
         )

@@ -10,16 +10,14 @@ from attrs import frozen
 from core.config.errors import ConfigError
 from core.runs.strict_json import dumps
 from core.utils.results import ResultMetadata
-from results.comparison.clustered import sample_clusters
+from results.comparison.clustered import clustered_result
 from results.comparison.difference_text import p_text
 from results.comparison.replicates import n_failed, over_survivors, survivors_in_order
 from results.comparison.text import describe_group
 from results.groups import Group
 from results.measures import choose_measures
 from results.over_runs import OverRuns, over_runs_text
-from results.samples import sample_values
 from results.statistics.claim import ClaimTest, mean_claim, sequential_claim
-from results.statistics.clusters import clustered_mean
 from results.text.durations import Unit, unit_of
 
 SCHEMA = "pyml.claim/1"
@@ -114,9 +112,7 @@ def _over_samples(
     runs = list(group.replicates_with(metadata).values())
     if len(runs) != 1:
         return "none", mean_claim(math.nan, math.nan, 0, line, below=below, level=level)
-    clusters, values = sample_clusters(runs[0], metadata), sample_values(runs[0], metadata)
-    if clusters and values:
-        mean = clustered_mean([values[i] for i in sorted(values)], [clusters[i] for i in sorted(values)])
+    if mean := clustered_result(runs[0], metadata):
         test = mean_claim(mean.mean, mean.error, mean.df, line, below=below, level=level)
         return f"{OVER_SAMPLES}, clustered", test
     found = runs[0].current_measures[metadata]

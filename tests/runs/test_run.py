@@ -368,6 +368,31 @@ def test_a_result_comes_from_a_meters_measure(experiments: Path) -> None:
     assert list(read_result_log(run.path).newest()) == [accuracy, loss]
 
 
+def test_cluster_ids_make_the_error_of_a_result_a_clustered_one(experiments: Path) -> None:
+    with Run(CONFIG) as run:
+        record = run.log_result("accuracy", [1.0, 1.0, 0.0, 0.0], unit="question", cluster_ids=["a", "a", "b", "c"])
+    # deviations from 1/2 summed by cluster: 1, -1/2, -1/2; sqrt((1 + 1/4 + 1/4) * 3/2) / 4
+    assert record.result.error == pytest.approx(1.5 / 4, rel=1e-12)
+    assert (record.result.mean, record.result.n, record.metadata.kind) == (0.5, 3, "proportion")
+
+
+@pytest.mark.parametrize(
+    ("value", "ids", "error", "match"),
+    [
+        (0.5, [1], TypeError, "score: cluster_ids go with observations; got float"),
+        (ScalarResult(0.5, 0.1, 3), [1, 2, 3], TypeError, "score: cluster_ids go with observations; got ScalarResult"),
+        ([0.5, 1.0], [1], ValueError, "score: got 2 values and 1 ids"),
+        ([0.5, 1.0], [1, 1.5], TypeError, "score: .*1.5"),
+    ],
+)
+def test_cluster_ids_that_do_not_fit_are_refused(
+    experiments: Path, value: Any, ids: Any, error: type[Exception], match: str
+) -> None:
+    with Run(CONFIG) as run, pytest.raises(error, match=match):
+        run.log_result("score", value, cluster_ids=ids)
+    assert not len(read_result_log(run.path).newest())
+
+
 def test_torch_tensors_are_observations_and_values(experiments: Path) -> None:
     torch = pytest.importorskip("torch")
     correct = torch.tensor([True, False])

@@ -9,6 +9,7 @@ import pytest
 from made_runs import LOSS, Invoke, MakeRun, log
 from scipy import stats
 
+from core.runs import Run
 from core.runs.sample_values import read_clusters, save_values
 from core.utils.results import ResultMetadata, ScalarResult
 from results.statistics.clusters import clustered_mean
@@ -164,3 +165,26 @@ def test_a_run_with_other_clusters_turns_them_off_for_all(make_run: MakeRun, inv
     levels = compare(invoke)[1]["findings"]["levels"]
     assert levels["n_clusters"] is None
     assert levels["error"] == pytest.approx(float(two_level_mean(a - b).error))
+
+
+def test_showing_a_run_gives_the_clustered_error_where_the_recorded_one_takes_samples_for_independent(
+    make_run: MakeRun, invoke: Invoke
+) -> None:
+    values, clusters = np.repeat([3.0, 3.4, 2.9, 3.1, 3.6], 4), [i // 4 for i in range(20)]
+    with_values(make_run, values, clusters)
+    _, out, _ = invoke("runs", "show", "latest")
+    error = np.std([3.0, 3.4, 2.9, 3.1, 3.6], ddof=1) / math.sqrt(5)  # 0.129: each cluster is one observation
+    assert f"3.20 ± {error:.2f} (n=5 clusters)" in out
+    log(make_run(seed=5), {LOSS: ScalarResult(3.2, float(error), 5)})
+    assert "Clustered errors" not in invoke("runs", "show", "latest")[1]
+
+
+def test_a_recorded_error_that_is_clustered_needs_no_other(experiments: Path, invoke: Invoke) -> None:
+    clusters = [i // 4 for i in range(20)]
+    with Run({"model": "mlp", "seed": 0}, experiments_dir=experiments) as run:
+        run.log_result("loss", np.arange(20.0), unit="image", cluster_ids=clusters)
+        run.save_values("loss", range(20), np.arange(20.0), cluster_ids=clusters)
+    _, out, _ = invoke("runs", "show", "latest")
+    assert "Clustered errors" not in out
+    expected = clustered_mean(np.arange(20.0), clusters)
+    assert f"± {expected.error:.1f}" in out
