@@ -21,7 +21,8 @@ from core.config.config import ModelConfig
 from core.diffusion.data_fields import completed_from_data
 from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.devices import choose_device
-from core.diffusion.model import denoising_losses, draw_sigmas
+from core.diffusion.edm import draw_sigmas
+from core.diffusion.model import denoising_losses
 from core.diffusion.train import train_epoch
 from core.diffusion.training.state import TrainingState
 from core.runs.metrics import log_curve_point

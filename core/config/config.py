@@ -141,18 +141,36 @@ class ModelConfig:
     ema_half_life_images: int = option(
         20_000, rule=rules.integer(1), help="Half-life of the moving average of the weights, in training images."
     )
+    family: str = option(
+        "edm",
+        rule=rules.choice("edm", "flow"),
+        help="Family: edm (denoising with EDM's preconditioning), or flow (rectified flow, flow matching).",
+    )
+    t_distribution: str = option(
+        "logit_normal",
+        rule=rules.choice("logit_normal", "uniform"),
+        help="Distribution of the time t in training, from 0 (data) to 1 (noise); family flow only.",
+    )
+    logit_mean: float = option(
+        0.0, rule=rules.number(), help="Mean of ln(t / (1 - t)) with --t-distribution logit_normal."
+    )
+    logit_std: float = option(
+        1.0,
+        rule=rules.number(above=0),
+        help="Standard deviation of ln(t / (1 - t)) with --t-distribution logit_normal.",
+    )
     p_mean: float = option(
-        -1.2, rule=rules.number(), help="Mean of ln(sigma) for the noise in training (P_mean in EDM)."
+        -1.2, rule=rules.number(), help="Mean of ln(sigma) for the noise in training (P_mean in EDM); family edm only."
     )
     p_std: float = option(
         1.2,
         rule=rules.number(above=0),
-        help="Standard deviation of ln(sigma) for the noise in training (P_std in EDM).",
+        help="Standard deviation of ln(sigma) for the noise in training (P_std in EDM); family edm only.",
     )
     weighting: str = option(
         "standard",
         rule=rules.choice("standard", "min_snr"),
-        help="Weight of each noise level in the loss: standard (lambda in EDM) or min_snr.",
+        help="Weight of each noise level in the loss: standard (EDM's lambda; 1 / t² in flow) or min_snr.",
     )
     min_snr_gamma: float = option(
         5.0, rule=rules.number(above=0), help="Largest weight of a noise level with --weighting min_snr."
@@ -186,6 +204,12 @@ class ModelConfig:
         "heun",
         rule=rules.choice("heun", "euler", "stochastic"),
         help="Sampler: heun (EDM, algorithm 1), euler, or stochastic (EDM, algorithm 2).",
+        evaluation=True,
+    )
+    schedule: str | None = option(
+        None,
+        rule=rules.optional(rules.choice("edm", "flow")),
+        help="Path from noise to data that the sampler follows. If none, that of the family.",
         evaluation=True,
     )
     s_churn: float = option(
@@ -246,6 +270,8 @@ class ModelConfig:
         faults = check_fields(self)
         if not faults and not self.sigma_min < self.sigma_max:
             faults = [f"sigma_min: got {self.sigma_min!r}; accepted: a number below sigma_max ({self.sigma_max!r})."]
+        if not faults and self.sampler == "stochastic" and (self.schedule or self.family) != "edm":
+            faults = ["sampler: got 'stochastic', which needs schedule 'edm'; accepted with 'flow': 'heun', 'euler'."]
         if faults:
             raise ConfigError(*faults)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.diffusion.sampling import Denoise
+from core.diffusion.schedules import Denoise
 
 Trace = Callable[[Tensor, Tensor], Tensor]
 

@@ -1,20 +1,15 @@
-"""The identity model, and what all denoisers share: EDM's preconditioning, loss and noise levels.
-
-Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models",
-arXiv:2206.00364, table 1, column "Ours (EDM)".
-"""
+"""The identity model, and what all denoisers share: preconditioning, loss and noise levels of the config's family."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.config.config import ModelConfig
+from core.diffusion.edm import Scalings, draw_sigmas, edm_scalings, loss_weight, min_snr_weight
+from core.diffusion.flow import draw_flow_sigmas, flow_loss_weight, flow_scalings
 
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -29,98 +24,6 @@ class Identity(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x``, of any shape."""
         return x
-
-
-class Scalings(NamedTuple):
-    """EDM's four preconditioning factors, each with the shape of sigma."""
-
-    c_skip: Tensor
-    c_out: Tensor
-    c_in: Tensor
-    c_noise: Tensor
-
-
-def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
-    """Return the factors that give the network's input and target unit variance.
-
-    Args:
-        sigma: Noise levels, positive, in data units.
-        sigma_data: Root mean square of the data, same units; EDM takes the standard deviation of centred data.
-
-    Source: arXiv:2206.00364, table 1, "Network and preconditioning".
-    """
-    variance = sigma**2 + sigma_data**2
-    return Scalings(  # derived in appendix B.6: c_in and c_out give unit variance, c_skip makes c_out smallest
-        c_skip=sigma_data**2 / variance,
-        c_out=sigma * sigma_data / variance.sqrt(),
-        c_in=1 / variance.sqrt(),
-        c_noise=sigma.log() / 4,
-    )
-
-
-def loss_weight(sigma: Tensor, sigma_data: float) -> Tensor:
-    """Return lambda(sigma) = 1 / c_out², which makes the expected loss of a network that returns 0 equal to 1 at every
-    level if ``sigma_data`` is the root mean square of the data.
-
-    Source: arXiv:2206.00364, table 1, "Training".
-    """
-    return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
-
-
-def min_snr_weight(sigma: Tensor, gamma: float) -> Tensor:
-    """Return min(SNR, gamma), with the signal-to-noise ratio SNR = 1 / sigma²: large weights are cut off.
-
-    Args:
-        sigma: Noise levels, positive, in data units.
-        gamma: Largest weight; the paper takes 5.
-
-    Source: Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", arXiv:2303.09556,
-    section 3.4, for a network that predicts the clean image.
-    """
-    return sigma.pow(-2).clamp(max=gamma)
-
-
-def draw_sigmas(n: int, p_mean: float, p_std: float, device: torch.device | str = "cpu") -> Tensor:
-    """Draw ``n`` training noise levels with ln(sigma) ~ N(p_mean, p_std²), from torch's default generator.
-
-    Args:
-        n: Number of noise levels.
-        p_mean: Mean of ln(sigma), with sigma in data units (images scaled to [-1, 1]).
-        p_std: Standard deviation of ln(sigma).
-        device: Device on which they are drawn; its generator is used.
-
-    Returns:
-        Noise levels in data units, float32 of shape ``(n,)``.
-
-    Source: arXiv:2206.00364, table 1, "Noise distribution".
-    """
-    return (torch.randn(n, device=device) * p_std + p_mean).exp()
-
-
-def edm_sigmas(n_steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> NDArray[np.float64]:
-    """Return the EDM sampler's noise levels, largest first, ending in exactly 0.
-
-    Args:
-        n_steps: Denoiser steps N, at least 2.
-        sigma_min: Smallest non-zero level, in data units (images scaled to [-1, 1]).
-        sigma_max: Largest level, same units.
-        rho: Spacing exponent, dimensionless; larger spends more steps at small sigma.
-
-    Returns:
-        Shape ``(n_steps + 1,)``, strictly decreasing.
-
-    Raises:
-        ValueError: ``n_steps < 2``, or not ``0 < sigma_min < sigma_max``.
-
-    Source: arXiv:2206.00364, eq. 5.
-    """
-    if n_steps < 2:
-        raise ValueError(f"n_steps must be at least 2, got {n_steps}")
-    if not 0 < sigma_min < sigma_max:
-        raise ValueError(f"need 0 < sigma_min < sigma_max, got {sigma_min=}, {sigma_max=}")
-    # In float64, as in EDM's own code: the sampler divides by sigma, which is small at the end.
-    ramp = np.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), n_steps)
-    return np.append(ramp**rho, 0.0)
 
 
 def per_image(values: Tensor, images: Tensor) -> Tensor:
@@ -139,9 +42,9 @@ def per_image(values: Tensor, images: Tensor) -> Tensor:
 class Denoiser(nn.Module):
     """Base class of all models that are trained: it estimates clean images from noisy ones.
 
-    A subclass defines ``network``, whose input and target have unit variance. The rest may be overridden: ``forward``
-    for another preconditioning, ``loss`` for another loss or one with further terms, ``draw_sigmas`` for another
-    distribution of noise levels, ``loss_weight`` for another weight of each level.
+    A subclass defines ``network``. The rest is that of the config's family, EDM or flow, and may be overridden:
+    ``scalings`` or ``forward`` for another preconditioning, ``loss`` for another loss or one with further terms,
+    ``draw_sigmas`` for another distribution of noise levels, ``loss_weight`` for another weight of each level.
 
     Args:
         config: The run's config. data_shape, n_classes and sigma_data must be set; the trainer sets them.
@@ -172,6 +75,8 @@ class Denoiser(nn.Module):
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
         """Return F(c_in x; c_noise, labels), the output of the network before preconditioning.
 
+        In EDM, input and target have unit variance. In flow, the output is the velocity, noise minus image.
+
         Args:
             scaled: Noisy images times ``c_in``, shape ``(N, *data_shape)``.
             c_noise: ln(sigma) / 4, shape ``(N,)``.
@@ -193,17 +98,24 @@ class Denoiser(nn.Module):
         Returns:
             Same shape as ``x``.
         """
-        return precondition(self.network, x, sigma, self.sigma_data, labels)
+        return precondition(self.network, x, self.scalings(sigma.expand(len(x))), labels)
+
+    def scalings(self, sigma: Tensor) -> Scalings:
+        """Return the preconditioning factors at these noise levels, each with the shape of ``sigma``."""
+        return flow_scalings(sigma) if self.config.family == "flow" else edm_scalings(sigma, self.sigma_data)
 
     def draw_sigmas(self, n: int, device: torch.device | str = "cpu") -> Tensor:
         """Draw the noise levels of ``n`` training images, float32 of shape ``(n,)``, from torch's default generator."""
-        return draw_sigmas(n, self.config.p_mean, self.config.p_std, device)
+        config = self.config
+        if config.family == "flow":
+            return draw_flow_sigmas(n, config.t_distribution, config.logit_mean, config.logit_std, device)
+        return draw_sigmas(n, config.p_mean, config.p_std, device)
 
     def loss_weight(self, sigma: Tensor) -> Tensor:
         """Return the weight of the squared error at each noise level, with the shape of ``sigma``."""
         if self.config.weighting == "min_snr":
             return min_snr_weight(sigma, self.config.min_snr_gamma)
-        return loss_weight(sigma, self.sigma_data)
+        return flow_loss_weight(sigma) if self.config.family == "flow" else loss_weight(sigma, self.sigma_data)
 
     def loss(self, images: Tensor, noise: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the loss of each image, whose mean over a batch is minimised.
@@ -220,14 +132,13 @@ class Denoiser(nn.Module):
         return self.loss_weight(sigma) * squared_errors(self, images, noise, sigma, labels)
 
 
-def precondition(network: Network, x: Tensor, sigma: Tensor, sigma_data: float, labels: Tensor | None = None) -> Tensor:
+def precondition(network: Network, x: Tensor, scalings: Scalings, labels: Tensor | None = None) -> Tensor:
     """Return the denoiser D(x; sigma) = c_skip x + c_out F(c_in x; c_noise).
 
     Args:
         network: The network F, called as ``network(scaled, c_noise, labels)``.
         x: Noisy images, shape ``(N, ...)``.
-        sigma: Noise levels, shape ``(N,)`` or ``()``.
-        sigma_data: Root mean square of the data.
+        scalings: The factors at the noise level of each image, each of shape ``(N,)``.
         labels: Classes, int64 of shape ``(N,)``, or None.
 
     Returns:
@@ -235,8 +146,7 @@ def precondition(network: Network, x: Tensor, sigma: Tensor, sigma_data: float, 
 
     Source: arXiv:2206.00364, eq. 7.
     """
-    sigma = sigma.expand(len(x))  # (N,)
-    c_skip, c_out, c_in, c_noise = edm_scalings(sigma, sigma_data)
+    c_skip, c_out, c_in, c_noise = scalings
     raw = network(per_image(c_in, x) * x, c_noise, labels)  # (N, ...)
     return per_image(c_skip, x) * x + per_image(c_out, x) * raw
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.diffusion.batch_size import batch_size_for
-from core.diffusion.model import Denoiser, edm_sigmas
+from core.diffusion.model import Denoiser
 from core.diffusion.noise import Purpose, SampleNoise
+from core.diffusion.schedules import Denoise, schedule_of, schedule_protocol
 from core.utils.results import Scalar
 
-Denoise = Callable[[Tensor, float], Tensor]
 SAMPLES_PER_BATCH = 250
 
 
@@ -27,7 +27,8 @@ SAMPLES_PER_BATCH = 250
 def euler_sampler(denoise: Denoise, noise: Tensor, sigmas: NDArray[np.float64]) -> Tensor:
     """Solve the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma by Euler's first-order method.
 
-    N steps cost N calls of the denoiser. See ``heun_sampler`` for the arguments and the result.
+    The ODE along the flow schedule is the same, with t in place of sigma: see ``core.diffusion.schedules``. N steps
+    cost N calls of the denoiser. See ``heun_sampler`` for the arguments and the result.
     """
     levels = sigmas.tolist()
     x: Tensor = noise * levels[0]  # (n, ...)
@@ -159,17 +160,17 @@ def sample(denoise: Denoise, draw: Callable[[], Tensor], config: ModelConfig) ->
         Samples, float64 of shape ``(n, ...)``.
     """
     # The stochastic sampler needs new noise in each step; the others solve an ODE, and need only the initial noise.
-    sigmas = edm_sigmas(config.n_steps, config.sigma_min, config.sigma_max, config.rho)
+    schedule = schedule_of(config)
+    times, denoise = schedule.times(config), schedule.along(denoise)
     if config.sampler == "stochastic":
-        return stochastic_sampler(denoise, draw, sigmas, **_churn(config))
+        return stochastic_sampler(denoise, draw, times, **_churn(config))
     sampler = {"heun": heun_sampler, "euler": euler_sampler}[config.sampler]
-    return sampler(denoise, draw(), sigmas)
+    return sampler(denoise, draw(), times)
 
 
 def sampler_protocol(config: ModelConfig) -> dict[str, Scalar]:
-    """Return what a protocol says of the sampler: its name, its noise levels and its own settings."""
-    levels: dict[str, Scalar] = {name: getattr(config, name) for name in ("sampler", "sigma_min", "sigma_max", "rho")}
-    return {**levels, **_churn(config)}
+    """Return what a protocol says of the sampler: its name, its schedule and its own settings."""
+    return {"sampler": config.sampler, **schedule_protocol(config), **_churn(config)}
 
 
 def _churn(config: ModelConfig) -> dict[str, float]:

@@ -10,16 +10,8 @@ import torch
 from core.config.config import ModelConfig
 from core.diffusion.data_fields import completed_from_data
 from core.diffusion.datasets.base import TRAIN, Batches, load_data
-from core.diffusion.model import (
-    Denoiser,
-    Identity,
-    denoising_losses,
-    draw_sigmas,
-    edm_scalings,
-    edm_sigmas,
-    loss_weight,
-    precondition,
-)
+from core.diffusion.edm import draw_sigmas, edm_scalings, edm_sigmas, loss_weight
+from core.diffusion.model import Denoiser, Identity, denoising_losses
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
 
@@ -96,8 +88,8 @@ def test_loss_is_the_weighted_mean_square_of_what_the_denoiser_misses() -> None:
 
 def test_one_noise_level_serves_a_whole_batch() -> None:
     x = torch.randn(5, 2)
-    one = precondition(lambda scaled, c_noise, labels: scaled, x, torch.tensor(0.7), 0.5)
-    each = precondition(lambda scaled, c_noise, labels: scaled, x, torch.full((5,), 0.7), 0.5)
+    model = MLP(attrs.evolve(CONFIG, data_shape=(2,), n_classes=0))
+    one, each = model(x, torch.tensor(0.7)), model(x, torch.full((5,), 0.7))
     assert torch.equal(one, each)
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.diffusion import sampling
-from core.diffusion.model import Denoiser, edm_sigmas
+from core.diffusion.edm import edm_sigmas
+from core.diffusion.model import Denoiser
 from core.diffusion.sampling import euler_sampler, generate, heun_sampler, sample_labels, stochastic_sampler
 
 SIGMA_DATA = 0.5
