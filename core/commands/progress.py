@@ -36,7 +36,9 @@ def _bar() -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Bar(*columns, console=Console(stderr=True)) as bar:
+    # rich sends stdout to the bar's console, which is stderr; a pipe or a file must get its lines all the same.
+    to_terminal = sys.stdout is not None and sys.stdout.isatty()
+    with Bar(*columns, console=Console(stderr=True), redirect_stdout=to_terminal) as bar:
         task = bar.add_task("", total=None)
         last_s = 0.0
 

@@ -19,6 +19,7 @@ from core.utils.signals import RunInterrupted
 
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
+    from core.runs import Run
 
 MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs"}  # and whatever changes only evaluations
 
@@ -203,8 +204,14 @@ def _train(
     engine, resume = engines.describe(), run_path
     if run_path is None:
         run_path = create_experiment_subdir(resolved.global_config, run_id or generate_run_id())
-    if print_run:
-        say(str(run_path), exact=True)
+
+    def announce(_run: Run | None = None) -> None:
+        if print_run:
+            with messages_to("stdout"):
+                say(str(run_path), exact=True)
+        say(f"Run {run_path}")
+        say(engine)
+
     with (
         messages_to(messages),
         StopSignals() as signals,
@@ -212,8 +219,8 @@ def _train(
         _no_empty_directory(run_path),
         _resume_hint(run_path),
     ):
-        say(f"Run {run_path}")
-        say(engine)
+        if resume is not None:
+            announce()
         model = train_diffusion_model(
             config,
             run_path,
@@ -221,6 +228,7 @@ def _train(
             resume=resume,
             stop=signals.requested,
             progress=progress,
+            started=announce if resume is None else None,  # a new run is named once it exists
             force=force,
         )
         if not isinstance(model, Denoiser):

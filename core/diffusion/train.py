@@ -32,6 +32,7 @@ from core.utils.results import ResultMetadata, ResultRecord, ScalarResult
 from core.utils.utils import Timer
 
 Stop = Callable[[], BaseException | None]
+Started = Callable[[Run], None]
 
 
 def train_diffusion_model(
@@ -42,6 +43,7 @@ def train_diffusion_model(
     resume: str | Path | None = None,
     stop: Stop | None = None,
     progress: Progress | None = None,
+    started: Started | None = None,
     force: bool = False,
 ) -> nn.Module:
     """Train the config's model on its data set, write everything to the run directory, and return the model.
@@ -56,6 +58,8 @@ def train_diffusion_model(
         resume: Run directory whose checkpoint to continue from, usually ``run_path`` itself; None starts a new run.
         stop: Called after every step. If it returns an exception, a checkpoint is saved and the exception is raised.
         progress: Called after every step with the steps done, the total number of steps and a short text.
+        started: Called once with the run when its directory holds it. What is wrong with the config, the data or the
+            checkpoint is found before.
         force: Take a run that is resumed over from a process on another host without watching whether it is alive.
 
     Returns:
@@ -68,14 +72,14 @@ def train_diffusion_model(
         TrainingDivergedError: The loss is not finite, and the last good checkpoint is kept; or every step was skipped.
     """
     run_path, place = Path(run_path), choose_device(device)
-    stop, progress = stop or (lambda: None), progress or silent
+    stop, progress, started = stop or (lambda: None), progress or silent, started or (lambda _run: None)
 
     # Prepare: find the model, read the checkpoint, load the data. Nothing is written until all of this has worked.
     config = plugins.with_own_fields(config)
     model_class = plugins.load(plugins.MODELS, config.model)
     plugins.load(plugins.DATASETS, config.dataset)
     if not issubclass(model_class, Denoiser):
-        return _dummy_run(config, model_class, run_path, progress)
+        return _dummy_run(config, model_class, run_path, progress, started)
     checkpoint = None
     if resume is None:
         config = without_found(config)
@@ -98,6 +102,7 @@ def train_diffusion_model(
         # Write down what is trained and where, then train.
         continues = resume is not None and Path(resume).resolve() == run_path.resolve()
         with _start_run(config, run_path, place, continues=continues, found_in_data=found_in_data, force=force) as run:
+            started(run)
             return fit(state, data, run, stop, progress)
 
 
@@ -254,7 +259,9 @@ def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
     state.measures.add(state.step, losses, sigma, grad_norm)
 
 
-def _dummy_run(config: ModelConfig, model_class: type[nn.Module], run_path: Path, progress: Progress) -> nn.Module:
+def _dummy_run(
+    config: ModelConfig, model_class: type[nn.Module], run_path: Path, progress: Progress, started: Started
+) -> nn.Module:
     """Pass dummy data through a model that cannot be trained, and log a result that says so."""
     cpu = torch.device("cpu")
     naming = plugins.named_in_errors(plugins.MODELS, config.model)
@@ -262,6 +269,7 @@ def _dummy_run(config: ModelConfig, model_class: type[nn.Module], run_path: Path
         model = model_class(config).eval()
         record = dummy_record(model, config.model, "train")
     with _start_run(config, run_path, cpu) as run:
+        started(run)
         run.progress(1, 1)
         progress(1, 1, placeholder_notice(config.model))
         run.log_record(record)

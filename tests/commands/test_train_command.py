@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -76,6 +77,7 @@ def test_a_seed_that_fails_costs_the_others_nothing(
 
     def diverging(config, run_path, **kwargs):  # type: ignore[no-untyped-def]
         if config.seed == 1:
+            kwargs["started"](None)
             raise TrainingDivergedError("the loss is not finite at step 3")
         return real(config, run_path, **kwargs)
 
@@ -85,6 +87,23 @@ def test_a_seed_that_fails_costs_the_others_nothing(
     assert "Error: seed 1: the loss is not finite at step 3" in err
     assert "1 of 3 runs failed: seeds 1" in err
     assert len(out.splitlines()) == 3
+
+
+def test_a_run_that_is_resumed_and_was_finished_is_named(invoke: Invoke, experiments: Path) -> None:
+    _, path, _ = invoke(*SMALL, "--quiet", "--print-run")
+    assert invoke("--resume", "latest", "--quiet", "--print-run") == (0, path, "")
+
+
+def test_what_is_printed_beside_a_progress_bar_goes_to_stdout() -> None:
+    program = (
+        "from core.commands.progress import reporting\nfrom core.utils.output import say\n"
+        "with reporting() as progress:\n    progress(1, 2, 'text')\n    say('the path of the run')"
+    )
+    terminal, other_end = pty.openpty()
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=other_end, check=True)
+    os.close(other_end)
+    os.close(terminal)
+    assert done.stdout == b"the path of the run\n"
 
 
 def test_the_loss_of_the_last_epoch_is_printed(invoke: Invoke, experiments: Path) -> None:
@@ -105,10 +124,11 @@ def test_the_loss_of_the_last_epoch_is_printed(invoke: Invoke, experiments: Path
     ],
 )
 def test_a_mistyped_option_leaves_no_run(invoke: Invoke, experiments: Path, arguments: list[str], message: str) -> None:
-    code, _, err = invoke(*arguments)
+    code, out, err = invoke(*arguments)
     assert code == 2
     assert message in err
     assert run_ids(experiments) == []
+    assert "Run " not in out
 
 
 def test_two_config_files_are_wrong_usage(invoke: Invoke, tmp_path: Path) -> None:
