@@ -28,6 +28,8 @@ from core.registry import registered as registered
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
 
+FOLDER = "folder"  #: The built-in data set that reads ``data_dir``.
+
 
 def config_class(model: str) -> type[ModelConfig]:
     """Return the config class that a model registered, else ModelConfig. The model itself is not imported.
@@ -64,6 +66,27 @@ def with_own_fields(config: ModelConfig) -> ModelConfig:
             f"{' or '.join(dict.fromkeys([cls.__name__, 'ModelConfig']))}."
         )
     return cls(**{field.name: getattr(config, field.name) for field in attrs.fields(ModelConfig)})
+
+
+def check_data(config: ModelConfig) -> None:
+    """Check what can be said of a new run's data without reading them; nothing is imported.
+
+    Raises:
+        ConfigError: There is no such data set; it is ``folder``, and ``data_dir`` is no directory; or ``data_dir`` is
+            given to another built-in data set, which would ignore it. A plugin's data set may read it.
+        PluginError: Two packages registered the data set.
+    """
+    plugin, given = find(DATASETS, config.dataset), config.data_dir
+    if config.dataset == FOLDER:
+        if given is None:
+            raise ConfigError(f"data set {FOLDER!r}: data_dir is not given. Try: --data-dir DIRECTORY.")
+        if not Path(given).expanduser().is_dir():
+            raise ConfigError(f"data_dir: {given} is not a directory.")
+    elif given is not None and plugin.distribution == OURS:
+        raise ConfigError(
+            f"data_dir: got {given!r}, but data set {config.dataset!r} reads no directory. "
+            f"Leave data_dir out, or try: --dataset {FOLDER}."
+        )
 
 
 def saved_config(run_path: str | Path) -> ModelConfig:

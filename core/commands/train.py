@@ -66,7 +66,8 @@ def train(
     config, run_path = (resolved.config, None) if resume is None else _resumed(resume, resolved, force)
     configs = [config] if seeds is None else _with_seeds(config, seeds, resume, resolved)
     plugins.find(plugins.MODELS, config.model)
-    plugins.find(plugins.DATASETS, config.dataset)
+    if resume is None:
+        plugins.check_data(config)
     if dry_run:
         say("\n".join(_spell(resolved, each) for each in configs))
         return

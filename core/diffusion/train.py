@@ -78,6 +78,8 @@ def train_diffusion_model(
     config = plugins.with_own_fields(config)
     model_class = plugins.load(plugins.MODELS, config.model)
     plugins.load(plugins.DATASETS, config.dataset)
+    if resume is None:
+        plugins.check_data(config)
     if not issubclass(model_class, Denoiser):
         return _dummy_run(config, model_class, run_path, progress, started)
     checkpoint = None

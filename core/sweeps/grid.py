@@ -123,7 +123,7 @@ def _build(layers: Sequence[Layer], combination: Combination) -> ModelConfig:
     every = [*layers, Layer("sweep", other), Layer("sweep", text, is_text=True)]
     model = next((layer.values["model"] for layer in reversed(every) if "model" in layer.values), ModelConfig().model)
     config = build_config(plugins.config_class(str(model)), *every)
-    plugins.find(plugins.DATASETS, config.dataset)
+    plugins.check_data(config)
     return config
 
 

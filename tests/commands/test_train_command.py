@@ -116,7 +116,14 @@ def test_the_loss_of_the_last_epoch_is_printed(invoke: Invoke, experiments: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "mlp", "--dataset", "folder", "--data-dir", "/typo"], "/typo"),
+        (["--model", "mlp", "--dataset", "folder", "--data-dir", "/typo"], "data_dir: /typo is not a directory."),
+        (["--dataset", "folder", "--data-dir", "/typo"], "data_dir: /typo is not a directory."),
+        (["--dataset", "folder"], "data set 'folder': data_dir is not given. Try: --data-dir DIRECTORY."),
+        (["--model", "mlp", "--dataset", "folder", "--dry-run"], "data set 'folder': data_dir is not given."),
+        (
+            ["--data-dir", "."],
+            "data_dir: got '.', but data set 'digits' reads no directory. Leave data_dir out, or try",
+        ),
         (["--model", "unet", "--channel-multipliers", "1,2,2,2,2"], "channel_multipliers"),
         (["--seed", "-1"], "--seed: got '-1'; accepted: an integer"),
         (["--learning-rate", "high"], "--learning-rate: got 'high'; accepted: a finite number"),

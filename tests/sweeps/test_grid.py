@@ -79,6 +79,8 @@ def test_an_unknown_model_or_data_set_is_refused() -> None:
         build_configs([], {"model": ["unett"]})
     with pytest.raises(ConfigError, match=r"unknown data set 'digit'. Did you mean 'digits'\?"):
         build_configs([], {"dataset": ["digit"]})
+    with pytest.raises(ConfigError, match=r"data set 'folder': data_dir is not given"):
+        build_configs([], {"dataset": ["folder"]})
 
 
 def test_a_field_given_twice_is_refused() -> None:
