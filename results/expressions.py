@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from core.config.errors import ConfigError
 from results.conditions import PRESENCE, SIGN, Condition, parse_condition
 
 _HIDDEN = re.compile(r"""(?<=[=<>,(\s])(["']).*?\1|\([^()]*\)|\[[^\[\]]*\]""")
 _OR = re.compile(r"\s+or\s+")
 _AND = re.compile(r",\s+|\s+and\s+")
+_DANGLING = re.compile(r"^\s*(or|and)(?=\s)|[^\s=<>]\s+(or|and)\s*$")  # in "model = or" it is the value
 _ANY = re.compile(f"{_OR.pattern}|{_AND.pattern}")
 
 Alternatives = list[list[list[Condition]]]
@@ -23,6 +25,12 @@ def parse_expression(text: str) -> Alternatives:
     Raises:
         ConfigError: A part is no condition.
     """
+    if found := _DANGLING.search(_HIDDEN.sub(lambda match: "x" * len(match[0]), text)):
+        word = found[1] or found[2]
+        raise ConfigError(
+            f"--where {text!r}: {word!r} joins two conditions, such as model=mlp {word} seed=0; here is one only. "
+            "In a value, put it in quotes."
+        )
     alternatives = _split(text, _OR)
     return [[parse_condition(part) for part in _split(alternative, _AND)] for alternative in alternatives]
 

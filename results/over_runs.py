@@ -52,7 +52,7 @@ def summarise_results(
     summary = summarise([fields["mean"] for fields in found], level)
     return OverRuns(
         summary,
-        math.sqrt(math.fsum(e * e for e in errors) / len(errors)) if errors else math.nan,
+        math.hypot(*errors) / math.sqrt(len(errors)) if errors else math.nan,
         sum(not math.isfinite(fields["mean"]) for fields in found),
         n_lacking,
         (found[0]["mean"], found[0]["n"]) if is_single else None,
@@ -72,7 +72,7 @@ def over_runs_text(over: OverRuns, error: str = "ci", unit: Unit | None = None) 
     if not math.isfinite(summary.mean) or not math.isnan(summary.error):
         return unit.mean_error(summary.mean, summary.half_width if error == "ci" else summary.error)
     # the error over runs is unknown, so the error within a run sets the digits
-    why = f" (all {summary.n} runs are equal)" if summary.is_constant else ""
+    why = f" ({_equal(summary.n)})" if summary.is_constant else ""
     return f"{unit.value(summary.mean, over.within_error)} ± unknown{why}"
 
 
@@ -84,8 +84,12 @@ def why_unknown(over: OverRuns) -> str:
     if over.n_not_finite:
         return f"{over.n_not_finite} of {summary.n} runs not finite"
     if summary.is_constant:
-        return f"all {summary.n} runs are equal"
+        return _equal(summary.n)
     return "one run" if summary.n == 1 else "no run"
+
+
+def _equal(n: int) -> str:
+    return "both runs are equal" if n == 2 else f"all {n} runs are equal"
 
 
 def over_runs_numbers(over: OverRuns) -> dict[str, Any]:

@@ -25,7 +25,8 @@ class Provenance:
         command: The command line that wrote the file, quoted for a shell.
         version: Version of pyml-core that wrote it.
         made_at: Time of writing in UTC, ISO 8601.
-        runs: Ids of the replicates, by the label of their group.
+        runs: Ids of the replicates, by the label of their group. Equal labels, such as of groups with the values 1 and
+            "1", are numbered.
         code_versions: Number of runs for each version of the code (distribution, version, commit).
     """
 
@@ -54,9 +55,20 @@ def provenance(groups: Sequence[Group]) -> Provenance:
         command_line(),
         version(),
         datetime.now(UTC).isoformat(timespec="seconds"),
-        {group.label: [run.id for run in group.replicates.values()] for group in groups},
+        dict(zip(_distinct_labels(groups), ([run.id for run in g.replicates.values()] for g in groups), strict=True)),
         dict(Counter(run.code_version for run in replicates)),
     )
+
+
+def _distinct_labels(groups: Sequence[Group]) -> list[str]:
+    labels: dict[str, None] = {}
+    for group in groups:
+        label, n = group.label, 1
+        while label in labels:
+            n += 1
+            label = f"{group.label} ({n})"
+        labels[label] = None
+    return list(labels)
 
 
 def command_line() -> str:

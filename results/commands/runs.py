@@ -145,7 +145,7 @@ def _width() -> int:
 def _footer(n_runs: int, n_shown: int, n_measures: int) -> str:
     text = f"{n_runs:,} run{'s' * (n_runs != 1)}."
     if n_shown:
-        text += " ± is the standard error within the run; for errors over seeds: python -m core table."
+        text += " ± is the standard error within the run; for errors over seeds: pyml table."
     return f"{text} {shared.count_of_more(n_shown, n_measures)}".rstrip()
 
 

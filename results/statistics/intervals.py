@@ -81,6 +81,8 @@ def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
     if n == 0 or not all(map(math.isfinite, values)):
         mean = math.nan if n == 0 else sum(values) / n
         return Summary(n, mean, math.nan, math.nan, math.nan, level)
+    if (scale := scale_of(max(map(abs, values)))) != 1:
+        return _scaled(summarise([value / scale for value in values], level), scale)
     mean = math.fsum(values) / n  # an exact sum, so that the order of the runs does not matter
     if n == 1:
         return Summary(n, mean, math.nan, math.nan, math.nan, level)
@@ -89,6 +91,20 @@ def summarise(values: Sequence[float], level: float = 0.95) -> Summary:
     error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
     half = _cached_t_quantile(level, n - 1) * error
     return Summary(n, mean, error, mean - half, mean + half, level)
+
+
+def scale_of(largest: float) -> float:
+    """Return a power of two by which values up to ``largest`` are divided, so that their squares neither over- nor
+    underflow; 1 for ordinary values.
+    """
+    if not math.isfinite(largest) or largest == 0 or 1e-100 < largest < 1e100:
+        return 1.0
+    return 2.0 ** (math.frexp(largest)[1] - 1)
+
+
+def _scaled(one: Summary, scale: float) -> Summary:
+    mean, error, low, high = (part * scale for part in (one.mean, one.error, one.ci_low, one.ci_high))
+    return Summary(one.n, mean, error, low, high, one.level, one.is_constant)
 
 
 # A table asks for a few numbers of runs thousands of times, and a call of SciPy costs more than the rest of a summary.
@@ -120,10 +136,11 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Differ
         return _untestable(x, y)
     from scipy import stats
 
+    x, y, scale = _divided(x, y)
     with _quiet():
         test = stats.ttest_rel(x, y, axis=-1)
         error = np.std(x - y, axis=-1, ddof=1) / np.sqrt(n)
-    return _difference(x, y, error, test, level)
+    return _multiplied(_difference(x, y, error, test, level), scale)
 
 
 def welch_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
@@ -133,10 +150,11 @@ def welch_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Differe
         return _untestable(x, y)
     from scipy import stats
 
+    x, y, scale = _divided(x, y)
     with _quiet():
         test = stats.ttest_ind(x, y, axis=-1, equal_var=False)
         error = np.sqrt(np.var(x, axis=-1, ddof=1) / x.shape[-1] + np.var(y, axis=-1, ddof=1) / y.shape[-1])
-    return _difference(x, y, error, test, level)
+    return _multiplied(_difference(x, y, error, test, level), scale)
 
 
 def welch_from_errors(
@@ -157,6 +175,10 @@ def welch_from_errors(
         The difference A - B, 0-d arrays; all else is NaN where an error is unknown or rests on one observation,
         or both are 0.
     """
+    scale = scale_of(max(map(abs, (mean_a, mean_b, error_a, error_b))))
+    if scale != 1:
+        a, b = (mean_a / scale, error_a / scale, n_a), (mean_b / scale, error_b / scale, n_b)
+        return _multiplied(welch_from_errors(*a, *b, level), scale)
     difference = np.asarray(mean_a - mean_b, dtype=float)
     error = np.asarray(np.hypot(error_a, error_b), dtype=float)
     if n_a < 2 or n_b < 2 or not np.isfinite(error) or not np.isfinite(difference):
@@ -202,6 +224,20 @@ def _replicates(values: ArrayLike) -> Array:
     if x.ndim == 0:
         raise ValueError("replicates come as a sequence, got a single number")
     return x
+
+
+def _divided(x: Array, y: Array) -> tuple[Array, Array, float]:
+    """Return replicates whose squares neither over- nor underflow, and the number that they were divided by."""
+    scale = scale_of(max(float(np.max(np.abs(part), initial=0.0)) for part in (x, y)))
+    return (x, y, scale) if scale == 1 else (x / scale, y / scale, scale)
+
+
+def _multiplied(found: Difference, scale: float) -> Difference:
+    if scale == 1:
+        return found
+    with np.errstate(over="ignore"):  # the interval of values near the largest float ends in infinity
+        difference, error, low, high = (np.asarray(part * scale) for part in found[:4])
+    return Difference(difference, error, low, high, found.df, found.p_value)
 
 
 def _difference(x: Array, y: Array, error: Array, test: Any, level: float) -> Difference:

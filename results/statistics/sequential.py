@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from results.statistics.intervals import scale_of
+
 Array = NDArray[np.float64]
 
 PRIOR_PRECISION = 0.2  # tuned for effects of 0.5 to 3 sd; it moves power, never the error rate
@@ -59,12 +61,15 @@ def sequential_t_test(
     if not prior_precision > 0:
         raise ValueError(f"the prior's precision is positive, got {prior_precision}")
     x = np.asarray(values, dtype=float)
+    scale = scale_of(max(float(np.max(np.abs(x), initial=0.0)), abs(mean)))
+    x, mean = x / scale, mean / scale
     n = np.arange(1, x.shape[-1] + 1)
     running_mean, sum_of_squares = _running(x)
     low, high = _intervals(running_mean, sum_of_squares / n, n, level, prior_precision)
     log_ratio = _log_likelihood_ratio(running_mean - mean, sum_of_squares / n, n, prior_precision)
     p_value = np.minimum(1.0, np.exp(-np.maximum.accumulate(log_ratio, axis=-1)))
-    return SequentialTest(p_value, np.maximum.accumulate(low, axis=-1), np.minimum.accumulate(high, axis=-1))
+    ends = np.maximum.accumulate(low, axis=-1), np.minimum.accumulate(high, axis=-1)
+    return SequentialTest(p_value, ends[0] * scale, ends[1] * scale)
 
 
 def _running(x: Array) -> tuple[Array, Array]:

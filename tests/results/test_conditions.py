@@ -160,3 +160,14 @@ def parts(text: str) -> list[list[str]]:
 )
 def test_conditions_are_joined_by_and_and_or(text: str, expected: list[list[str]]) -> None:
     assert parts(text) == expected
+
+
+@pytest.mark.parametrize("text", ["model=mlp or", "model=mlp and ", "or model=mlp", "model=mlp and seed=0 or"])
+def test_a_word_that_joins_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"'(or|and)' joins two conditions, such as model=mlp (or|and) seed=0"):
+        parse_expression(text)
+
+
+@pytest.mark.parametrize("text", ["note='this or'", "tag = or", "model=and", "tag in (a, or)"])
+def test_these_words_may_be_values(text: str) -> None:
+    assert len(parse_expression(text)) == 1

@@ -111,6 +111,30 @@ def test_welch_from_means_and_errors_agrees_with_welch_from_values() -> None:
         assert float(one) == pytest.approx(float(other), rel=1e-12)
 
 
+@pytest.mark.parametrize("scale", [2.0**-1060, 2.0**-700, 2.0**700, 2.0**1020])
+def test_tiny_and_huge_values_keep_their_spread(scale: float) -> None:
+    a, b = np.array([1.0, 2.0, 4.0]), np.array([1.25, 2.5, 6.0])
+    exact = 0.51 / 3  # subnormal numbers are multiples of 2**-1074
+    row = summarise((a * scale).tolist())
+    error = np.std(a, ddof=1) / math.sqrt(3)
+    assert (row.mean / scale, row.error / scale) == pytest.approx((7 / 3, error), rel=1e-4)
+    for found, test in (
+        (paired_difference(a * scale, b * scale), stats.ttest_rel(a, b)),
+        (welch_difference(a * scale, b * scale), stats.ttest_ind(a, b, equal_var=False)),
+    ):
+        assert float(found.p_value) == pytest.approx(test.pvalue, rel=1e-9)
+        assert float(found.ci_low) / scale == pytest.approx(test.confidence_interval().low, rel=1e-4)
+    from_errors = welch_from_errors(7 / 3 * scale, error * scale, 3, 13 / 4 * scale, exact * scale, 3)
+    expected = stats.ttest_ind_from_stats(7 / 3, error * 3**0.5, 3, 13 / 4, exact * 3**0.5, 3, equal_var=False)
+    assert float(from_errors.p_value) == pytest.approx(expected.pvalue, rel=1e-4)
+
+
+def test_the_mean_of_values_near_the_largest_float_is_finite() -> None:
+    row = summarise([1.5e308, 1.7e308])
+    assert row.mean == pytest.approx(1.6e308)
+    assert (row.ci_low, row.ci_high) == (pytest.approx(1.6e308 - 12.7062047 * 1e307), math.inf)
+
+
 def test_welch_degrees_of_freedom_survive_errors_whose_squares_underflow() -> None:
     assert float(welch_df(1e-200, 5, 1e-200, 5)) == pytest.approx(8.0)
     assert float(welch_df(1e-200, 5, 0.0, 9)) == pytest.approx(4.0)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis.strategies import floats, lists, sampled_from
 from made_runs import ACCURACY, LOSS, Invoke, MakeRun
 from scipy import stats
+from written_runs import record, write_run
 
 from core.config import ConfigError
 from core.runs.environment import save_environment
@@ -92,7 +93,12 @@ def test_the_interval_of_a_single_run_of_a_proportion_is_wilsons(make_run: MakeR
 
 @pytest.mark.parametrize(
     ("values", "reason"),
-    [([0.5, 0.5, 0.5], "all 3 runs are equal"), ([0.5, math.nan], "1 of 2 runs not finite"), ([0.5, 0.6], "")],
+    [
+        ([0.5, 0.5, 0.5], "all 3 runs are equal"),
+        ([0.5, 0.5], "both runs are equal"),
+        ([0.5, math.nan], "1 of 2 runs not finite"),
+        ([0.5, 0.6], ""),
+    ],
 )
 def test_csv_says_why_the_error_over_runs_is_unknown(
     make_run: MakeRun, experiments: Path, values: list[float], reason: str
@@ -293,6 +299,13 @@ def test_a_written_table_says_which_command_runs_and_code_made_it(
         if suffix == ".tex":
             before = content.partition(r"\begin{tabular}")[0]
             assert all(line.startswith("%") for line in before.splitlines())
+
+
+def test_provenance_keeps_groups_apart_whose_labels_are_equal(experiments: Path) -> None:
+    for number, value in enumerate((1, "1")):
+        write_run(experiments, number, [record(0.3)], width=value)
+    made_by = provenance(group_runs(ResultsDatabase(experiments)))
+    assert list(map(len, made_by.runs.values())) == [1, 1]
 
 
 def test_provenance_counts_the_code_versions_of_the_runs(make_run: MakeRun, experiments: Path) -> None:
