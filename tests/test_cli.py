@@ -339,6 +339,26 @@ def test_a_resumed_run_may_sample_in_another_way(invoke: Invoke, trained: Path) 
     assert json.loads((trained / "config.json").read_text())["config"]["sampler"] == "euler"
 
 
+def test_a_run_with_a_cosine_keeps_its_number_of_epochs(invoke: Invoke, experiments: Path) -> None:
+    tiny = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "1000"]
+    assert invoke("train", *tiny, "--lr-schedule", "cosine")[0] == 0
+    code, _, err = invoke("train", "--resume", "latest", "--n-epochs", "2")
+    assert (code, "n_epochs cannot change when a run continues" in err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_threads_are_those_asked_for(
+    command: str, invoke: Invoke, experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", asked.append)
+    assert invoke("train")[0] == 0
+    assert invoke(command, *(["latest"] if command == "eval" else []), "--threads", "3")[0] == 0
+    assert asked == [3]
+    code, _, err = invoke(command, *(["latest"] if command == "eval" else []), "--threads", "0")
+    assert (code, "Invalid value for '--threads'" in err) == (2, True)
+
+
 def test_a_failing_evaluator_is_named_the_others_are_shown_and_the_exit_code_is_1(
     invoke: Invoke, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,13 +8,20 @@ from typing import Any
 import click
 
 from core import __version__, plugins
+from core.commands.evaluation_command import EvaluationCommand, changed_fields
 from core.commands.shards import parse_share
 from core.commands.target import find_run
-from core.config.options import debug_option, experiments_dir_option
+from core.config.options import debug_option, experiments_dir_option, threads_option
 from core.utils.output import say
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+class SampleCommand(EvaluationCommand):
+    """Leaves out the fields of evaluations that do not change samples."""
+
+    OWN = EvaluationCommand.OWN | {"exact_trace_up_to"}
+
+
+@click.command(cls=SampleCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", metavar="RUN")
 @click.option("--n", "n_samples", metavar="K", type=click.IntRange(1), help="Number of samples.  [default: the run's]")
 @click.option(
@@ -41,10 +48,14 @@ from core.utils.output import say
     help="Make only share I of N, as one of N processes.  [default: 1/1]",
 )
 @click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
+@threads_option
 @experiments_dir_option
 @debug_option
 @click.version_option(__version__, prog_name=plugins.OURS)
+@click.pass_context
 def sample(
+    ctx: click.Context,
+    /,
     run: str,
     n_samples: int | None,
     output: Path | None,
@@ -53,6 +64,7 @@ def sample(
     weights: str,
     shard: tuple[int, int],
     device: str | None,
+    threads: int | None,
     experiments_dir: str | None,
 ) -> None:
     """Sample images from a run's model, and write them to a file or a directory.
@@ -63,13 +75,16 @@ def sample(
     import attrs
 
     run_path, saved, place = find_run(run, device, experiments_dir)
-    changes: dict[str, Any] = {"n_samples": n_samples, "n_steps": n_steps, "seed": seed}
-    config = attrs.evolve(saved, **{name: value for name, value in changes.items() if value is not None})
+    own: dict[str, Any] = {"n_samples": n_samples, "n_steps": n_steps, "seed": seed}
+    changes = {name: value for name, value in own.items() if value is not None} | changed_fields(ctx, saved)
+    config = attrs.evolve(saved, **changes)
 
     from core.commands.progress import reporting
+    from core.diffusion.devices import use_threads
     from core.diffusion.make_samples import make_samples
     from core.utils.signals import StopSignals
 
+    use_threads(threads)
     with StopSignals(deferred=False), reporting() as progress:
         made, path = make_samples(config, run_path, output, weights, place, shard, progress)
     if made < config.n_samples:

@@ -12,7 +12,7 @@ import click
 from core import __version__, plugins
 from core.commands.config_command import ConfigCommand, Resolved
 from core.config.errors import ConfigError
-from core.config.options import debug_option
+from core.config.options import debug_option, threads_option
 from core.runs.completion import complete_runs
 from core.utils.output import Place, messages_to, say
 from core.utils.signals import RunInterrupted
@@ -40,6 +40,7 @@ MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs"}  # and whatever c
 @click.option("--dry-run", is_flag=True, help="Print the config that would be used, and stop.")
 @click.option("--print-run", is_flag=True, help="Print the run's path on stdout and everything else on stderr.")
 @click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
+@threads_option
 @debug_option
 @click.version_option(__version__, prog_name=plugins.OURS)
 @click.pass_context
@@ -53,6 +54,7 @@ def train(
     dry_run: bool,
     print_run: bool,
     quiet: bool,
+    threads: int | None,
     **_fields: Any,
 ) -> None:
     """Train a model and keep its config, curve, results, checkpoints and samples in a run directory.
@@ -71,11 +73,18 @@ def train(
     if dry_run:
         say("\n".join(_spell(resolved, each) for each in configs))
         return
+    _use_threads(threads)
     messages: Place = "nowhere" if quiet else "stderr" if print_run else "stdout"
     if len(configs) == 1:
         _train(configs[0], resolved, print_run, messages, run_path=run_path, run_id=run_id, force=force)
     elif failed := [each.seed for each in configs if not _trained(each, resolved, print_run, messages)]:
         raise click.ClickException(f"{len(failed)} of {len(configs)} runs failed: seeds {', '.join(map(str, failed))}")
+
+
+def _use_threads(n_threads: int | None) -> None:
+    from core.diffusion.devices import use_threads
+
+    use_threads(n_threads)
 
 
 def _with_seeds(config: ModelConfig, seeds: str, resume: str | None, resolved: Resolved) -> list[ModelConfig]:
@@ -125,6 +134,8 @@ def _resumed(resume: str, resolved: Resolved, force: bool) -> tuple[ModelConfig,
     saved = plugins.saved_config(run_path)
     differing = {name for name in resolved.given if getattr(resolved.config, name) != getattr(saved, name)}
     may_change = MAY_CHANGE_ON_RESUME | set(evaluation_fields(type(saved)))
+    if saved.lr_schedule == "cosine":  # the number of epochs decides the learning rate of the steps that are done
+        may_change -= {"n_epochs"}
     refused = sorted(differing - may_change)
     if refused:
         raise ConfigError(

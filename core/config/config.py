@@ -116,7 +116,16 @@ class ModelConfig:
     split_seed: int = option(
         0, rule=rules.integer(0, 2**32 - 1), help="Seed of the split into training and held-out data."
     )
-    learning_rate: float = option(1e-3, rule=rules.number(above=0), help="Learning rate of Adam after warm-up.")
+    learning_rate: float = option(1e-3, rule=rules.number(above=0), help="Learning rate after warm-up.")
+    lr_schedule: str = option(
+        "constant",
+        rule=rules.choice("constant", "cosine"),
+        help="Learning rate after warm-up: constant, or falling to 0 as half a cosine until the last step.",
+    )
+    optimizer: str = option("adam", rule=rules.choice("adam", "adamw"), help="Optimiser: adam or adamw.")
+    weight_decay: float = option(
+        0.01, rule=rules.number(0), help="Weight decay of AdamW, times the learning rate; adam has none."
+    )
     batch_size: int = option(128, rule=rules.integer(1), help="Images per training step.")
     n_epochs: int = option(300, rule=rules.integer(1), help="Number of passes over the training data.")
     hidden_layer_sizes: tuple[int, ...] = option(

@@ -25,6 +25,12 @@ def experiments_dir_option(command: Function) -> Function:
     return click.option("--experiments-dir", metavar="PATH", help=words)(command)
 
 
+def threads_option(command: Function) -> Function:
+    """Add --threads, the number of CPU threads; None leaves PyTorch's own choice."""
+    words = "CPU threads. Fewer are faster where others use the machine.  [default: PyTorch's choice]"
+    return click.option("--threads", metavar="N", type=click.IntRange(1), help=words)(command)
+
+
 def options_of(cls: type[Any]) -> list[click.Option]:
     """Return one option per field of an attrs config class that the command line offers.
 

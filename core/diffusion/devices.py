@@ -1,4 +1,4 @@
-"""Choose the device."""
+"""Choose the device and the number of CPU threads."""
 
 from __future__ import annotations
 
@@ -26,3 +26,9 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= n_gpus:
         raise ConfigError(f"device: got {name!r}, but torch sees {n_gpus} GPUs here. Try: auto.")
     return device
+
+
+def use_threads(n_threads: int | None) -> None:
+    """Let PyTorch use this number of CPU threads in this process; None leaves its own choice."""
+    if n_threads is not None:
+        torch.set_num_threads(n_threads)

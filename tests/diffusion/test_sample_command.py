@@ -49,6 +49,22 @@ def test_an_npz_file_holds_images_classes_and_setting(
     assert torch.equal(torch.from_numpy(images), next(generate(model, config, 25, CPU)).images)
 
 
+def test_the_sampler_may_be_another_than_in_training(
+    run_path: Path, trained_config: ModelConfig, tmp_path: Path, invoke: Invoke
+) -> None:
+    changed = ["--sampler", "euler", "--sigma-min", "0.01", "--schedule=flow"]
+    assert invoke(run_path, "--n", 5, "-o", tmp_path / "samples.npz", *changed)[0] == 0
+    with np.load(tmp_path / "samples.npz") as written:
+        images = torch.from_numpy(written["images"])
+        setting = json.loads(str(written["setting"]))
+    assert (setting["sampler"], setting["schedule"]) == ("euler", "flow")
+    config = attrs.evolve(trained_config, sampler="euler", schedule="flow")
+    assert torch.equal(images, next(generate(load_denoiser(run_path, config, CPU), config, 5, CPU)).images)
+    code, _, err = invoke(run_path, "--sampler", "heum", "--rho", "0")
+    assert (code, "--sampler: got 'heum'" in err, "--rho: got '0'" in err) == (2, True, True)
+    assert invoke(run_path, "--exact-trace-up-to", "5")[0] == 2, "it has no likelihood"
+
+
 def test_a_directory_gets_one_picture_each(run_path: Path, tmp_path: Path, invoke: Invoke) -> None:
     assert invoke(run_path, "--n", 12, "-o", tmp_path / "new" / "pictures")[0] == 0
     invoke(run_path, "--n", 12, "-o", tmp_path / "samples.npz")

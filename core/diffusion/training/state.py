@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from core.diffusion.training.checkpoints import (
 from core.diffusion.training.continuable import check_continuable
 from core.diffusion.training.curve import EpochMeasures
 from core.diffusion.training.ema import EMA
+from core.diffusion.training.optimizer import learning_rate, make_optimizer
 from core.diffusion.training.random_state import random_states, set_random_states
 from core.utils.meters import Meter
 
@@ -47,7 +49,7 @@ class TrainingState:
         self.model = model.to(device)
         self.ema = EMA(self.model, config.ema_half_life_images)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
+        self.optimizer = make_optimizer(config, self.parameters)
         self.measures = EpochMeasures()
         self.step = 0
         self.epoch = 0
@@ -70,10 +72,10 @@ class TrainingState:
         self.order, self.n_seen = None, 0
 
     def set_learning_rate(self) -> None:
-        """Set the learning rate of this step: linear warm-up, then constant."""
-        warm = min(1.0, self.step / max(1, self.config.warmup_steps))
+        """Set the learning rate of this step."""
+        n_steps = self.config.n_epochs * math.ceil(self.n_images / self.config.batch_size)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * warm
+            group["lr"] = learning_rate(self.config, self.step, n_steps)
 
     def averaged_model(self) -> Denoiser:
         """Return a copy of the model with the moving average of its weights, ready to denoise."""
