@@ -27,6 +27,7 @@ from core.registry import registered as registered
 
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
+    from core.runs.config_file import SavedConfig
 
 FOLDER = "folder"  #: The built-in data set that reads ``data_dir``.
 
@@ -100,6 +101,12 @@ def saved_config(run_path: str | Path) -> ModelConfig:
     from core.runs.config_file import CONFIG, read_saved_config
 
     saved = read_saved_config(Path(run_path) / CONFIG.name)
+    check_installed(saved)
+    return saved.build(config_class(saved.model))
+
+
+def check_installed(saved: SavedConfig) -> None:
+    """Raise ConfigError if a run's model or data set is not installed; it names the distribution that provided it."""
     for kind, group in {"model": MODELS, "dataset": DATASETS}.items():
         name, served = saved.values.get(kind), saved.plugins.get(kind)
         if isinstance(served, Mapping) and served.get("name") == name and name not in names(group):
@@ -108,4 +115,3 @@ def saved_config(run_path: str | Path) -> ModelConfig:
                 f"{saved.path}: {KIND[group]} {name!r} is not installed; this run used it from {owner} {version}. "
                 f"Try: pip install {owner}=={version}"
             )
-    return saved.build(config_class(saved.model))

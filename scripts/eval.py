@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core.cli import eval_main
+from pyml_start import pyml_eval
 
 if __name__ == "__main__":
-    eval_main()
+    pyml_eval()

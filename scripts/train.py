@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core.cli import train_main
+from pyml_start import pyml_train
 
 if __name__ == "__main__":
-    train_main()
+    pyml_train()

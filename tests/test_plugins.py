@@ -278,13 +278,18 @@ def test_an_error_raised_in_a_plugin_gets_a_note_that_names_its_distribution(ins
 
 
 @pytest.mark.parametrize("kind", ["model", "dataset"])
-def test_a_run_whose_plugin_is_not_installed_names_the_distribution(tmp_path: Path, kind: str) -> None:
+def test_a_run_whose_plugin_is_not_installed_names_the_distribution(
+    tmp_path: Path, kind: str, run_command: Callable[..., Any]
+) -> None:
     served = {"name": "gone", "distribution": "gone-one", "version": "3.1"}
     path = save_config_to_json(ModelConfig(**{kind: "gone"}), tmp_path, {kind: served})
     name = "data set" if kind == "dataset" else kind
     message = rf"{name} 'gone' is not installed; this run used it from gone-one 3.1. Try: pip install gone-one==3.1"
     with pytest.raises(ConfigError, match=re.escape(str(path)) + ": " + message):
         plugins.saved_config(tmp_path)
+    ended = run_command(train, "--resume", tmp_path)
+    assert ended.code == 2
+    assert ended.err.startswith(f"Error: {path}: {name} 'gone' is not installed; this run used it from gone-one 3.1.")
 
 
 def test_a_plugin_that_raises_after_importing_torch_is_found_by_the_full_check(install: Install) -> None:

@@ -95,7 +95,8 @@ class ConfigCommand(click.Command):
         except ConfigError as error:
             if {"-h", "--help"} & set(args):
                 raise
-            ctx.meta[self._FAULTS] = [f"{'--model' if named else f'{path}: model'}: {fault}" for fault in error.faults]
+            place = "--model: " if named else f"{path}: model: " if path else ""
+            ctx.meta[self._FAULTS] = [f"{place}{fault}" for fault in error.faults]
             return ModelConfig  # its fields are every model's: their faults are told together with this one
 
     @staticmethod
@@ -105,7 +106,9 @@ class ConfigCommand(click.Command):
         directory = _peek(args, "--experiments-dir")
         layers = [file] + ([Layer("", {"experiments_dir": directory}, is_text=True)] if directory else [])
         where = build_config(GlobalConfig, *layers).experiments_dir
-        return read_saved_config(resolve_run(resume, where) / CONFIG.name).model
+        saved = read_saved_config(resolve_run(resume, where) / CONFIG.name)
+        plugins.check_installed(saved)
+        return saved.model
 
     def _resolve(self, ctx: click.Context) -> Resolved:
         cls: type[ModelConfig] = ctx.meta[self._CLASS]

@@ -27,6 +27,24 @@ def test_every_script_tells_the_version(script: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"pyml-core, version {core.__version__}\n")
 
 
+@pytest.mark.parametrize("arguments", [["-m", "core", "runs"], ["scripts/train.py"], ["scripts/eval.py", "latest"]])
+def test_a_clone_without_the_packages_it_needs_names_one_in_one_line(arguments: list[str]) -> None:
+    clone = Path(__file__).parents[2]
+    command = [sys.executable, "-S", *arguments]  # -S: without site-packages, as a Python in which nothing is installed
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=clone, env=environment)
+    assert done.returncode == 1
+    remedy = f"Try: {sys.executable} -m pip install -e {clone}"
+    assert done.stderr.endswith(f": pyml-core needs click, which is not installed for this Python. {remedy}\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_python_that_is_too_old_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    with pytest.raises(SystemExit, match=r"^pyml: pyml-core needs Python 3.11 or newer; this is \d.*\)\.$"):
+        pyml_start.pyml()
+
+
 def test_the_script_pyml_has_all_commands(tmp_path: Path) -> None:
     done = start("pyml", "--help", cwd=tmp_path)
     assert done.stdout.startswith("Usage: pyml [OPTIONS] COMMAND")
