@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-MODELS, CONFIGS, DATASETS, FEATURES, EVALUATORS, COMMANDS = GROUPS = (
+MODELS, CONFIGS, DATASETS, FEATURES, EVALUATORS, COMMANDS, TRACKERS = GROUPS = (
     "pyml.models",
     "pyml.configs",
     "pyml.datasets",
     "pyml.features",
     "pyml.evaluators",
     "pyml.commands",
+    "pyml.trackers",
 )
 KIND = {
     MODELS: "model",
@@ -22,7 +23,9 @@ KIND = {
     FEATURES: "feature space",
     EVALUATORS: "evaluator",
     COMMANDS: "command",
+    TRACKERS: "tracker",
 }
+TRACKER_METHODS = ("start", "curve", "result", "finish")
 #: What each group accepts, as messages say it.
 ACCEPTED = {
     MODELS: "a subclass of torch.nn.Module, made with (config)",
@@ -31,9 +34,10 @@ ACCEPTED = {
     FEATURES: "a callable (config, device)",
     EVALUATORS: "a class with the method evaluate(), made with (config, run_path)",
     COMMANDS: "a click command",
+    TRACKERS: f"a class with the methods {', '.join(TRACKER_METHODS)}, made without arguments",
 }
 #: How many arguments the plugins that the library calls are called with.
-N_ARGUMENTS = {MODELS: 1, DATASETS: 2, FEATURES: 2, EVALUATORS: 2}
+N_ARGUMENTS = {MODELS: 1, DATASETS: 2, FEATURES: 2, EVALUATORS: 2, TRACKERS: 0}
 
 
 def why_refused(group: str, loaded: Any) -> str | None:
@@ -79,6 +83,10 @@ def _is_command(loaded: object) -> bool:
     return isinstance(loaded, click.Command)
 
 
+def _is_tracker(loaded: object) -> bool:
+    return isinstance(loaded, type) and all(callable(getattr(loaded, name, None)) for name in TRACKER_METHODS)
+
+
 _FITS: dict[str, Callable[[object], bool]] = {
     MODELS: _is_torch_module,
     CONFIGS: _is_config,
@@ -86,4 +94,5 @@ _FITS: dict[str, Callable[[object], bool]] = {
     FEATURES: callable,
     EVALUATORS: lambda loaded: isinstance(loaded, type) and callable(getattr(loaded, "evaluate", None)),
     COMMANDS: _is_command,
+    TRACKERS: _is_tracker,
 }

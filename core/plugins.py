@@ -16,6 +16,8 @@ from core.registry import GROUPS as GROUPS
 from core.registry import KIND as KIND
 from core.registry import MODELS as MODELS
 from core.registry import OURS as OURS
+from core.registry import TRACKERS as TRACKERS
+from core.registry import NotInstalledError as NotInstalledError
 from core.registry import Plugin as Plugin
 from core.registry import PluginError as PluginError
 from core.registry import find as find

@@ -20,6 +20,8 @@ from core.plugin_groups import FEATURES as FEATURES
 from core.plugin_groups import GROUPS as GROUPS
 from core.plugin_groups import KIND as KIND
 from core.plugin_groups import MODELS as MODELS
+from core.plugin_groups import TRACKER_METHODS as TRACKER_METHODS
+from core.plugin_groups import TRACKERS as TRACKERS
 from core.plugin_groups import why_refused
 from pyml_start import hidden_by
 
@@ -29,12 +31,16 @@ if TYPE_CHECKING:
 OURS = "pyml-core"
 RESERVED = {
     *{"config", "debug", "device", "dry_run", "experiments_dir", "force", "help", "print_run", "quiet", "resume"},
-    *{"run_id", "seeds", "version"},
+    *{"run_id", "seeds", "tracker", "version"},
 }
 
 
 class PluginError(RuntimeError):
     """A plugin that exists but cannot be used; the message names its distribution and the reason."""
+
+
+class NotInstalledError(PluginError):
+    """A plugin is sound, but a package that it needs is not installed; the message says which."""
 
 
 class Plugin(NamedTuple):
@@ -79,13 +85,15 @@ class Plugin(NamedTuple):
         """Load the plugin and also call what can be called without a run.
 
         Raises:
-            PluginError: As ``load``, or an evaluator's ``supports`` raised.
+            PluginError: As ``load``, or an evaluator's ``supports`` or a tracker's constructor raised.
         """
         loaded = self.load()
         if self.group == EVALUATORS:
             from core.config.config import ModelConfig
 
             self.supports(loaded, ModelConfig())
+        if self.group == TRACKERS:
+            self._check_made(loaded)
 
     def supports(self, evaluator: Any, config: ModelConfig) -> bool:
         """Return whether an evaluator says that it supports a run of this config; without ``supports`` it does.
@@ -101,6 +109,15 @@ class Plugin(NamedTuple):
             raise
         except Exception as error:
             raise PluginError(f"{self.label()}: supports() raised {type(error).__name__}: {error}") from error
+
+    def _check_made(self, tracker: type[Any]) -> None:
+        """Make a tracker, as a run does. A package that it lacks does not make it broken: it may be an extra."""
+        try:
+            tracker()
+        except ModuleNotFoundError as error:
+            raise NotInstalledError(f"{self.label()}: {error}") from error
+        except Exception as error:
+            raise PluginError(f"{self.label()}: its constructor raised {type(error).__name__}: {error}") from error
 
     def _check_fields(self, cls: type[ModelConfig]) -> None:
         """Check the fields that a config class adds."""

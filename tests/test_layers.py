@@ -22,6 +22,7 @@ LAYERS = {
     "runs": 3,
     "plugin_groups": 2,
     "plugins": 4,
+    "trackers": 4,
     "diffusion": 5,
     "commands": 6,
     "sweeps": 6,

@@ -23,7 +23,7 @@ def complete_plugins(group: str) -> Complete:
 
 def with_completion(option: click.Option) -> click.Option:
     """Return an option made from a config field, with the completion that fits it."""
-    groups = {"model": plugins.MODELS, "dataset": plugins.DATASETS}
+    groups = {"model": plugins.MODELS, "dataset": plugins.DATASETS, "tracker": plugins.TRACKERS}
     if option.name in groups:
         option._custom_shell_complete = complete_plugins(groups[option.name])
     elif option.metavar and "|" in option.metavar:

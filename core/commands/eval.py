@@ -12,7 +12,9 @@ from core.commands.completion import complete_plugins
 from core.commands.evaluation_command import EvaluationCommand, changed_fields
 from core.commands.shards import device_of_process, evaluate_share, parse_share, share_of_process
 from core.commands.target import find_run
+from core.config.config import GlobalConfig
 from core.config.errors import ConfigError
+from core.config.load import Layer, build_config
 from core.config.options import debug_option, experiments_dir_option, threads_option
 from core.runs.completion import complete_runs
 from core.utils.output import say
@@ -56,6 +58,13 @@ if TYPE_CHECKING:
     callback=parse_share,
     help="Evaluate share I of N of the samples, as one of N processes; the last one merges. torchrun sets it.",
 )
+@click.option(
+    "--tracker",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_plugins(plugins.TRACKERS),
+    help="Tracker that gets the results, such as tensorboard. May be repeated.  [environment: PYML_TRACKER]",
+)
 @click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 @threads_option
 @experiments_dir_option
@@ -73,6 +82,7 @@ def evaluate(
     weights: str,
     features: str,
     shard: tuple[int, int] | None,
+    tracker: tuple[str, ...],
     device: str | None,
     threads: int | None,
     experiments_dir: str | None,
@@ -113,6 +123,7 @@ def evaluate(
             features=features,
             progress=progress,
             note=lambda text: say(f"Note: {text}", err=True),
+            trackers=_trackers(tracker),
         )
         share = shard or share_of_process()
         try:
@@ -122,6 +133,13 @@ def evaluate(
             raise
     if results is not None:
         _summarise(results, run_path)
+
+
+def _trackers(given: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the trackers that the command line names; None, those of the environment, where it names none."""
+    if not given:
+        return None
+    return build_config(GlobalConfig, Layer("command line", {"tracker": ",".join(given)}, is_text=True)).tracker
 
 
 def _note_unfinished(run_path: Path) -> None:

@@ -12,6 +12,8 @@ import click
 from core import plugins as registry
 from core.utils.output import put
 
+BROKEN, CLASH = "BROKEN", "CLASH"
+
 
 class TorchNeededError(ImportError):
     """A plugin's module imports torch, which a quick check does not."""
@@ -42,7 +44,7 @@ def plugins(check: bool) -> None:
         for group in registry.GROUPS:
             put(f"{registry.KIND[group]}s ({group})")
             rows = [(p.name, f"{p.distribution} {p.version}", state) for p, state in _states(group, check)]
-            n_broken += sum(bool(state) for _, _, state in rows)
+            n_broken += sum(state.startswith((BROKEN, CLASH)) for _, _, state in rows)
             for name, owner, state in rows:
                 put(f"  {name:<16} {owner:<24} {state}".rstrip())
             if not rows:
@@ -61,12 +63,14 @@ def _states(group: str, check: bool) -> Iterator[tuple[registry.Plugin, str]]:
     for plugin in everyone:
         others = [p.distribution for p in everyone if p.name == plugin.name and p is not plugin]
         if others:
-            yield plugin, f"CLASH: {' and '.join(others)} registers this name, too; uninstall one"
+            yield plugin, f"{CLASH}: {' and '.join(others)} registers this name, too; uninstall one"
             continue
         try:
             plugin.check() if check else plugin.load()
+        except registry.NotInstalledError as error:
+            yield plugin, f"not installed: {_reason(plugin, error)}"
         except registry.PluginError as error:
-            yield plugin, "" if _needs_torch(error) else f"BROKEN: {_reason(plugin, error)}"
+            yield plugin, "" if _needs_torch(error) else f"{BROKEN}: {_reason(plugin, error)}"
         else:
             yield plugin, ""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core import plugins
 from core.commands.config_command import ConfigCommand
 from core.config.config import GlobalConfig
 from core.config.errors import ConfigError
@@ -131,6 +132,8 @@ def start(
         say(text.list_configs(configs, list(values)))
         return
     _check_slurm(slurm)
+    for tracker in everywhere.tracker:
+        plugins.load(plugins.TRACKERS, tracker)
     made = create_sweep(name or f"{datetime.now(UTC):%Y%m%dT%H%M%S}", configs, everywhere, evaluate=evaluate)
     say(f"Sweep {made.name}: {len(made.jobs)} configs in {made.path / 'sweep.json'}")
     _go(made, n_jobs, detach, slurm)

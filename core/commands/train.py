@@ -70,6 +70,8 @@ def train(
     plugins.find(plugins.MODELS, config.model)
     if resume is None:
         plugins.check_data(config)
+    for name in resolved.global_config.tracker:
+        plugins.find(plugins.TRACKERS, name)
     if dry_run:
         say("\n".join(_spell(resolved, each) for each in configs))
         return
@@ -151,7 +153,10 @@ def _spell(resolved: Resolved, config: ModelConfig) -> str:
 
     from core.runs.strict_json import dumps
 
-    everywhere = {name: str(value) for name, value in attrs.asdict(resolved.global_config).items()}
+    everywhere = {
+        name: list(value) if isinstance(value, tuple) else str(value)
+        for name, value in attrs.asdict(resolved.global_config).items()
+    }
     asked_for = {
         field.name: getattr(config, field.name) for field in attrs.fields(type(config)) if field.metadata["cli"]
     }
@@ -207,12 +212,14 @@ def _train(
     from core.diffusion.placeholder import placeholder_notice
     from core.diffusion.train import train_diffusion_model
     from core.meter import engines
+    from core.runs.tracking import guarded
     from core.utils.signals import StopSignals
     from core.utils.utils import create_experiment_subdir, generate_run_id
 
     choose_device(resolved.global_config.device)
     plugins.load(plugins.MODELS, config.model)  # before the directory is made: a broken plugin leaves no empty run
     plugins.load(plugins.DATASETS, config.dataset)
+    trackers = guarded(resolved.global_config.tracker)
     engine, resume = engines.describe(), run_path
     if run_path is None:
         run_path = create_experiment_subdir(resolved.global_config, run_id or generate_run_id())
@@ -242,6 +249,7 @@ def _train(
             progress=progress,
             started=announce if resume is None else None,  # a new run is named once it exists
             force=force,
+            trackers=trackers,
         )
         if not isinstance(model, Denoiser):
             say(placeholder_notice(config.model))

@@ -1,4 +1,4 @@
-"""The configs: ModelConfig, the hyperparameters of one run; GlobalConfig, where runs are kept and on which device."""
+"""The configs: ModelConfig, the hyperparameters of one run; GlobalConfig, the settings of a machine."""
 
 from __future__ import annotations
 
@@ -289,9 +289,14 @@ def _experiments_dir() -> Path:
     return Path(os.environ.get("PYML_EXPERIMENTS_DIR") or "experiments")
 
 
+def _tracker() -> object:
+    names = os.environ.get("PYML_TRACKER")
+    return rules.names().parse(names) if names else ()
+
+
 @frozen(kw_only=True)
 class GlobalConfig:
-    """Where runs are kept and on which device they run: settings of a machine, not of a run.
+    """Where runs are kept, on which device they run, and what tracks them: settings of a machine, not of a run.
 
     Raises:
         ConfigError: One or more values are not accepted; all faults are named at once.
@@ -304,6 +309,12 @@ class GlobalConfig:
     )
     device: str = option(
         "auto", rule=rules.device(), help="Device: auto, cpu, cuda or cuda:N. auto uses a GPU if there is one."
+    )
+    tracker: tuple[str, ...] = option(
+        attrs.Factory(_tracker),
+        rule=rules.names(),
+        help="Tracker that gets the curve and the results while the run writes them, such as tensorboard. May be "
+        "repeated.  [environment: PYML_TRACKER; default: none]",
     )
 
     def __attrs_post_init__(self) -> None:

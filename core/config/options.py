@@ -9,6 +9,7 @@ import attrs
 import click
 
 from core.config.config import GlobalConfig, evaluation_fields, rule_of
+from core.config.rules import NAMES
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -61,7 +62,15 @@ def _option(attribute: attrs.Attribute[Any], default: str | None = None) -> clic
     if rule.metavar == "BOOLEAN":
         flags = [f"--{dashed}", f"--no-{dashed}"]
         return click.Option([attribute.name, "/".join(flags)], help=words, default=None, callback=_flag_text)
+    if rule.metavar == NAMES:
+        declared = [f"--{dashed}", attribute.name]
+        return click.Option(declared, metavar="NAME", help=words, multiple=True, callback=_joined)
     return click.Option([f"--{dashed}", attribute.name], metavar=rule.metavar, help=words, type=str, default=None)
+
+
+def _joined(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return the values of an option that may be repeated as one text; None where it was not given."""
+    return ",".join(values) if values else None
 
 
 def _flag_text(_context: click.Context, _parameter: click.Parameter, value: bool | None) -> str | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from attrs import frozen
 
+NAMES = "NAME,..."  # metavar of an option that may be repeated
+
 
 @frozen
 class Rule:
@@ -99,6 +101,22 @@ def text() -> Rule:
         return value
 
     return Rule("a non-empty text", "TEXT", check, str)
+
+
+def names() -> Rule:
+    """Accept a list or tuple of non-empty texts without commas; on the command line "a,b", or "none" for no name."""
+
+    def check(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError
+        if not all(isinstance(item, str) and item.strip() and "," not in item for item in value):
+            raise ValueError
+        return tuple(str(item).strip() for item in value)
+
+    def parse(given: str) -> list[str]:
+        return [] if given.strip().lower() == "none" else given.split(",")
+
+    return Rule("names, separated by commas, or none", NAMES, check, parse)
 
 
 def device() -> Rule:

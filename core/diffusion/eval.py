@@ -21,6 +21,7 @@ from core.diffusion.findings import EvaluatorFailure, Found, records_of, samples
 from core.diffusion.trained import is_denoiser, trained_config
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
 from core.runs import Run
+from core.runs.tracking import Tracker, guarded
 from core.utils.progress import Progress
 from core.utils.results import ResultCollection, ResultRecord
 from core.utils.utils import Timer
@@ -44,6 +45,7 @@ class Evaluator:
         features: Feature space in which samples are compared with images, by its plugin's name.
         progress: Called with the work done, the total work, and a short text.
         note: Called with a sentence about a result that was left out, and why.
+        trackers: See ``core.runs.Run``.
 
     Raises:
         ConfigError: An evaluator or the feature space is unknown or does not support the run, or a field cannot change.
@@ -65,9 +67,11 @@ class Evaluator:
         features: str = "pixels",
         progress: Progress | None = None,
         note: Callable[[str], None] | None = None,
+        trackers: Sequence[Tracker | str] | None = None,
     ) -> None:
         choose_device(device)  # before anything is written
         plugins.load(plugins.FEATURES, features)
+        self._trackers = guarded(trackers)
         self.run_path = Path(run_path)
         config = plugins.with_own_fields(config)
         given = {"n_samples": n_samples, "seed": seed}
@@ -132,7 +136,7 @@ class Evaluator:
         """
         records: list[ResultRecord] = []
         failures: list[EvaluatorFailure] = []
-        with Run.open(self.run_path, about=about) as run:
+        with Run.open(self.run_path, about=about, trackers=self._trackers) as run:
             settings = attrs.evolve(settings, evaluation=run.evaluation)
             for name, config, evaluator in self.chosen(settings):
                 try:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import attrs
 import torch
 from torch import Tensor, nn
 
@@ -22,13 +21,14 @@ from core.diffusion.placeholder import dummy_record, placeholder_notice
 from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.curve import TrainingDivergedError
+from core.diffusion.training.logged import log_time, log_times, start_run
 from core.diffusion.training.random_state import draws_of_step, seeded
 from core.diffusion.training.state import TrainingState
 from core.runs import Run
 from core.runs.metrics import wall_time_until
 from core.runs.status import run_status
+from core.runs.tracking import Tracker
 from core.utils.progress import Progress, silent
-from core.utils.results import ResultMetadata, ResultRecord, ScalarResult
 from core.utils.utils import Timer
 
 Stop = Callable[[], BaseException | None]
@@ -45,6 +45,7 @@ def train_diffusion_model(
     progress: Progress | None = None,
     started: Started | None = None,
     force: bool = False,
+    trackers: Sequence[Tracker | str] | None = None,
 ) -> nn.Module:
     """Train the config's model on its data set, write everything to the run directory, and return the model.
 
@@ -61,6 +62,7 @@ def train_diffusion_model(
         started: Called once with the run when its directory holds it. What is wrong with the config, the data or the
             checkpoint is found before.
         force: Take a run that is resumed over from a process on another host without watching whether it is alive.
+        trackers: See ``core.runs.Run``.
 
     Returns:
         The model, in eval mode. The weights of a denoiser are their moving average.
@@ -81,7 +83,7 @@ def train_diffusion_model(
     if resume is None:
         plugins.check_data(config)
     if not issubclass(model_class, Denoiser):
-        return _dummy_run(config, model_class, run_path, progress, started)
+        return _dummy_run(config, model_class, run_path, progress, started, trackers)
     checkpoint = None
     if resume is None:
         config = without_found(config)
@@ -103,7 +105,15 @@ def train_diffusion_model(
 
         # Write down what is trained and where, then train.
         continues = resume is not None and Path(resume).resolve() == run_path.resolve()
-        with _start_run(config, run_path, place, continues=continues, found_in_data=found_in_data, force=force) as run:
+        with start_run(
+            config,
+            run_path,
+            place,
+            continues=continues,
+            found_in_data=found_in_data,
+            force=force,
+            trackers=trackers,
+        ) as run:
             started(run)
             return fit(state, data, run, stop, progress)
 
@@ -167,7 +177,7 @@ def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: P
                 draw_samples()
 
     _check_learned(state)
-    _log_times(state, run, training, epochs, earlier_s)
+    log_times(state, run, training, epochs, earlier_s)
     return state.averaged_model()
 
 
@@ -184,22 +194,6 @@ def _check_learned(state: TrainingState) -> None:
             f"all {state.step:,} steps were skipped because no gradient was finite; the weights never changed. "
             "Try a lower learning_rate, or --precision float32."
         )
-
-
-def _log_times(state: TrainingState, run: Run, training: Timer, epochs: Timer, earlier_s: float) -> None:
-    """Log the training time, the sessions before a resume included, and the time of an epoch.
-
-    Args:
-        state: The state that was trained.
-        run: The run.
-        training: Timed this session.
-        epochs: Timed each whole epoch of this session.
-        earlier_s: Training time before this session, in seconds.
-    """
-    total = attrs.evolve(training.result(), mean=earlier_s + training.result().mean)
-    _log_time(run, "time/train", total, "run", state.device)
-    if epochs.result().n:
-        _log_time(run, "time/epoch", epochs.result(), "epoch", state.device)
 
 
 def train_epoch(state: TrainingState, batches: Batches, after_step: Callable[[], None]) -> None:
@@ -262,53 +256,32 @@ def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
 
 
 def _dummy_run(
-    config: ModelConfig, model_class: type[nn.Module], run_path: Path, progress: Progress, started: Started
+    config: ModelConfig,
+    model_class: type[nn.Module],
+    run_path: Path,
+    progress: Progress,
+    started: Started,
+    trackers: Sequence[Tracker | str] | None,
 ) -> nn.Module:
-    """Pass dummy data through a model that cannot be trained, and log a result that says so."""
+    """Pass dummy data through a model that cannot be trained, and log a result that says so.
+
+    Args:
+        config: The config of the run.
+        model_class: The model, which is no denoiser.
+        run_path: The run directory.
+        progress: See ``train_diffusion_model``.
+        started: See ``train_diffusion_model``.
+        trackers: See ``train_diffusion_model``.
+    """
     cpu = torch.device("cpu")
     naming = plugins.named_in_errors(plugins.MODELS, config.model)
     with naming, seeded(config.seed, cpu), Timer("training") as training:
         model = model_class(config).eval()
         record = dummy_record(model, config.model, "train")
-    with _start_run(config, run_path, cpu) as run:
+    with start_run(config, run_path, cpu, trackers=trackers) as run:
         started(run)
         run.progress(1, 1)
         progress(1, 1, placeholder_notice(config.model))
         run.log_record(record)
-        _log_time(run, "time/train", training.result(), "run", cpu)
+        log_time(run, "time/train", training.result(), "run", cpu)
         return model
-
-
-def _start_run(
-    config: ModelConfig,
-    run_path: Path,
-    device: torch.device,
-    *,
-    continues: bool = False,
-    found_in_data: tuple[str, ...] = (),
-    force: bool = False,
-) -> Run:
-    """Return the run to train in.
-
-    Args:
-        config: The config to save.
-        run_path: The run directory.
-        device: What the run uses, for environment.json.
-        continues: Whether the directory holds the run that continues.
-        found_in_data: Config fields whose values were found in the data.
-        force: See ``Run.resume``.
-    """
-    served = {"model": (plugins.MODELS, config.model), "dataset": (plugins.DATASETS, config.dataset)}
-    described = {kind: plugins.find(group, name).describe() for kind, (group, name) in served.items()}
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    environment = {"device": name, "n_threads": torch.get_num_threads()}  # the last bits depend on both
-    if continues:
-        return Run.resume(
-            run_path, config, plugins=described, found_in_data=found_in_data, environment=environment, force=force
-        )
-    return Run(config, path=run_path, plugins=described, found_in_data=found_in_data, environment=environment)
-
-
-def _log_time(run: Run, name: str, result: ScalarResult, unit: str, device: torch.device) -> None:
-    metadata = ResultMetadata(name, unit=unit, protocol={"device": device.type}, higher_is_better=False)
-    run.log_record(ResultRecord(metadata, result))

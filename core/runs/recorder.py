@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.runs.observations import as_result
 from core.runs.result_log import log_record
 from core.runs.sample_values import save_values
+from core.runs.tracking import Tracker
 from core.utils.metadata import ResultMetadata
 from core.utils.records import ResultRecord, ResultSource
 
@@ -17,7 +18,8 @@ from core.utils.records import ResultRecord, ResultSource
 class Recorder(ABC):
     """The part of ``Run`` that saves results; it remembers their metadata, for the values per sample."""
 
-    def __init__(self) -> None:
+    def __init__(self, trackers: Sequence[Tracker] = ()) -> None:
+        self._trackers = trackers
         self._logged: dict[str, list[ResultMetadata]] = {}
         self._n_records = 0
 
@@ -86,6 +88,8 @@ class Recorder(ABC):
         self._check_open("log_record")
         log_record(record, self.path, evaluation=self.evaluation)
         self._n_records += 1
+        for tracker in self._trackers:
+            tracker.result(record)
         known = self._logged.setdefault(record.metadata.name, [])
         if record.metadata not in known:
             known.append(record.metadata)

@@ -19,7 +19,8 @@ from core.runs.notebook import run_html
 from core.runs.recorder import Recorder
 from core.runs.result_log import read_result_log
 from core.runs.session import EvaluationSession, TrainingSession
-from core.runs.status import run_status
+from core.runs.status import how_it_ended, run_status
+from core.runs.tracking import Tracker, guarded
 from core.utils.meters import Meter
 from core.utils.tables import html_pairs
 
@@ -47,6 +48,8 @@ class Run(Recorder):
         plugins: For "model" and "dataset" the name, distribution and version of the plugins that the run uses.
         found_in_data: Names of config fields whose values were found in the data.
         environment: More fields for environment.json, such as ``{"device": "cuda:0"}``.
+        trackers: What also gets the curve and the results: names of plugins such as "tensorboard", or objects with
+            the methods of ``core.runs.tracking.Tracker``. None: those that ``PYML_TRACKER`` names.
 
     Attributes:
         config: The fields as config.json holds them.
@@ -66,6 +69,7 @@ class Run(Recorder):
         plugins: Mapping[str, Mapping[str, str]] | None = None,
         found_in_data: Sequence[str] = (),
         environment: Mapping[str, Any] | None = None,
+        trackers: Sequence[Tracker | str] | None = None,
     ) -> None:
         fields = config_fields(config)
         session = TrainingSession(
@@ -76,10 +80,15 @@ class Run(Recorder):
             found_in_data=found_in_data,
             environment=environment,
         )
-        self._set(fields, session)
+        self._set(fields, session, trackers)
 
-    def _set(self, fields: dict[str, Any], session: TrainingSession | EvaluationSession) -> None:
-        super().__init__()
+    def _set(
+        self,
+        fields: dict[str, Any],
+        session: TrainingSession | EvaluationSession,
+        trackers: Sequence[Tracker | str] | None,
+    ) -> None:
+        super().__init__(guarded(trackers))
         self.config, self.meter = fields, Meter()
         self._session = session
         self._owner: int | None = None  # the process in which the session is open
@@ -93,6 +102,7 @@ class Run(Recorder):
         *,
         about: Mapping[str, Any] | None = None,
         experiments_dir: str | Path | None = None,
+        trackers: Sequence[Tracker | str] | None = None,
     ) -> Self:
         """Return a run that exists, to add an evaluation to it, from this or another process.
 
@@ -103,13 +113,14 @@ class Run(Recorder):
             path: The run directory, a run id, the beginning of one run's id, or ``latest``.
             about: What is evaluated and how; kept in ``evaluations/<id>.json``.
             experiments_dir: Where to look for a run id.
+            trackers: As for a new run.
 
         Raises:
             ConfigError: There is no such run, or its config.json cannot be read.
         """
         found = _find(path, experiments_dir)
         run = cls.__new__(cls)
-        run._set(read_fields(found), EvaluationSession(found, config_fields(about or {})))
+        run._set(read_fields(found), EvaluationSession(found, config_fields(about or {})), trackers)
         return run
 
     @classmethod
@@ -123,6 +134,7 @@ class Run(Recorder):
         found_in_data: Sequence[str] = (),
         environment: Mapping[str, Any] | None = None,
         force: bool = False,
+        trackers: Sequence[Tracker | str] | None = None,
     ) -> Self:
         """Return a run that exists, to continue its training; ``step`` says where its curve ends.
 
@@ -134,6 +146,7 @@ class Run(Recorder):
             found_in_data: As for a new run.
             environment: More fields for the session's own file, environment-2.json and so on.
             force: Take the run over from a process on another host without watching whether it is alive.
+            trackers: As for a new run.
 
         Raises:
             ConfigError: There is no such run, or its config.json cannot be read.
@@ -150,7 +163,7 @@ class Run(Recorder):
             force=force,
         )
         run = cls.__new__(cls)
-        run._set(read_fields(found) if fields is None else fields, session)
+        run._set(read_fields(found) if fields is None else fields, session, trackers)
         return run
 
     @property
@@ -188,6 +201,8 @@ class Run(Recorder):
         path = self._session.begin()
         self._owner, self._start_s = os.getpid(), time.perf_counter()
         self._earlier_s = 0.0 if self._step is None else wall_time_until(path, self._step)
+        for tracker in self._trackers:
+            tracker.start(path, self.config, evaluation=self.evaluation)
         return self
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -196,7 +211,11 @@ class Run(Recorder):
         """
         if self._owner == os.getpid():
             self._owner = -1
-            self._session.end(error, self._n_records)
+            try:
+                self._session.end(error, self._n_records)
+            finally:
+                for tracker in self._trackers:
+                    tracker.finish(how_it_ended(error)[0])
 
     def __enter__(self) -> Self:
         return self.start()
@@ -241,6 +260,8 @@ class Run(Recorder):
         if meter is None:
             self.meter.reset()
         self._step = step
+        for tracker in self._trackers:
+            tracker.curve(step, {**fields, **means})
         self._session.progress(step)
         return means
 

@@ -58,12 +58,14 @@ class Sweep:
         device: What each run trains on; see ``GlobalConfig``.
         evaluate: Whether each run is evaluated once it is trained.
         jobs: The configs, in the order in which they start.
+        tracker: Names of the trackers of each run; see ``GlobalConfig``.
     """
 
     path: Path
     device: str
     evaluate: bool
     jobs: tuple[Job, ...]
+    tracker: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -90,7 +92,8 @@ class Sweep:
     def save(self) -> None:
         """Write sweep.json whole."""
         content = {"schema": SWEEP_SCHEMA, "device": self.device, "evaluate": self.evaluate}
-        write_json(self.path / "sweep.json", {**content, "jobs": [attrs.asdict(job) for job in self.jobs]})
+        tracked = {"tracker": list(self.tracker)} if self.tracker else {}
+        write_json(self.path / "sweep.json", {**content, **tracked, "jobs": [attrs.asdict(job) for job in self.jobs]})
 
     def state(self, job: Job) -> RunState:
         """Return how a job is doing: its run's state, or "waiting" where there is no run yet."""
@@ -144,7 +147,7 @@ def create_sweep(
         raise ConfigError("the sweep has no config; give at least one FIELD=VALUES.")
     path = sweeps_dir(global_config.experiments_dir) / name
     jobs = tuple(Job(index, _jsonable(asked_for(config)), generate_run_id()) for index, config in enumerate(configs))
-    made = Sweep(path.resolve(), global_config.device, evaluate, jobs)
+    made = Sweep(path.resolve(), global_config.device, evaluate, jobs, global_config.tracker)
     if (path / "sweep.json").exists():
         return _same(read_sweep(path), made)
     for directory in (path / "configs", path / "logs"):
@@ -167,7 +170,7 @@ def _same(saved: Sweep, asked: Sweep) -> Sweep:
             f"sweep {saved.name!r} exists already with other configs ({len(saved.jobs)} of them). Give another --name, "
             f"or continue the existing one: sweep resume {saved.name}."
         )
-    return attrs.evolve(saved, evaluate=saved.evaluate or asked.evaluate)
+    return attrs.evolve(saved, evaluate=saved.evaluate or asked.evaluate, tracker=asked.tracker or saved.tracker)
 
 
 def sweeps_dir(experiments_dir: str | Path) -> Path:
@@ -202,7 +205,8 @@ def read_sweep(path: Path) -> Sweep:
         if content["schema"] != SWEEP_SCHEMA:
             raise ValueError(f"schema {content['schema']!r}; this version reads {SWEEP_SCHEMA!r}")
         jobs = tuple(Job(int(job["index"]), dict(job["config"]), str(job["run_id"])) for job in content["jobs"])
-        return Sweep(path.resolve(), str(content["device"]), bool(content["evaluate"]), jobs)
+        tracker = tuple(map(str, content.get("tracker", ())))
+        return Sweep(path.resolve(), str(content["device"]), bool(content["evaluate"]), jobs, tracker)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path / 'sweep.json'}: cannot be read as a sweep: {error!r}.") from None
 

@@ -37,7 +37,8 @@ def plan(sweep: Sweep, job: Job, n_threads: int | None = None) -> tuple[Sweep, W
     """
     run_path = sweep.run_path(job)
     is_trained = sweep.state(job).state == "finished"
-    common = ["--experiments-dir", str(sweep.experiments_dir), "--device", sweep.device]
+    tracker = ["--tracker", ",".join(sweep.tracker)] if sweep.tracker else []
+    common = ["--experiments-dir", str(sweep.experiments_dir), "--device", sweep.device, *tracker]
     train: list[str] = []
     if not is_trained and (run_path / "checkpoints" / "last.pt").is_file():
         train = ["--resume", str(run_path), *common]
@@ -47,7 +48,7 @@ def plan(sweep: Sweep, job: Job, n_threads: int | None = None) -> tuple[Sweep, W
             job = sweep.jobs[job.index]
             run_path = sweep.run_path(job)
         train = ["--config", str(sweep.config_path(job)), "--run-id", job.run_id, *common]
-    evaluate = [str(run_path), "--device", sweep.device] if sweep.evaluate else []
+    evaluate = [str(run_path), "--device", sweep.device, *tracker] if sweep.evaluate else []
     return sweep, Work(tuple(train), tuple(evaluate), sweep.log_path(job), n_threads)
 
 

@@ -36,7 +36,7 @@ def command(site: Path, *arguments: str) -> str:
 
 def test_its_parts_are_listed_with_their_package(site: Path) -> None:
     lines = [line.split() for line in command(site, "plugins", "--check").splitlines()]
-    for name in ("convnet", "shapes", "label_agreement"):
+    for name in ("convnet", "shapes", "label_agreement", "csv"):
         assert [name, "pyml-shapes", "1.0.0"] in lines
 
 
@@ -49,12 +49,15 @@ def test_its_own_options_appear_in_the_help(site: Path) -> None:
 def test_it_trains_and_is_evaluated_by_its_own_and_by_the_box(site: Path, tmp_path: Path) -> None:
     where = ["--experiments-dir", str(tmp_path), "--device", "cpu"]
     sizes = ["--width", "16", "--n-epochs", "10", "--n-samples", "60", "--n-steps", "8"]
-    command(site, "train", "--model", "convnet", "--dataset", "shapes", *sizes, *where)
+    command(site, "train", "--model", "convnet", "--dataset", "shapes", "--tracker", "csv", *sizes, *where)
     evaluators = [part for name in ("label_agreement", "denoising", "sampling") for part in ("--evaluator", name)]
     out = command(site, "eval", "latest", *evaluators, *where)
     for name in ("label_agreement", "denoising_loss", "frechet_distance"):
         assert name in out
     (run_path,) = tmp_path.iterdir()
+    rows = (run_path / "curve.csv").read_text().splitlines()
+    assert rows[-1] == ",status,finished"
+    assert sum(",loss," in row for row in rows) == 10
     saved = json.loads((run_path / "config.json").read_text())
     assert saved["config"]["width"] == 16
     assert saved["config"]["data_shape"] == [1, 8, 8]

@@ -1,1 +1,1 @@
-"""An example plugin for pyml-core: a model, a data set and an evaluator of one's own."""
+"""An example plugin for pyml-core: a model, a data set, an evaluator and a tracker of one's own."""
