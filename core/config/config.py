@@ -92,6 +92,27 @@ def check_fields(config: Any) -> list[str]:
     return faults
 
 
+def combination_faults(config: ModelConfig) -> list[str]:
+    """Return one message for each combination of values that is not accepted, where each value by itself is."""
+    faults = []
+    if not config.sigma_min < config.sigma_max:
+        faults.append(
+            f"sigma_min: got {config.sigma_min!r}; accepted: a number below sigma_max ({config.sigma_max!r})."
+        )
+    if config.sampler == "stochastic" and (config.schedule or config.family) != "edm":
+        faults.append("sampler: got 'stochastic', which needs schedule 'edm'; accepted with 'flow': 'heun', 'euler'.")
+    # The config class of a model that cannot be guided need not have these fields.
+    hides_labels, uses_labels = getattr(config, "label_dropout", 0.0) > 0, getattr(config, "class_conditional", True)
+    if hides_labels and not uses_labels:
+        faults.append("label_dropout: a model without class_conditional has no labels to hide; accepted: 0.")
+    if config.guidance != 1 and (not hides_labels or config.n_classes == 0):
+        why = "the data have no classes" if hides_labels else "the model is not trained with label_dropout"
+        faults.append(
+            f"guidance: got {config.guidance!r}, but {why}; accepted: 1. Try: --label-dropout 0.1 in training."
+        )
+    return faults
+
+
 @frozen(kw_only=True)
 class ModelConfig:
     """The hyperparameters of one run that every model has.
@@ -245,6 +266,12 @@ class ModelConfig:
         help="Standard deviation of the noise added in each step (S_noise in EDM).",
         evaluation=True,
     )
+    guidance: float = option(
+        1.0,
+        rule=rules.number(0),
+        help="Scale of classifier-free guidance in sampling; 1 is none. Needs a model trained with label_dropout.",
+        evaluation=True,
+    )
     n_steps: int = option(18, rule=rules.integer(2), help="Number of sampler steps.", evaluation=True)
     n_samples: int = option(
         500, rule=rules.integer(0), help="Number of images to sample in an evaluation.", evaluation=True
@@ -276,11 +303,7 @@ class ModelConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        faults = check_fields(self)
-        if not faults and not self.sigma_min < self.sigma_max:
-            faults = [f"sigma_min: got {self.sigma_min!r}; accepted: a number below sigma_max ({self.sigma_max!r})."]
-        if not faults and self.sampler == "stochastic" and (self.schedule or self.family) != "edm":
-            faults = ["sampler: got 'stochastic', which needs schedule 'edm'; accepted with 'flow': 'heun', 'euler'."]
+        faults = check_fields(self) or combination_faults(self)
         if faults:
             raise ConfigError(*faults)
 

@@ -11,6 +11,7 @@ from core.config.config import ModelConfig
 from core.diffusion.edm import Scalings, draw_sigmas, edm_scalings, loss_weight, min_snr_weight
 from core.diffusion.flow import draw_flow_sigmas, flow_loss_weight, flow_scalings
 
+HIDDEN = -1  #: The label of an image whose class is hidden from the model.
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
@@ -52,6 +53,7 @@ class Denoiser(nn.Module):
     Attributes:
         class_conditional: Whether the model uses the labels: the data have classes, and the config has no field
             ``class_conditional`` that says otherwise. A model with another rule sets it in ``__init__``.
+        label_dropout: Share of training images whose class is hidden; 0 if the config has no such field.
 
     Raises:
         ValueError: One of them is None.
@@ -71,6 +73,7 @@ class Denoiser(nn.Module):
         self.sigma_data = config.sigma_data
         # A config of a plugin need not have the field, hence getattr.
         self.class_conditional = bool(self.n_classes) and bool(getattr(config, "class_conditional", True))
+        self.label_dropout = float(getattr(config, "label_dropout", 0.0)) if self.class_conditional else 0.0
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
         """Return F(c_in x; c_noise, labels), the output of the network before preconditioning.
@@ -80,7 +83,8 @@ class Denoiser(nn.Module):
         Args:
             scaled: Noisy images times ``c_in``, shape ``(N, *data_shape)``.
             c_noise: ln(sigma) / 4, shape ``(N,)``.
-            labels: Classes, int64 of shape ``(N,)``, or None.
+            labels: Classes, int64 of shape ``(N,)``, or None. If the config has a field ``label_dropout``, some are
+                -1: the class is hidden.
 
         Returns:
             Same shape as ``scaled``.
@@ -110,6 +114,10 @@ class Denoiser(nn.Module):
         if config.family == "flow":
             return draw_flow_sigmas(n, config.t_distribution, config.logit_mean, config.logit_std, device)
         return draw_sigmas(n, config.p_mean, config.p_std, device)
+
+    def draw_hidden(self, n: int, device: torch.device | str = "cpu") -> Tensor | None:
+        """Draw which of ``n`` training images hide their class, bool of shape ``(n,)``; None if none ever does."""
+        return torch.rand(n, device=device) < self.label_dropout if self.label_dropout else None
 
     def loss_weight(self, sigma: Tensor) -> Tensor:
         """Return the weight of the squared error at each noise level, with the shape of ``sigma``."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.diffusion.batch_size import batch_size_for
-from core.diffusion.model import Denoiser
+from core.diffusion.model import HIDDEN, Denoiser
 from core.diffusion.noise import Purpose, SampleNoise
 from core.diffusion.schedules import Denoise, schedule_of, schedule_protocol
 from core.utils.results import Scalar
@@ -109,7 +109,7 @@ def _heun_step(denoise: Denoise, x: Tensor, sigma: float, next_sigma: float) -> 
     return x + step * slope
 
 
-def bind(denoiser: Denoiser, labels: Tensor | None) -> Denoise:
+def bind(denoiser: Denoiser, labels: Tensor | None, guidance: float = 1.0) -> Denoise:
     """Return the denoiser in the form that samplers call: float64 in and out, one noise level for all images.
 
     The network itself works in float32.
@@ -117,6 +117,11 @@ def bind(denoiser: Denoiser, labels: Tensor | None) -> Denoise:
     Args:
         denoiser: The model.
         labels: Classes of the images, int64 of shape ``(n,)``, or None.
+        guidance: Scale s of D(x | hidden) + s (D(x | label) - D(x | hidden)). 1 is no guidance; other values need
+            labels, and a model trained with label dropout.
+
+    Source: Ho & Salimans 2022, "Classifier-Free Diffusion Guidance", arXiv:2207.12598, eq. 6, with s = 1 + w. Scores
+    and velocities are linear in the denoiser, so that the same formula holds for them.
     """
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
@@ -124,6 +129,9 @@ def bind(denoiser: Denoiser, labels: Tensor | None) -> Denoise:
         images = x.float()
         levels = torch.full((len(x),), sigma, dtype=images.dtype, device=x.device)  # (n,)
         denoised: Tensor = denoiser(images, levels, labels)
+        if guidance != 1 and labels is not None:
+            unguided = denoiser(images, levels, torch.full_like(labels, HIDDEN))
+            denoised = unguided + guidance * (denoised - unguided)
         return denoised.to(x.dtype)
 
     return denoise
@@ -169,8 +177,9 @@ def sample(denoise: Denoise, draw: Callable[[], Tensor], config: ModelConfig) ->
 
 
 def sampler_protocol(config: ModelConfig) -> dict[str, Scalar]:
-    """Return what a protocol says of the sampler: its name, its schedule and its own settings."""
-    return {"sampler": config.sampler, **schedule_protocol(config), **_churn(config)}
+    """Return what a protocol says of the sampler: its name, schedule and own settings, and the guidance if any."""
+    guidance = {"guidance": config.guidance} if config.guidance != 1 else {}
+    return {"sampler": config.sampler, **schedule_protocol(config), **_churn(config), **guidance}
 
 
 def _churn(config: ModelConfig) -> dict[str, float]:
@@ -199,7 +208,7 @@ def generate(
     for first in range(start, n_samples, at_once):
         indices = range(first, min(first + at_once, n_samples))
         labels = sample_labels(indices, denoiser.n_classes)
-        denoise = bind(denoiser, None if labels is None else labels.to(device))
+        denoise = bind(denoiser, None if labels is None else labels.to(device), config.guidance)
         draw = functools.partial(_draw, SampleNoise(config.seed, Purpose.SAMPLING, indices), denoiser, device)
         yield Samples(indices, sample(denoise, draw, config).float().cpu(), labels)
 

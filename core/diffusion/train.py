@@ -15,7 +15,7 @@ from core.config.config import ModelConfig
 from core.diffusion.data_fields import completed_from_data, without_found
 from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data
 from core.diffusion.devices import choose_device
-from core.diffusion.model import Denoiser
+from core.diffusion.model import HIDDEN, Denoiser
 from core.diffusion.pictures import save_sample_grid
 from core.diffusion.placeholder import dummy_record, placeholder_notice
 from core.diffusion.trained import trained_config
@@ -230,8 +230,11 @@ def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
     # Forward and backward pass at random noise levels.
     sigma = model.draw_sigmas(len(indices), state.device)
     noise = torch.randn(len(indices), *model.data_shape, device=state.device)
+    hidden = model.draw_hidden(len(indices), state.device)
     with draws_of_step(config.seed, state.step, 0, state.device):
         images, labels = batches.take(indices)
+        if hidden is not None and labels is not None:
+            labels = labels.masked_fill(hidden, HIDDEN)
         autocast = torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16")
         with plugins.named_in_errors(plugins.MODELS, config.model), autocast:
             losses = model.loss(images, noise, sigma, labels)

@@ -34,7 +34,7 @@ class Conditioning(nn.Module):
 
         Args:
             c_noise: ln(sigma) / 4, shape ``(N,)``.
-            labels: Classes, int64 of shape ``(N,)``, or None.
+            labels: Classes, int64 of shape ``(N,)``, or None. Of a hidden class, -1, nothing is added.
 
         Raises:
             ValueError: The embedding has classes but ``labels`` is None.
@@ -44,5 +44,5 @@ class Conditioning(nn.Module):
         if self.classes is not None:
             if labels is None:
                 raise ValueError("this denoiser is class-conditional and needs labels, got None")
-            embedded = embedded + self.classes(labels)
+            embedded = embedded + self.classes(labels.clamp(min=0)) * (labels >= 0)[:, None]
         return functional.silu(embedded)

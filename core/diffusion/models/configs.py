@@ -21,6 +21,9 @@ class MLPConfig(ModelConfig):
     class_conditional: bool = option(
         True, rule=rules.boolean(), help="Whether the denoiser gets the class of the image as input."
     )
+    label_dropout: float = option(
+        0.0, rule=rules.number(0, 0.99), help="Share of training images whose class is hidden, for --guidance."
+    )
 
 
 @frozen(kw_only=True)
@@ -38,6 +41,9 @@ class UNetConfig(ModelConfig):
     dropout: float = option(0.0, rule=rules.number(0, 0.99), help="Dropout probability in training.")
     class_conditional: bool = option(
         True, rule=rules.boolean(), help="Whether the denoiser gets the class of the image as input."
+    )
+    label_dropout: float = option(
+        0.0, rule=rules.number(0, 0.99), help="Share of training images whose class is hidden, for --guidance."
     )
 
 
