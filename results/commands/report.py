@@ -20,6 +20,12 @@ N_MEASURES = 6
 @click.option(
     "--output", "-o", metavar="FILE", default="report.html", show_default=True, help="File to write (.html or .htm)."
 )
+@click.option(
+    "--baseline",
+    metavar="A",
+    help="Compare each group with this one: a condition that its runs meet, such as model=mlp, or one of its runs.  "
+    "[default: the oldest group]",
+)
 @click.option("--public", is_flag=True, help="Leave hosts, users and paths out, for a page that strangers may see.")
 @shared.split_by_option
 @shared.common_options
@@ -29,6 +35,7 @@ def report(
     title: str | None,
     level: float,
     output: str,
+    baseline: str | None,
     public: bool,
     split_by: tuple[str, ...],
     experiments_dir: str | None,
@@ -46,6 +53,6 @@ def report(
 
     database = shared.open_database(experiments_dir, where)
     measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
-    options = ReportOptions(title, level, metrics, split_by, path.parent, public)
+    options = ReportOptions(title, level, metrics, split_by, path.parent, baseline, public)
     shared.write_file(path, make_report(database, measures, options).encode())
     shared.report_faults(database.faults)

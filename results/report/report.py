@@ -22,6 +22,7 @@ from results.report.run_list import run_list
 from results.report.script import SCRIPT, SCRIPT_HASH
 from results.report.style import STYLE
 from results.report.verdicts import best_sentences, verdicts
+from results.selection import select_group
 from results.staleness import stale_note
 from results.tables.table import make_table
 from results.text.labels import printable
@@ -38,6 +39,8 @@ class ReportOptions:
         metrics: Measures to compare, by name or label; none compares those whose metadata call them primary.
         split_by: Fields of the environment in which the runs of a group must also agree.
         directory: The directory of the page, for links to the runs; None for no links.
+        baseline: The group that each other one is compared with, as ``select_group`` takes it; None takes the oldest
+            group that has a finished run.
         public: Replace hosts, users and paths by placeholders, and leave out the links.
     """
 
@@ -46,6 +49,7 @@ class ReportOptions:
     metrics: tuple[str, ...] = ()
     split_by: tuple[str, ...] = ()
     directory: Path | None = None
+    baseline: str | None = None
     public: bool = False
 
 
@@ -58,7 +62,7 @@ def make_report(database: ResultsDatabase, measures: Mapping[ResultMetadata, str
         options: What the page shows.
 
     Raises:
-        ConfigError: No run can be grouped, because no config can be read.
+        ConfigError: No run can be grouped, because no config can be read; or no group is the baseline, or several are.
     """
     directory = str(database.experiments_dir.resolve())
     with published(redaction_of(database.read(), directory) if options.public else None):
@@ -80,7 +84,7 @@ def _page(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], opt
         element("h1", heading),
         sections.overview(runs, len(groups)),
         *sections.answers(
-            verdicts(groups, names, options.metrics, level),
+            verdicts(_baseline_first(groups, database, options), names, options.metrics, level, bool(options.baseline)),
             best_sentences(table, names),
             _warnings(groups, measures, options.split_by),
             labels,
@@ -96,6 +100,18 @@ def _page(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], opt
         *(element("p", line, class_="note") for line in provenance(groups).lines() if not line.startswith("Runs of ")),
     ]
     return page(heading, STYLE, body, SCRIPT, SCRIPT_HASH)
+
+
+def _baseline_first(groups: Sequence[Group], database: ResultsDatabase, options: ReportOptions) -> list[Group]:
+    """Return the groups, the baseline first, the others oldest first."""
+    if options.baseline is None:
+        first = next((group for group in groups if group.replicates), groups[0])
+    else:
+        chosen = select_group(database, options.baseline, whole_group=True, split_by=options.split_by).runs[0].id
+        first = next(group for group in groups if any(run.id == chosen for run in group.runs))
+        if not first.replicates:
+            raise ConfigError(f"--baseline {options.baseline}: no finished run to compare with.")
+    return [first, *(group for group in groups if group is not first)]
 
 
 def _warnings(groups: Sequence[Group], measures: Mapping[ResultMetadata, str], split_by: Sequence[str]) -> list[str]:

@@ -43,7 +43,11 @@ class Verdicts:
 
 
 def verdicts(
-    groups: Sequence[Group], names: Mapping[Group, str], metrics: Sequence[str] = (), level: float = 0.95
+    groups: Sequence[Group],
+    names: Mapping[Group, str],
+    metrics: Sequence[str] = (),
+    level: float = 0.95,
+    is_chosen: bool = False,
 ) -> Verdicts:
     """Compare each group with the first one.
 
@@ -52,6 +56,7 @@ def verdicts(
         names: Their short names.
         metrics: Measures to compare, by name or label; none compares those whose metadata call them primary.
         level: All answers hold together with at least this probability.
+        is_chosen: Whether the user chose the first group; else it is the oldest.
     """
     named = [Group(group.runs, names[group], group.split_by) for group in groups]
     failed = only_failures(named, level)
@@ -66,18 +71,20 @@ def verdicts(
     made = examine(made)
     by_group = [(group, [one for one in made if one.b is group]) for group in comparable[1:]]
     tested = [(group, [one for one in found if one.in_family]) for group, found in by_group]
-    baseline = comparable[0].label
+    first = comparable[0].label
     brief = len(tested) > MANY
-    told = [_sentence(group.label, baseline, found, brief) for group, found in tested if any(map(_is_told, found))]
+    told = [_sentence(group.label, first, found, brief) for group, found in tested if any(map(_is_told, found))]
     open_groups = [group.label for group, found in tested if found and not any(map(_is_told, found))]
     if open_groups:
-        told.append(f"Cannot tell in any measure whether they differ from {baseline}: {'; '.join(open_groups)}.")
+        told.append(f"Cannot tell in any measure whether they differ from {first}: {'; '.join(open_groups)}.")
     if brief:
-        told = [*_summaries([one for _, found in tested for one in found], baseline), *told]
-    findings = _findings(baseline, by_group)
+        told = [*_summaries([one for _, found in tested for one in found], first), *told]
+    findings = _findings(first, by_group)
     n = next((one.n_family for one in made if one.in_family), 1)
+    oldest = "" if is_chosen else ", the oldest group; --baseline A takes another"
     note = (
-        f"Each group against {baseline}, over seeds; the {n} answers hold together at {100 * level:g}% (Bonferroni). "
+        f"Baseline: {first}{oldest}. Each group is compared with it over seeds; the {n} "
+        f"answers hold together at {100 * level:g}% (Bonferroni). "
         "In brackets: simultaneous intervals of the differences. pyml compare shows the tests."
     )
     if any(one.in_family and one.test.unit != RUNS for one in made):

@@ -223,6 +223,27 @@ def test_a_difference_is_told_with_its_size_and_direction(make_run: MakeRun, rep
     assert "unet against mlp: better in loss by 0.2000 [0.1752, 0.2248]." in page.texts
 
 
+def test_the_baseline_can_be_chosen_and_is_named(make_run: MakeRun, report, invoke: Invoke, tmp_path: Path) -> None:
+    make_run(model="early", state="failed", reason="diverged")
+    for model, means in (("mlp", (0.30, 0.31, 0.32)), ("unet", (0.10, 0.12, 0.11))):
+        for seed, mean in enumerate(means):
+            path = make_run({LOSS: mean}, model=model, seed=seed)
+    page, _ = report()
+    text = "\n".join(page.texts)
+    assert "unet against mlp: better in loss by 0.2000" in text
+    assert "Baseline: mlp, the oldest group; --baseline A takes another." in text
+    for chosen in ("model=unet", path.name):
+        page, _ = report("--baseline", chosen)
+        text = "\n".join(page.texts)
+        assert "mlp against unet: worse in loss by 0.2000" in text
+        assert "Baseline: unet. Each group is compared with it over seeds" in text
+    for wrong, message in (("model=vae", "none of the 7 runs meets it"), ("model=early", "no finished run to compare")):
+        code, _, err = invoke("report", "-o", tmp_path / "other.html", "--baseline", wrong)
+        assert code == 2
+        assert message in err
+        assert not (tmp_path / "other.html").exists()
+
+
 def test_letters_are_explained_beside_the_answers(make_run: MakeRun, report) -> None:
     for model in ("mlp", "unet"):
         for rate in (1e-3, 1e-4):
