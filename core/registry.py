@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.config.errors import ConfigError, unknown_name
@@ -141,10 +141,17 @@ def registered(group: str) -> tuple[Plugin, ...]:
     """Return every plugin of a group, sorted by name. If two have one name, both are in it."""
     plugins = []
     for entry_point in _entry_points(group):
-        dist = entry_point.dist
-        name, version = (dist.name, dist.version) if dist else ("unknown", "unknown")
+        name, version = _name_and_version(entry_point.dist)
         plugins.append(Plugin(group, entry_point.name, name, version, entry_point))
     return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.distribution)))
+
+
+@functools.cache  # each look parses the whole METADATA, readme included
+def _name_and_version(dist: Distribution | None) -> tuple[str, str]:
+    if dist is None:
+        return "unknown", "unknown"
+    metadata = dist.metadata
+    return metadata["Name"], metadata["Version"]
 
 
 def _entry_points(group: str) -> list[EntryPoint]:

@@ -16,7 +16,6 @@ from core.runs.config_file import CONFIG
 from core.runs.directory import RUN_ID, resolve_run
 from core.runs.status import STATUS
 from core.utils.results import ResultMetadata, ResultRecord
-from results import export
 from results.conditions import ACCEPTED, AnyOf, Condition
 from results.environments import SPLIT_FIELDS, environment_values
 from results.expressions import parse_expression
@@ -194,11 +193,15 @@ class ResultsDatabase:
 
     @cached_property
     def _metadata(self) -> dict[ResultMetadata, int]:
+        layouts: dict[tuple[int, ...], tuple[Run, int]] = {}  # by identity: runs share metadata, and hashing costs more
         with without_garbage_collection():
-            layouts = Counter(tuple(run.measures) for run in self._runs)
+            for run in self._runs:
+                layout = tuple(map(id, run.measures))
+                first, n_runs = layouts.get(layout, (run, 0))
+                layouts[layout] = first, n_runs + 1
         counts: Counter[ResultMetadata] = Counter()
-        for layout, n_runs in layouts.items():
-            for metadata in layout:
+        for run, n_runs in layouts.values():
+            for metadata in run.measures:
                 counts[metadata] += n_runs
         return counts
 
@@ -211,18 +214,26 @@ class ResultsDatabase:
 
     def to_pandas(self) -> Any:
         """Return a pandas DataFrame with a row per run and result (needs pandas), see :func:`results.export.rows`."""
+        from results import export
+
         return export.to_pandas(self._runs)
 
     def to_polars(self) -> Any:
         """Return a polars DataFrame with a row per run and result (needs polars)."""
+        from results import export
+
         return export.to_polars(self._runs)
 
     def to_csv(self) -> str:
         """Return CSV with a row per run and result."""
+        from results import export
+
         return export.to_csv(self._runs)
 
     def to_json(self) -> str:
         """Return strict JSON with an object per run."""
+        from results import export
+
         return export.to_json(self._runs)
 
     @property

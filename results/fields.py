@@ -25,21 +25,20 @@ def _finished(run: Run) -> object:
     return read_time(run.status.finished_at) or MISSING
 
 
-def duration_s(run: Run, now: datetime | None = None) -> float | None:
-    """Return the time from the start to the end of a run, or until now if it runs; None if it is unknown.
+def ages_s(run: Run, now: datetime | None = None) -> tuple[float | None, float | None]:
+    """Return the time since a run started, and from its start to its end, or until now if it runs; None if unknown.
 
     Pauses count: a run that was interrupted and resumed has the start of its first part.
     """
-    started = read_time(run.status.started_at)
-    is_running = run.status.state == "running"
-    ended = (now or datetime.now(UTC)) if is_running else read_time(run.status.finished_at)
-    return None if started is None or ended is None else max((ended - started).total_seconds(), 0.0)
-
-
-def age_s(run: Run, now: datetime | None = None) -> float | None:
-    """Return the time since a run started, or None if it is unknown."""
-    started = read_time(run.status.started_at)
-    return None if started is None else max(((now or datetime.now(UTC)) - started).total_seconds(), 0.0)
+    status = run.status
+    started, now = read_time(status.started_at), now or datetime.now(UTC)
+    if started is None:
+        return None, None
+    age = max((now - started).total_seconds(), 0.0)
+    if status.state == "running":
+        return age, age
+    ended = read_time(status.finished_at)
+    return age, None if ended is None else max((ended - started).total_seconds(), 0.0)
 
 
 def _seconds(found: float | None) -> object:
@@ -52,8 +51,8 @@ OF_RUNS: Mapping[str, Callable[[Run], object]] = {
     "reason": lambda run: MISSING if run.status.reason is None else run.status.reason,
     "started": _started,
     "finished": _finished,
-    "duration": lambda run: _seconds(duration_s(run)),
-    "age": lambda run: _seconds(age_s(run)),
+    "duration": lambda run: _seconds(ages_s(run)[1]),
+    "age": lambda run: _seconds(ages_s(run)[0]),
     "tag": lambda run: AnyOf(run.tags.tags) if run.tags.tags else MISSING,
     "note": lambda run: run.tags.note or MISSING,
     "archived": lambda run: run.tags.archived,

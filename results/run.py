@@ -213,7 +213,16 @@ class Run:
         return content
 
 
+def distinct_configs(runs: Iterable[Run]) -> list[Mapping[str, Any]]:
+    """Return the configs of runs that differ in more than their seed, in order of first appearance, and no empty ones.
+
+    Equal configs may be in it more than once.
+    """
+    configs = {id(run.config_template): run.config for run in runs}
+    return [config for config in configs.values() if config]
+
+
 def config_fields(runs: Iterable[Run]) -> list[str]:
     """Return the names of all config fields that any run has, in order of first appearance."""
-    layouts = dict.fromkeys(tuple(run.config) for run in runs)  # few: one per config class
+    layouts = dict.fromkeys(map(tuple, distinct_configs(runs)))  # few: one per config class
     return list(dict.fromkeys(name for layout in layouts for name in layout))

@@ -10,7 +10,7 @@ ROLES = ("primary", "part", "reference")
 KINDS = ("mean", "proportion")
 
 
-@frozen
+@frozen(cache_hash=True)  # commands look measures up hundreds of thousands of times
 class ResultMetadata:
     """Describes what a result measures. It is frozen and hashable, so that it can be a dict key.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 
 from core.utils.fields import Scalar
 from core.utils.records import ResultRecord
@@ -38,6 +37,8 @@ def result_table(records: Sequence[ResultRecord]) -> str:
 
 def html_table(records: Sequence[ResultRecord]) -> str:
     """Return the same table as HTML, for a notebook."""
+    from html import escape  # a list of runs needs no table of HTML's entities
+
     if not records:
         return escape(NOTHING)
     rows, notes = _rows(records)
@@ -49,6 +50,8 @@ def html_table(records: Sequence[ResultRecord]) -> str:
 
 def html_pairs(pairs: Mapping[str, object]) -> str:
     """Return names and values as an HTML table with a row for each, for a notebook."""
+    from html import escape  # a list of runs needs no table of HTML's entities
+
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in pairs.items())
     return f"<table>{rows}</table>"
 

@@ -9,13 +9,13 @@ from typing import Any
 from core.utils.results import ResultMetadata
 from core.utils.tables import aligned
 from results.database import ResultsDatabase
-from results.fields import MISSING, age_s, as_text, config_value, duration_s
+from results.fields import MISSING, ages_s, as_text, config_value
 from results.moments import age_text, span_text
-from results.run import Run
+from results.run import Run, distinct_configs
 from results.run_files import without_garbage_collection
 from results.staleness import MARK
 from results.text.durations import PLAIN, Unit, unit_of
-from results.text.labels import differing_names, printable, spell
+from results.text.labels import differing_names, is_time, printable, spell
 from results.text.numbers import aligned_at_error, known_error, mean_error
 
 NOTHING = "-"
@@ -35,8 +35,7 @@ def list_runs(database: ResultsDatabase, measures: Mapping[ResultMetadata, str],
         if any(run.tags.tags for run in database):
             columns.append(("tags", [", ".join(run.tags.tags) or NOTHING for run in database]))
         for metadata, label in measures.items():
-            texts = [_result_text(run, metadata) for run in database]
-            columns.append((label, aligned_at_error(texts)))
+            columns.append((label, aligned_at_error(_result_texts(database, metadata))))
         if any(reasons := [reason_text(run) for run in database]):
             columns.append(("reason", reasons))
         return aligned([name for name, _ in columns], list(zip(*(cells for _, cells in columns), strict=True)))
@@ -53,7 +52,8 @@ def listed_fields(database: ResultsDatabase, asked_for: Sequence[str]) -> list[s
     known = database.config_fields()
     for name in asked_for:
         database.values_of(name)
-    datasets = [{"dataset": run.config["dataset"]} if "dataset" in run.config else {} for run in database if run.config]
+    configs = distinct_configs(database)
+    datasets = [{"dataset": config["dataset"]} if "dataset" in config else {} for config in configs]
     usual = [USUAL[0], *differing_names(datasets), *USUAL[1:]]
     if known and not set(known).issuperset(OF_PYML_TRAIN):
         differing = differing_names([run.config for run in database if run.config])
@@ -88,7 +88,7 @@ def reason_text(run: Run) -> str:
 def _times(database: ResultsDatabase) -> list[tuple[str, list[str]]]:
     """Return the columns of age and duration; none if no run recorded its times."""
     now = datetime.now(UTC)
-    times = [(age_s(run, now), duration_s(run, now)) for run in database]
+    times = [ages_s(run, now) for run in database]
     columns = []
     for name, write, found in (
         ("age", age_text, [age for age, _ in times]),
@@ -113,10 +113,15 @@ def value_text(value: object) -> str:
     return printable(shown if isinstance(shown, str) else spell(shown))
 
 
-def _result_text(run: Run, metadata: ResultMetadata) -> str:
-    fields = run.measures.get(metadata)
-    text = NOTHING if fields is None else result_text(fields, unit_of(metadata, fields["mean"]))
-    return f"{text} {MARK}" if run.stale and metadata in run.stale else text
+def _result_texts(database: ResultsDatabase, metadata: ResultMetadata) -> list[str]:
+    """Return the column of a measure."""
+    texts, has_unit = [], is_time(metadata)
+    for run in database:
+        fields = run.measures.get(metadata)
+        unit = unit_of(metadata, fields["mean"]) if has_unit and fields is not None else PLAIN
+        text = NOTHING if fields is None else result_text(fields, unit)
+        texts.append(f"{text} {MARK}" if run.sources and metadata in run.stale else text)
+    return texts
 
 
 def result_text(fields: Mapping[str, Any], unit: Unit = PLAIN) -> str:
