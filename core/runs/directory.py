@@ -13,6 +13,11 @@ from core.config.errors import ConfigError, nearest
 from core.runs.files import make_directory
 
 RUN_ID = re.compile(r"\d{8}T\d{12}Z_[0-9a-f]{6}")
+#: What a run directory may hold; any one of these makes a directory a run's.
+PARTS = frozenset(
+    {"config.json", "environment.json", "status.json", "training.lock", "metrics.jsonl", "results.jsonl", "tags.json"}
+    | {"checkpoints", "evaluations", "samples", "shards", "values"}
+)
 
 
 def generate_run_id() -> str:
@@ -51,6 +56,14 @@ def run_ids(experiments_dir: str | Path) -> list[str]:
         raise ConfigError(f"experiments directory {experiments_dir} cannot be read ({error.strerror}).") from None
 
 
+def is_foreign(directory: str | Path) -> bool:
+    """Return whether a directory holds something, but nothing of a run; a new, empty directory may become one."""
+    directory = Path(directory)
+    with os.scandir(directory) as entries:
+        held = {entry.name for entry in entries}
+    return bool(held) and not held & PARTS and not RUN_ID.fullmatch(directory.resolve().name)
+
+
 def has_begun(run_path: str | Path) -> bool:
     """Return whether a directory holds a run that has written anything about itself."""
     from core.runs.config_file import CONFIG  # here, because shells import this module to complete a run's name
@@ -66,7 +79,13 @@ def resolve_run(spec: str | Path, experiments_dir: str | Path) -> Path:
 
     Raises:
         ConfigError: No run, or more than one, has this name.
+        TypeError: ``spec`` is neither str nor Path.
     """
+    if not isinstance(spec, str | Path):
+        raise TypeError(
+            f"run: got {spec!r} ({type(spec).__name__}); accepted: the run's path as str or Path, its id, or 'latest'. "
+            "Try: run.path"
+        )
     spec, experiments_dir = str(spec), Path(experiments_dir)
     ids = run_ids(experiments_dir)
     if spec == "latest":

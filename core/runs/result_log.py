@@ -7,11 +7,13 @@ from pathlib import Path
 
 from attrs import frozen
 
+from core.runs.directory import is_foreign
 from core.runs.evaluations import EVALUATION_SCHEMA, ID, TRAINING
 from core.runs.evaluations import RESULTS_FILE as RESULTS_FILE
 from core.runs.files import Fault, append_json_line, read_json_lines
 from core.runs.limits import MOST_MAGNITUDE
 from core.utils.collection import ResultCollection
+from core.utils.fields import UnsavableError
 from core.utils.metadata import ResultMetadata
 from core.utils.output import say
 from core.utils.records import ResultRecord
@@ -31,8 +33,8 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
         evaluation: Id of the evaluation that made it; None for a record that is complete by itself.
 
     Raises:
-        TypeError: ``record`` is not a ResultRecord, or ``run_path`` no path. Nothing has been saved or printed.
-        ValueError: ``evaluation`` is no id that a reader would accept. Nothing has been saved or printed.
+        TypeError: ``record`` is not a ResultRecord, ``run_path`` no path, or ``evaluation`` no id that a reader would
+            accept. Nothing has been saved or printed. Or the directory holds files, but nothing of a run.
         OSError: The record could not be saved.
     """
     if not isinstance(record, ResultRecord):
@@ -46,7 +48,7 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
             "Try: run.log_record(record) inside the run's block, or log_record(record, run.path)"
         )
     if evaluation is not None and not (isinstance(evaluation, str) and ID.fullmatch(evaluation)):
-        raise ValueError(
+        raise UnsavableError(
             f"evaluation: got {evaluation!r}; accepted: up to 64 letters, digits, '_' and '-'. Try: Run.open(path), "
             "which claims an id"
         )
@@ -55,11 +57,21 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
     if save:
         row = {"schema": RESULT_SCHEMA, "evaluation": evaluation, **unstructure(record)}
         try:
+            _check_is_run(Path(run_path))
             append_json_line(Path(run_path) / RESULTS_FILE, row)
         except BaseException as error:  # Ctrl-C too: the number was computed, and is shown as what it is
             say(f"NOT SAVED ({type(error).__name__}): {record}", err=True)
             raise
     say(str(record))
+
+
+def _check_is_run(run_path: Path) -> None:
+    """Refuse a directory such as the experiments directory: no command would ever read a result there."""
+    if not (run_path / RESULTS_FILE).exists() and run_path.is_dir() and is_foreign(run_path):
+        raise UnsavableError(
+            f"run_path: {run_path} holds files, but none of a run; accepted: a run directory, or an empty one. "
+            "Try: log_record(record, run.path), or save_config_to_json(config, run_path) first"
+        )
 
 
 @frozen

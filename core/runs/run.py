@@ -117,6 +117,7 @@ class Run(Recorder):
 
         Raises:
             ConfigError: There is no such run, or its config.json cannot be read.
+            TypeError: ``path`` is neither str nor Path.
         """
         found = _find(path, experiments_dir)
         run = cls.__new__(cls)
@@ -150,6 +151,7 @@ class Run(Recorder):
 
         Raises:
             ConfigError: There is no such run, or its config.json cannot be read.
+            TypeError: ``path`` is neither str nor Path.
         """
         found = _find(path, experiments_dir)
         fields = None if config is None else config_fields(config)
@@ -273,7 +275,7 @@ class Run(Recorder):
 
 def _find(path: str | Path, experiments_dir: str | Path | None) -> Path:
     where = GlobalConfig().experiments_dir if experiments_dir is None else Path(experiments_dir)
-    found = resolve_run(str(path), where)
+    found = resolve_run(path, where)
     if not found.is_dir():
         raise ConfigError(f"no run directory {found}.")
     return found

@@ -12,26 +12,35 @@ import attrs
 Scalar = str | int | float | bool | None
 
 
+class UnsavableError(TypeError, ValueError):
+    """A value that no result could be saved with; the message says what to write instead.
+
+    It is both a TypeError and a ValueError, because an empty name is as little the name of a measure as a number is.
+    """
+
+
 def protocol_pairs(value: object) -> tuple[tuple[str, Scalar], ...]:
     """Sort a mapping, or pairs, into hashable pairs; refuse values whose equality is not certain, such as NaN."""
     if not isinstance(value, Mapping | Iterable) or isinstance(value, str | bytes):
-        raise TypeError(f"protocol: got {value!r} ({type(value).__name__}); accepted: a mapping of names to scalars")
+        raise UnsavableError(
+            f"protocol: got {value!r} ({type(value).__name__}); accepted: a mapping of names to scalars"
+        )
     pairs = [tuple(pair) for pair in (value.items() if isinstance(value, Mapping) else value)]
     for index, pair in enumerate(pairs):
         if len(pair) != 2 or not isinstance(pair[0], str):
-            raise TypeError(f"protocol: got the entry {pair!r}; accepted: a name and a scalar")
+            raise UnsavableError(f"protocol: got the entry {pair!r}; accepted: a name and a scalar")
         if getattr(pair[1], "ndim", None) == 0:  # a scalar of NumPy or torch
             pairs[index] = pair = (pair[0], pair[1].item())
         for part in pair:
             _check_utf8("protocol", part)
         if pair[1] is not None and not isinstance(pair[1], str | int | float | bool):
-            raise TypeError(
+            raise UnsavableError(
                 f"protocol: {pair[0]}: got a {type(pair[1]).__name__}; accepted: str, int, float, bool, None"
             )
         if isinstance(pair[1], float) and not math.isfinite(pair[1]):
-            raise ValueError(f"protocol: {pair[0]}: got {pair[1]!r}; accepted: a finite number")
+            raise UnsavableError(f"protocol: {pair[0]}: got {pair[1]!r}; accepted: a finite number")
     if len({pair[0] for pair in pairs}) < len(pairs):
-        raise ValueError(f"protocol: a name came twice in {pairs!r}")
+        raise UnsavableError(f"protocol: a name came twice in {pairs!r}")
     return tuple(sorted(pairs))
 
 
@@ -40,7 +49,7 @@ def _check_utf8(name: str, value: object) -> None:
     try:
         str(value).encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"{name}: got {value!r}; accepted: a text that UTF-8 can hold ({error.reason})") from None
+        raise UnsavableError(f"{name}: got {value!r}; accepted: a text that UTF-8 can hold ({error.reason})") from None
 
 
 def _where(name: str) -> str:
@@ -50,7 +59,7 @@ def _where(name: str) -> str:
 def count(value: Any, name: str = "") -> int:
     """Take an integer of any kind, NumPy's too, from 0 up. ``name`` is that of the field, for the message."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 0:
-        raise TypeError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: an integer from 0 up")
+        raise UnsavableError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: an integer from 0 up")
     return operator.index(value)
 
 
@@ -64,7 +73,7 @@ def integer_or_none(value: Any, name: str = "") -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: an integer or None")
+        raise UnsavableError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: an integer or None")
     return operator.index(value)
 
 
@@ -75,12 +84,12 @@ def real(value: Any, name: str = "") -> float:
         try:
             return float(value)
         except OverflowError:
-            raise ValueError(
+            raise UnsavableError(
                 f"{_where(name)}got an integer beyond the range of a float64; accepted: a number"
             ) from None
         except (TypeError, ValueError):  # a complex number, an array of several
             pass
-    raise TypeError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: a real number")
+    raise UnsavableError(f"{_where(name)}got {value!r} ({type(value).__name__}); accepted: a real number")
 
 
 # A converter does not know its field, so these leave what they cannot convert to the validator, which names the field.
@@ -124,7 +133,7 @@ def one_of(*accepted: str) -> Callable[[object, attrs.Attribute[Any], object], N
 
     def check(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, str) or value not in accepted:
-            raise ValueError(f"{attribute.name}: got {value!r}; accepted: {', '.join(map(repr, accepted))}")
+            raise UnsavableError(f"{attribute.name}: got {value!r}; accepted: {', '.join(map(repr, accepted))}")
 
     return check
 
@@ -135,7 +144,7 @@ def instance(write: str, *classes: type) -> Callable[[object, attrs.Attribute[An
 
     def check(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, classes):
-            raise TypeError(
+            raise UnsavableError(
                 f"{attribute.name}: got {value!r} ({type(value).__name__}); accepted: {names}. Try: {write}"
             )
 
@@ -145,15 +154,17 @@ def instance(write: str, *classes: type) -> Callable[[object, attrs.Attribute[An
 def text(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Validate a field that takes a text which is not blank."""
     if not isinstance(value, str):
-        raise TypeError(f"{attribute.name}: got {value!r} ({type(value).__name__}); accepted: a text, such as 'loss'")
+        raise UnsavableError(
+            f"{attribute.name}: got {value!r} ({type(value).__name__}); accepted: a text, such as 'loss'"
+        )
     if not value.strip():
-        raise ValueError(f"{attribute.name}: got {value!r}; accepted: a text that is not blank, such as 'loss'")
+        raise UnsavableError(f"{attribute.name}: got {value!r}; accepted: a text that is not blank, such as 'loss'")
     _check_utf8(attribute.name, value)
 
 
 def true_false_or_none(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Validate a field that takes a bool or None."""
     if value is not None and not isinstance(value, bool):
-        raise TypeError(
+        raise UnsavableError(
             f"{attribute.name}: got {value!r} ({type(value).__name__}); accepted: True, False, or None if unknown"
         )

@@ -12,6 +12,7 @@ import attrs
 from attrs import field, frozen
 
 from core.utils.fields import (
+    UnsavableError,
     as_float,
     as_integer,
     instance,
@@ -56,7 +57,7 @@ class ScalarResult:
     def _not_negative(self, _attribute: object, value: float) -> None:
         # Not value < 0 alone: a comparison with NaN ends the process where invalid operations are trapped.
         if not math.isnan(value) and value < 0:
-            raise ValueError(f"error: got {value!r}; accepted: a number from 0 up, or NaN where it is unknown")
+            raise UnsavableError(f"error: got {value!r}; accepted: a number from 0 up, or NaN where it is unknown")
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the confidence interval of the mean, by Student's t with ``n - 1`` degrees of freedom.
@@ -155,7 +156,7 @@ class ResultSource:
     @digest.validator
     def _is_digest(self, _attribute: object, value: object) -> None:
         if value is not None and not (isinstance(value, str) and _DIGEST.fullmatch(value)):
-            raise ValueError(f"digest: got {value!r}; accepted: 'sha256:' and 64 hexadecimal digits, or None")
+            raise UnsavableError(f"digest: got {value!r}; accepted: 'sha256:' and 64 hexadecimal digits, or None")
 
 
 @frozen

@@ -6,7 +6,7 @@ The public face of :mod:`core.utils.metadata`, ``records`` and ``collection``, a
 
 from core.runs.result_log import log_record
 from core.utils.collection import ResultCollection
-from core.utils.fields import Scalar
+from core.utils.fields import Scalar, UnsavableError
 from core.utils.metadata import ResultMetadata
 from core.utils.records import MappedResult, ResultRecord, ResultSource, ScalarResult
 
@@ -18,5 +18,6 @@ __all__ = [
     "ResultSource",
     "Scalar",
     "ScalarResult",
+    "UnsavableError",
     "log_record",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.runs import Run, result_log
+from core.runs.directory import PARTS
 from core.runs.evaluations import finish_evaluation, read_requests, start_evaluation
 from core.runs.files import Fault, append_json_line
 from core.runs.result_log import read_result_log
@@ -133,6 +134,39 @@ def test_a_run_in_place_of_its_path_is_refused_with_what_to_write(
 def test_what_is_no_path_is_refused_by_name(where: object) -> None:
     with pytest.raises(TypeError, match=r"run_path: got .*; accepted: the run directory, as str or Path"):
         log_record(record(1.0), where)  # type: ignore[arg-type] # what is tested
+
+
+@pytest.mark.parametrize("held", ["notes.txt", "20260101T000000000000Z_c0ffee"])
+def test_a_directory_that_holds_no_run_is_refused_and_the_result_is_shown(
+    tmp_path: Path, held: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / held).mkdir()
+    with pytest.raises(
+        TypeError, match=r"run_path: .* holds files, but none of a run; .* Try: log_record\(record, run"
+    ):
+        log_record(record(1.0), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [held]
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "NOT SAVED (UnsavableError): loss: 1.00 ± 0.50  (n = 3, unit sample)\n")
+    log_record(record(1.0), tmp_path, save=False)
+
+
+@pytest.mark.parametrize("held", sorted(PARTS))
+def test_a_directory_with_any_file_of_a_run_is_a_runs(tmp_path: Path, held: str) -> None:
+    for name in (held, "notes.txt"):
+        (tmp_path / name).touch()
+    log_record(record(1.0), tmp_path)
+    assert means(tmp_path) == [1.0]
+    documented = (DATA.parents[1] / "docs" / "run_directory.md").read_text(encoding="utf-8")
+    assert f"| `{held}` |" in documented or f"| `{held}/` |" in documented
+
+
+def test_a_directory_named_like_a_run_is_a_runs(tmp_path: Path) -> None:
+    path = tmp_path / "20260101T000000000000Z_c0ffee"
+    path.mkdir()
+    (path / "model.pt").touch()
+    log_record(record(1.0), path)
+    assert means(path) == [1.0]
 
 
 def test_the_second_format_with_sources_roles_and_kinds_still_loads() -> None:

@@ -328,6 +328,13 @@ def test_a_directory_that_holds_a_run_is_no_place_for_another(tmp_path: Path) ->
         Run.open("nothing", experiments_dir=tmp_path)
 
 
+@pytest.mark.parametrize("existing", [Run.open, Run.resume])
+@pytest.mark.parametrize("path", [None, 7, Run({"seed": 0})])
+def test_what_names_no_run_is_refused_with_what_to_write(existing: Any, path: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"run: got .*; accepted: the run's path as str or Path.* Try: run.path"):
+        existing(path, experiments_dir=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("value", "result", "kind"),
     [
