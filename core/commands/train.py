@@ -121,7 +121,7 @@ def _resumed(resume: str, resolved: Resolved, force: bool) -> tuple[ModelConfig,
     """Return the saved config of the run to continue, with what the command line may change, and its directory."""
     import attrs
 
-    from core.config.config import evaluation_fields
+    from core.config.fields import evaluation_fields
     from core.runs.directory import resolve_run
     from core.runs.status import run_status
     from core.runs.training_lock import LOCK_FILE, is_held_here

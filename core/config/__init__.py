@@ -1,7 +1,8 @@
 """Configuration: the classes, their files, their command-line options, and the errors a user can mend."""
 
 from core.config import rules
-from core.config.config import GlobalConfig, ModelConfig, option
+from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
+from core.config.fields import option
 
 __all__ = ["ConfigError", "GlobalConfig", "ModelConfig", "option", "rules"]

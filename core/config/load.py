@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import attrs
 from attrs import frozen
 
-from core.config.config import GlobalConfig, describe_fault, rule_of
+from core.config.config import GlobalConfig
 from core.config.errors import ConfigError, unknown_key
+from core.config.fields import describe_fault, rule_of
 
 Config = TypeVar("Config", bound=attrs.AttrsInstance)
 

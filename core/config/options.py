@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from core.config.config import GlobalConfig, evaluation_fields, rule_of
+from core.config.config import GlobalConfig
+from core.config.fields import evaluation_fields, rule_of
 from core.config.rules import NAMES
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -7,15 +7,16 @@ from typing import Any
 
 import attrs
 
-from core.config.config import ModelConfig, found_fields
+from core.config.config import ModelConfig
 from core.config.errors import ConfigError
+from core.config.fields import found_fields
 from core.diffusion.datasets.base import ImageData, is_from_before_fingerprints, measured_sigma_data
 from core.diffusion.datasets.fingerprint import fingerprint
 
 
 def without_found(config: ModelConfig) -> ModelConfig:
     """Return the config of a new run: what an earlier run found in its data is left out."""
-    nothing: dict[str, Any] = dict.fromkeys(found_fields())
+    nothing: dict[str, Any] = dict.fromkeys(found_fields(ModelConfig))
     return attrs.evolve(config, **nothing)
 
 

@@ -10,8 +10,9 @@ import attrs
 import torch
 
 from core import plugins
-from core.config.config import ModelConfig, evaluation_fields
+from core.config.config import ModelConfig
 from core.config.errors import ConfigError, unknown_name
+from core.config.fields import evaluation_fields
 from core.diffusion.datasets.base import HELD_OUT, SPLITS, TRAIN, ImageData, load_data
 from core.diffusion.datasets.fingerprint import check_not_trained_on, fingerprint
 from core.diffusion.devices import choose_device

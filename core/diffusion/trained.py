@@ -8,8 +8,9 @@ import attrs
 import torch
 
 from core import plugins
-from core.config.config import ModelConfig, found_fields
+from core.config.config import ModelConfig
 from core.config.errors import unknown_name
+from core.config.fields import found_fields
 from core.diffusion.model import Denoiser
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, WEIGHTS, Checkpoint, load_checkpoint, load_weights
 from core.runs.config_file import CONFIG
@@ -35,7 +36,7 @@ def trained_config(config: ModelConfig, run_path: str | Path) -> ModelConfig:
     if all(getattr(config, name) is not None for name in NEEDED) and not (Path(run_path) / CONFIG.name).exists():
         return config
     saved = plugins.saved_config(run_path)
-    missing = [name for name in ("sigma_data", *found_fields()) if getattr(config, name) is None]
+    missing = [name for name in ("sigma_data", *found_fields(ModelConfig)) if getattr(config, name) is None]
     return attrs.evolve(config, **{name: getattr(saved, name) for name in missing})
 
 

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import attrs
 from attrs import frozen
 
-from core.config.config import ModelConfig, describe_fault, found_fields, rule_of
+from core.config.config import ModelConfig
 from core.config.errors import ConfigError
+from core.config.fields import describe_fault, found_fields, rule_of
 from core.config.load import Layer
 from core.runs.files import Fault, RunFile, read_before_replacing
 
@@ -174,5 +175,5 @@ def _asked_for(content: dict[str, Any], path: Path) -> dict[str, Any]:
     saved, found = content.get("config"), content.get("found_in_data")
     if not isinstance(saved, dict):
         raise ConfigError(f"{path}: config: got a {type(saved).__name__}; accepted: a table of fields.")
-    left_out = {*found_fields(), *(found if isinstance(found, list) else [])}
+    left_out = {*found_fields(ModelConfig), *(found if isinstance(found, list) else [])}
     return {name: value for name, value in saved.items() if name not in left_out}

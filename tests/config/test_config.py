@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from core.config import ConfigError, GlobalConfig, ModelConfig
-from core.config.config import rule_of
+from core.config.fields import rule_of
 from core.config.load import Layer, build_config
 from core.config.options import options_of
 from core.diffusion.models.configs import UNetConfig

@@ -7,7 +7,8 @@ from typing import TypeVar
 from attrs import frozen
 
 from core.config import rules
-from core.config.config import ModelConfig, option
+from core.config.config import ModelConfig
+from core.config.fields import option
 
 Own = TypeVar("Own", bound=ModelConfig)
 
