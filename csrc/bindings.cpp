@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "python/engine.hpp"
+#include "python/engine_fields.hpp"
+#include "python/engine_merge.hpp"
+#include "python/engine_sums.hpp"
 #include "python/update.hpp"
 #include "simd.hpp"
 
