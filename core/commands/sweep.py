@@ -16,6 +16,8 @@ import click
 
 from core import plugins
 from core.commands.config_command import ConfigCommand
+from core.commands.ranks import reported_once
+from core.commands.shards import share_of_process
 from core.config.config import GlobalConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
@@ -85,6 +87,9 @@ def sweep() -> None:
 
     Fields without values to sweep over are options, as for pyml-train.
     """
+    with reported_once():
+        if share_of_process() is not None:
+            raise click.UsageError("a sweep starts its own processes. Start it without torchrun.")
 
 
 @sweep.command(cls=SweepCommand, context_settings=SETTINGS)

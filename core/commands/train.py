@@ -11,6 +11,8 @@ import click
 
 from core import __version__, plugins
 from core.commands.config_command import ConfigCommand, Resolved
+from core.commands.ranks import RankCommand, is_first_here, joined_ranks
+from core.commands.shards import share_of_process
 from core.config.errors import ConfigError
 from core.config.options import debug_option, threads_option
 from core.runs.completion import complete_runs
@@ -19,12 +21,14 @@ from core.utils.signals import RunInterrupted
 
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
+    from core.diffusion.training.ranks import Ranks
     from core.runs import Run
 
+ECHO_S = 5.0
 MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs"}  # and whatever changes only evaluations
 
 
-@click.command(cls=ConfigCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=RankCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML or JSON file with config fields.")
 @click.option(
     "--resume",
@@ -65,6 +69,8 @@ def train(
     resolved: Resolved = ctx.meta[ConfigCommand.RESOLVED]
     if force and resume is None:
         raise click.UsageError("--force goes with --resume RUN only.")
+    if seeds is not None and share_of_process() is not None:
+        raise click.UsageError("--seeds trains one run after another. Under torchrun, start one command for each seed.")
     config, run_path = (resolved.config, None) if resume is None else _resumed(resume, resolved, force)
     configs = [config] if seeds is None else _with_seeds(config, seeds, resume, resolved)
     plugins.find(plugins.MODELS, config.model)
@@ -73,7 +79,8 @@ def train(
     for name in resolved.global_config.tracker:
         plugins.find(plugins.TRACKERS, name)
     if dry_run:
-        say("\n".join(_spell(resolved, each) for each in configs))
+        if is_first_here():
+            say("\n".join(_spell(resolved, each) for each in configs))
         return
     _use_threads(threads)
     messages: Place = "nowhere" if quiet else "stderr" if print_run else "stdout"
@@ -206,51 +213,76 @@ def _train(
         run_id: The id of the new run; None generates one.
         force: Whether to take the run over from a process on another host.
     """
+    from core.meter import engines
+    from core.runs.tracking import guarded
+    from core.utils.utils import create_experiment_subdir, generate_run_id
+
+    with joined_ranks(resolved.global_config.device) as (ranks, device):
+        plugins.load(plugins.MODELS, config.model)  # before the directory is made: a broken plugin leaves no empty run
+        plugins.load(plugins.DATASETS, config.dataset)
+        trackers = guarded(resolved.global_config.tracker) if ranks.is_first else ()
+        path: Path = run_path or ranks.from_first(
+            lambda: create_experiment_subdir(resolved.global_config, run_id or generate_run_id())
+        )
+
+        def announce(_run: Run) -> None:
+            if print_run:
+                with messages_to("stdout"):
+                    say(str(path), exact=True)
+            say(f"Run {path}")
+            say(engines.describe())
+
+        options: dict[str, Any] = {"device": device, "resume": run_path, "started": announce, "force": force}
+        options |= {"trackers": trackers, "ranks": ranks}
+        _train_in(path, config, messages if ranks.is_first else "silence", options)
+
+
+def _train_in(run_path: Path, config: ModelConfig, messages: Place, options: dict[str, Any]) -> None:
+    """Train in a directory that exists.
+
+    Args:
+        run_path: The directory.
+        config: The run's config.
+        messages: Where messages are printed.
+        options: More arguments of ``train_diffusion_model``.
+    """
     from core.commands.progress import reporting
-    from core.diffusion.devices import choose_device
     from core.diffusion.model import Denoiser
     from core.diffusion.placeholder import placeholder_notice
     from core.diffusion.train import train_diffusion_model
-    from core.meter import engines
-    from core.runs.tracking import guarded
     from core.utils.signals import StopSignals
-    from core.utils.utils import create_experiment_subdir, generate_run_id
 
-    choose_device(resolved.global_config.device)
-    plugins.load(plugins.MODELS, config.model)  # before the directory is made: a broken plugin leaves no empty run
-    plugins.load(plugins.DATASETS, config.dataset)
-    trackers = guarded(resolved.global_config.tracker)
-    engine, resume = engines.describe(), run_path
-    if run_path is None:
-        run_path = create_experiment_subdir(resolved.global_config, run_id or generate_run_id())
-
-    def announce(_run: Run | None = None) -> None:
-        if print_run:
-            with messages_to("stdout"):
-                say(str(run_path), exact=True)
-        say(f"Run {run_path}")
-        say(engine)
-
+    ranks: Ranks = options["ranks"]
     with (
         messages_to(messages),
-        StopSignals() as signals,
-        reporting(quiet=messages == "nowhere") as progress,
-        _no_empty_directory(run_path),
+        StopSignals(echo_s=0.0 if ranks.is_alone else ECHO_S) as signals,
+        reporting(quiet=messages in {"nowhere", "silence"}) as progress,
+        _no_empty_directory(run_path) if ranks.is_first else contextlib.nullcontext(),
         _resume_hint(run_path),
     ):
-        if resume is not None:
-            announce()
-        model = train_diffusion_model(
-            config,
-            run_path,
-            device=resolved.global_config.device,
-            resume=resume,
-            stop=signals.requested,
-            progress=progress,
-            started=announce if resume is None else None,  # a new run is named once it exists
-            force=force,
-            trackers=trackers,
-        )
+        if options["resume"] is not None:
+            options["started"](None)
+            options = {**options, "started": None}  # a new run is named once it exists
+            if (change := _other_world_size(run_path, ranks)) is not None:
+                say(change)
+        model = train_diffusion_model(config, run_path, stop=signals.requested, progress=progress, **options)
         if not isinstance(model, Denoiser):
             say(placeholder_notice(config.model))
         say(f"Done. Evaluate it with: pyml-eval {run_path}")
+
+
+def _other_world_size(run_path: Path, ranks: Ranks) -> str | None:
+    """Return a line that says so if a run continues with another number of processes."""
+    from core.runs.environment import last_world_size
+
+    before = last_world_size(run_path)
+    if before is None or before == ranks.world_size:
+        return None
+    return (
+        f"Trained by {_processes(before)} so far, continues with {_processes(ranks.world_size)}: the same images and "
+        "noise, but sums of float32 in another order."
+    )
+
+
+def _processes(n: int) -> str:
+    return "1 process" if n == 1 else f"{n} processes"

@@ -7,22 +7,25 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import attrs
 import torch
 from torch import Tensor, nn
 
 from core import plugins
 from core.config.config import ModelConfig
+from core.config.errors import ConfigError
 from core.diffusion.data_fields import completed_from_data, without_found
 from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data
 from core.diffusion.devices import choose_device
 from core.diffusion.model import HIDDEN, Denoiser
 from core.diffusion.pictures import save_sample_grid
-from core.diffusion.placeholder import dummy_record, placeholder_notice
 from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.curve import TrainingDivergedError
-from core.diffusion.training.logged import log_time, log_times, start_run
+from core.diffusion.training.dummy_run import dummy_run
+from core.diffusion.training.logged import NoRun, log_times, start_run
 from core.diffusion.training.random_state import draws_of_step, seeded
+from core.diffusion.training.ranks import Ranks
 from core.diffusion.training.state import TrainingState
 from core.runs import Run
 from core.runs.metrics import wall_time_until
@@ -46,6 +49,7 @@ def train_diffusion_model(
     started: Started | None = None,
     force: bool = False,
     trackers: Sequence[Tracker | str] | None = None,
+    ranks: Ranks | None = None,
 ) -> nn.Module:
     """Train the config's model on its data set, write everything to the run directory, and return the model.
 
@@ -63,18 +67,23 @@ def train_diffusion_model(
             checkpoint is found before.
         force: Take a run that is resumed over from a process on another host without watching whether it is alive.
         trackers: See ``core.runs.Run``.
+        ranks: The processes that train together, from ``ranks.joined``; each calls this function with the same
+            arguments. None: this process alone.
 
     Returns:
         The model, in eval mode. The weights of a denoiser are their moving average.
 
     Raises:
-        ConfigError: The model, data set or device is unknown, or the data cannot be used.
+        ConfigError: The model, data set or device is unknown, the data cannot be used, or there are more processes than
+            images in a batch.
         PluginError: The model or the data set cannot be imported.
+        RankError: Another process of the training failed.
         CheckpointError: There is no checkpoint to resume from, or it does not fit the config.
         TrainingDivergedError: The loss is not finite, and the last good checkpoint is kept; or every step was skipped.
     """
     run_path, place = Path(run_path), choose_device(device)
     stop, progress, started = stop or (lambda: None), progress or silent, started or (lambda _run: None)
+    ranks = ranks or Ranks()
 
     # Prepare: find the model, read the checkpoint, load the data. Nothing is written until all of this has worked.
     config = plugins.with_own_fields(config)
@@ -83,7 +92,9 @@ def train_diffusion_model(
     if resume is None:
         plugins.check_data(config)
     if not issubclass(model_class, Denoiser):
-        return _dummy_run(config, model_class, run_path, progress, started, trackers)
+        if not ranks.is_alone:
+            raise ConfigError(f"model {config.model!r} is not trained. Start it without torchrun, in one process.")
+        return dummy_run(config, model_class, run_path, progress, started, trackers)
     checkpoint = None
     if resume is None:
         config = without_found(config)
@@ -92,39 +103,44 @@ def train_diffusion_model(
         config = trained_config(config, Path(resume))
     data = load_data(config, TRAIN)
     config, found_in_data = completed_from_data(config, data)
+    ranks.check_shares(config.batch_size, len(data))
+    ranks.check_same({**attrs.asdict(config), "n_images": len(data), "checkpoint": checkpoint and checkpoint.digest})
 
     with seeded(config.seed, place):
         # Build the state, and restore it from the checkpoint if the run is resumed.
         with plugins.named_in_errors(plugins.MODELS, config.model):
-            state = TrainingState(config, model_class(config), place, len(data))
+            state = TrainingState(config, model_class(config), place, len(data), ranks)
         if checkpoint is not None:
             state.restore(checkpoint)
             del checkpoint  # the state has its own copy of the tensors
-            if state.epoch >= config.n_epochs and run_status(run_path).state == "finished":
+            if state.epoch >= config.n_epochs and ranks.from_first(lambda: run_status(run_path).state) == "finished":
                 return state.averaged_model()
 
         # Write down what is trained and where, then train.
         continues = resume is not None and Path(resume).resolve() == run_path.resolve()
-        with start_run(
+        run = start_run(
             config,
             run_path,
             place,
+            ranks,
             continues=continues,
             found_in_data=found_in_data,
             force=force,
             trackers=trackers,
-        ) as run:
-            started(run)
+        )
+        with run, ranks.failing_together(on_stuck=run.finish):
+            if isinstance(run, Run):
+                started(run)
             return fit(state, data, run, stop, progress)
 
 
-def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: Progress) -> Denoiser:
+def fit(state: TrainingState, data: ImageData, run: Run | NoRun, stop: Stop, progress: Progress) -> Denoiser:
     """Train until ``n_epochs`` are done; write the curve, checkpoints, sample images and the training time.
 
     Args:
         state: The state to train from; it is changed in place.
         data: The training images.
-        run: The run, which has started.
+        run: The run, which has started; it writes in the first process only.
         stop: See ``train_diffusion_model``.
         progress: See ``train_diffusion_model``.
 
@@ -145,12 +161,13 @@ def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: P
         run.progress(state.step, n_steps_total)
         if state.n_seen < state.n_images:  # the last step of an epoch is reported below, with the epoch's loss
             progress(state.step, n_steps_total, text)
-        if (request := stop()) is not None:
+        if (request := state.ranks.agreed(stop())) is not None:
             state.save(run.path)
             raise request
 
     def draw_samples() -> None:
-        save_sample_grid(state.averaged_model(), config, state.device, run.path, f"step-{state.step:07d}")
+        if state.ranks.is_first:
+            save_sample_grid(state.averaged_model(), config, state.device, run.path, f"step-{state.step:07d}")
 
     # A run that was killed between the checkpoint of an epoch and its samples draws them now.
     grid = run.path / "samples" / f"step-{state.step:07d}.png"
@@ -181,7 +198,7 @@ def fit(state: TrainingState, data: ImageData, run: Run, stop: Stop, progress: P
     return state.averaged_model()
 
 
-def _add_epoch_to_curve(state: TrainingState, run: Run, **rates: float) -> str:
+def _add_epoch_to_curve(state: TrainingState, run: Run | NoRun, **rates: float) -> str:
     """Write the measures of an epoch to the training curve, and return a line about it for the progress."""
     meter = state.measures.meter
     run.log_curve(state.step, epoch=state.epoch, meter=meter, **rates)
@@ -208,7 +225,7 @@ def train_epoch(state: TrainingState, batches: Batches, after_step: Callable[[],
             state.measures.fold()
         state.n_seen += len(indices)
         after_step()
-    state.measures.fold()
+    state.measures.gather()
     state.finish_epoch()
 
 
@@ -231,20 +248,25 @@ def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
     sigma = model.draw_sigmas(len(indices), state.device)
     noise = torch.randn(len(indices), *model.data_shape, device=state.device)
     hidden = model.draw_hidden(len(indices), state.device)
-    with draws_of_step(config.seed, state.step, 0, state.device):
-        images, labels = batches.take(indices)
+    part = state.ranks.share(len(indices))
+    n_own = part.stop - part.start
+    part = part if n_own else slice(1)  # the others wait for a gradient; that of an image that does not count is 0
+    sigma = sigma[part]
+    with draws_of_step(config.seed, state.step, state.ranks.rank, state.device):
+        images, labels = batches.take(indices[part])
         if hidden is not None and labels is not None:
-            labels = labels.masked_fill(hidden, HIDDEN)
+            labels = labels.masked_fill(hidden[part], HIDDEN)
         autocast = torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16")
         with plugins.named_in_errors(plugins.MODELS, config.model), autocast:
-            losses = model.loss(images, noise, sigma, labels)
+            losses = state.losses(images, noise[part], sigma, labels)
     if losses.shape != (len(images),):
         raise ValueError(
             f"model {config.model!r}: loss returned shape {tuple(losses.shape)}; accepted: one value per image, "
             f"shape ({len(images)},)"
         )
+    losses, sigma = losses[:n_own], sigma[:n_own]
     state.optimizer.zero_grad()
-    torch.autograd.backward(losses.mean())
+    torch.autograd.backward(state.ranks.batch_mean(losses, len(indices)))
 
     # Clip the gradient, update the weights and their average, and keep what the step measured.
     grad_norm = nn.utils.clip_grad_norm_(state.parameters, config.max_grad_norm)
@@ -256,35 +278,3 @@ def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
     state.optimizer.step()
     state.ema.update(state.n_images_seen, len(indices))
     state.measures.add(state.step, losses, sigma, grad_norm)
-
-
-def _dummy_run(
-    config: ModelConfig,
-    model_class: type[nn.Module],
-    run_path: Path,
-    progress: Progress,
-    started: Started,
-    trackers: Sequence[Tracker | str] | None,
-) -> nn.Module:
-    """Pass dummy data through a model that cannot be trained, and log a result that says so.
-
-    Args:
-        config: The config of the run.
-        model_class: The model, which is no denoiser.
-        run_path: The run directory.
-        progress: See ``train_diffusion_model``.
-        started: See ``train_diffusion_model``.
-        trackers: See ``train_diffusion_model``.
-    """
-    cpu = torch.device("cpu")
-    naming = plugins.named_in_errors(plugins.MODELS, config.model)
-    with naming, seeded(config.seed, cpu), Timer("training") as training:
-        model = model_class(config).eval()
-        record = dummy_record(model, config.model, "train")
-    with start_run(config, run_path, cpu, trackers=trackers) as run:
-        started(run)
-        run.progress(1, 1)
-        progress(1, 1, placeholder_notice(config.model))
-        run.log_record(record)
-        log_time(run, "time/train", training.result(), "run", cpu)
-        return model

@@ -54,11 +54,22 @@ def describe_environment(**more: Any) -> dict[str, Any]:
 
 def save_environment(run_path: str | Path, **more: Any) -> None:
     """Write a run's environment.json. A run that continues writes environment-2.json, and so on."""
-    file, part = ENVIRONMENT, 1
-    while (Path(run_path) / file.name).exists():
+    part = 1
+    while (Path(run_path) / _file(part).name).exists():
         part += 1
-        file = RunFile(f"environment-{part}.json", ENVIRONMENT.schema)
-    file.write(run_path, describe_environment(**more))
+    _file(part).write(run_path, describe_environment(**more))
+
+
+def last_world_size(run_path: str | Path) -> int | None:
+    """Return how many processes trained a run last; None if that is not known."""
+    size, part = None, 1
+    while isinstance(content := _file(part).read(run_path), dict):
+        size, part = content.get("world_size"), part + 1
+    return size if type(size) is int else None
+
+
+def _file(part: int) -> RunFile:
+    return ENVIRONMENT if part == 1 else RunFile(f"environment-{part}.json", ENVIRONMENT.schema)
 
 
 def installed_packages() -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import IO, Literal
 
-Place = Literal["stdout", "stderr", "nowhere"]
+Place = Literal["stdout", "stderr", "nowhere", "silence"]
 
 PIECE_BYTES = 4096  # a pipe that poll calls ready takes this much without blocking (PIPE_BUF)
 PATIENCE_S = 1.0
@@ -23,7 +23,10 @@ _PLACE: ContextVar[Place] = ContextVar("place of messages", default="stdout")
 
 @contextlib.contextmanager
 def messages_to(place: Place) -> Iterator[None]:
-    """Send what ``say`` would print to stdout elsewhere while the block runs: to stderr, or nowhere."""
+    """Send what ``say`` would print to stdout elsewhere while the block runs: to stderr, or nowhere.
+
+    In "silence" it prints nothing to stderr either.
+    """
     token = _PLACE.set(place)
     try:
         yield
@@ -41,9 +44,9 @@ def say(text: str, *, err: bool = False, exact: bool = False) -> None:
     Text that did not come from this program, such as a name in a file, is shown as ``printable_lines`` gives it;
     ``exact`` prints it as it is, for a path that a script reads.
     """
-    place = "stderr" if err else _PLACE.get()
+    place = "stderr" if err and _PLACE.get() != "silence" else _PLACE.get()
     stream = sys.stderr if place == "stderr" else sys.stdout
-    if place == "nowhere" or stream is None:  # None: closed before Python started, as by 2>&-
+    if place in {"nowhere", "silence"} or stream is None:  # None: closed before Python started, as by 2>&-
         return
     with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
         encoding = getattr(stream, "encoding", None) or "utf-8"

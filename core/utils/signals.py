@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -23,6 +24,12 @@ class RunInterrupted(BaseException):
         super().__init__(reason)
 
 
+def interruption(number: int) -> RunInterrupted:
+    """Return the RunInterrupted that a signal stands for."""
+    name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+    return RunInterrupted(f"interrupted by {name}", 128 + number)
+
+
 #: Signals that ask a run to stop with a checkpoint: Ctrl-C, a closed terminal, what Slurm and other schedulers send.
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
@@ -38,11 +45,17 @@ class StopSignals:
     because Python handles signals in the main thread only.
 
     The handler prints nothing: a write to a pipe that nobody reads would raise or block inside it.
+
+    Args:
+        deferred: Whether the first signal is a request, rather than an exception.
+        echo_s: For so many seconds after the first signal, another one is taken for the same one. torchrun sends Ctrl-C
+            to its processes once more, after they have received it from the terminal.
     """
 
-    def __init__(self, *, deferred: bool = True) -> None:
-        self._deferred = deferred
+    def __init__(self, *, deferred: bool = True, echo_s: float = 0.0) -> None:
+        self._deferred, self._echo_s = deferred, echo_s
         self._received: RunInterrupted | None = None
+        self._received_s = 0.0
         self._is_announced = False
         self._previous: dict[int, Any] = {}
 
@@ -68,8 +81,10 @@ class StopSignals:
         self._previous.clear()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        is_first, name = self._received is None, "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        self._received = RunInterrupted(f"interrupted by {name}", 128 + number)
+        is_first = self._received is None
+        if not is_first and time.monotonic() < self._received_s + self._echo_s:
+            return
+        self._received, self._received_s = interruption(number), time.monotonic()
         if not (self._deferred and is_first):
             raise self._received
 
@@ -103,7 +118,7 @@ class TerminatesRun:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if self._is_installed:
+        if self._is_installed and threading.current_thread() is threading.main_thread():
             self._is_installed = False
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

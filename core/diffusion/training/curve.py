@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from core.diffusion.training.ranks import Ranks
 from core.utils.meters import Meter
 
 SIGMA_EDGES = (0.1, 0.3, 1.0)
@@ -27,9 +28,12 @@ class EpochMeasures:
 
     Args:
         every_steps: Number of collected steps at which ``is_full`` becomes true.
+        ranks: The processes that train together. Each collects the losses of its own images; the first one collects
+            what is the same on all of them.
     """
 
-    def __init__(self, every_steps: int = 50) -> None:
+    def __init__(self, every_steps: int = 50, ranks: Ranks | None = None) -> None:
+        self._ranks = ranks or Ranks()
         self.meter = Meter("loss", *LOSS_BY_SIGMA, "grad_norm", "skipped")
         self._every_steps = every_steps
         self._gathered: list[tuple[int, Tensor, Tensor, Tensor]] = []
@@ -44,7 +48,7 @@ class EpochMeasures:
 
         Args:
             step: The training step.
-            losses: Shape ``(N,)``.
+            losses: Shape ``(N,)``; N is 0 for a process without an image of this batch.
             sigma: Noise levels, shape ``(N,)``.
             grad_norm: L2 norm of the gradient before clipping, shape ``()``.
         """
@@ -52,7 +56,8 @@ class EpochMeasures:
 
     def skip(self) -> None:
         """Count a step that was skipped because its gradient was not finite."""
-        self.meter.update(skipped=1)
+        if self._ranks.is_first:
+            self.meter.update(skipped=1)
 
     def fold(self) -> None:
         """Add the collected measures to the meter.
@@ -64,7 +69,7 @@ class EpochMeasures:
             return
         steps, losses, sigmas, grad_norms = zip(*self._gathered, strict=True)
         self._gathered = []
-        means = torch.stack([loss.mean() for loss in losses]).cpu()
+        means = torch.stack([loss.mean() if len(loss) else loss.sum() for loss in losses]).cpu()
         norms = torch.stack(grad_norms).cpu()
         bad = ~(means.isfinite() & norms.isfinite())
         if bad.any():
@@ -75,9 +80,24 @@ class EpochMeasures:
             )
         loss, sigma = torch.cat(losses).cpu(), torch.cat(sigmas).cpu()
         bucket = torch.bucketize(sigma, torch.tensor(SIGMA_EDGES), right=True)
-        self.meter.update(loss=loss, grad_norm=norms, skipped=torch.zeros(len(norms)))
+        self.meter.update(loss=loss)
+        if self._ranks.is_first:
+            self.meter.update(grad_norm=norms, skipped=torch.zeros(len(norms)))
         for index, name in enumerate(LOSS_BY_SIGMA):
             self.meter.update({name: loss[bucket == index]})
+
+    def gather(self) -> None:
+        """Move the observations of all processes to the meter of the first one.
+
+        Raises:
+            TrainingDivergedError: See ``fold``.
+        """
+        self.fold()
+        if not self._ranks.is_alone:
+            gathered = self.meter.all_reduce()
+            self.meter.reset()
+            if self._ranks.is_first:
+                self.meter.merge(gathered)
 
     def restart(self) -> None:
         """Clear the meter and the collected measures at the start of an epoch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from core.diffusion.training.curve import EpochMeasures
 from core.diffusion.training.ema import EMA
 from core.diffusion.training.optimizer import learning_rate, make_optimizer
 from core.diffusion.training.random_state import random_states, set_random_states
+from core.diffusion.training.ranks import Losses, Ranks
 from core.utils.meters import Meter
 
 
@@ -34,6 +36,7 @@ class TrainingState:
         model: The model to train; it is moved to the device.
         device: Device to train on.
         n_images: Number of training images.
+        ranks: The processes that train together; None: this one alone.
 
     Attributes:
         step: Steps done.
@@ -42,7 +45,10 @@ class TrainingState:
         n_seen: Images of the current epoch already trained on; 0 between epochs.
     """
 
-    def __init__(self, config: ModelConfig, model: Denoiser, device: torch.device, n_images: int) -> None:
+    def __init__(
+        self, config: ModelConfig, model: Denoiser, device: torch.device, n_images: int, ranks: Ranks | None = None
+    ) -> None:
+        self.ranks = ranks or Ranks()
         self.config = config
         self.device = device
         self.n_images = n_images
@@ -50,11 +56,16 @@ class TrainingState:
         self.ema = EMA(self.model, config.ema_half_life_images)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(config, self.parameters)
-        self.measures = EpochMeasures()
+        self.measures = EpochMeasures(ranks=self.ranks)
         self.step = 0
         self.epoch = 0
         self.order: Tensor | None = None
         self.n_seen = 0
+
+    @cached_property
+    def losses(self) -> Losses:
+        """The model's loss of each image; the processes average its gradients."""
+        return self.ranks.losses_of(self.model)
 
     @property
     def n_images_seen(self) -> int:
@@ -84,12 +95,17 @@ class TrainingState:
         return twin.eval().requires_grad_(False)
 
     def save(self, run_path: str | Path) -> None:
-        """Write the run's checkpoint.
+        """Write the run's checkpoint. All processes call this; the first one writes, and the others wait for it.
 
         Raises:
             TrainingDivergedError: A loss is not finite. Nothing is written; the last good checkpoint is kept.
         """
-        self.measures.fold()
+        self.measures.gather()
+        if self.ranks.is_first:
+            self._write(run_path)
+        self.ranks.wait_for_all()
+
+    def _write(self, run_path: str | Path) -> None:
         save_checkpoint(
             run_path,
             {
@@ -134,5 +150,6 @@ class TrainingState:
         self.step, self.epoch, self.order = (saved[key] for key in ("step", "epoch", "order"))
         self.n_seen = 0 if self.order is None else saved["n_seen"]  # older checkpoints kept it between epochs
         self.measures.restart()
-        self.measures.meter.merge(Meter.from_state_dict(saved["meter"]))
+        if self.ranks.is_first:
+            self.measures.meter.merge(Meter.from_state_dict(saved["meter"]))
         set_random_states(saved["random"], self.device)
