@@ -18,6 +18,7 @@ from results.comparison.difference_table import (
 from results.comparison.failed import OnlyFailures
 from results.comparison.finding_lines import finding_lines, shares_text
 from results.comparison.outcome import Outcome
+from results.comparison.relative_kl import relative_kl_lines
 from results.comparison.significance import RUNS
 from results.groups import Group, UnknownSeed
 from results.mixed import mixed_line
@@ -107,7 +108,7 @@ def explanations(comparisons: Sequence[Comparison], delta: float | None = None) 
         lines += [f"{one.label}: cannot tell; {_detectable(one)}" for one in comparisons if is_open(one)]
     if delta is not None:
         lines += [f"{one.label}: {_detection(one, delta)}" for one in comparisons]
-    return lines + answer_lines(comparisons, delta) + finding_lines(comparisons)
+    return lines + relative_kl_lines(comparisons) + answer_lines(comparisons, delta) + finding_lines(comparisons)
 
 
 def verdict(comparisons: Sequence[Comparison]) -> str:
