@@ -50,9 +50,11 @@ def report(
         raise ConfigError(f"{path}: got the suffix {path.suffix!r}; accepted: .html or .htm.")
     from results.measures import choose_measures
     from results.report.report import ReportOptions, make_report
+    from results.run_files import without_garbage_collection
 
-    database = shared.open_database(experiments_dir, where)
-    measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
-    options = ReportOptions(title, level, metrics, split_by, path.parent, baseline, public)
-    shared.write_file(path, make_report(database, measures, options).encode())
-    shared.report_faults(database.faults)
+    with without_garbage_collection():
+        database = shared.open_database(experiments_dir, where)
+        measures = choose_measures(database.metadata(), metrics, None if metrics else N_MEASURES)
+        options = ReportOptions(title, level, metrics, split_by, path.parent, baseline, public)
+        shared.write_file(path, make_report(database, measures, options).encode())
+        shared.report_faults(database.faults)

@@ -17,7 +17,7 @@ from results.comparison.findings import Failures, Findings, Pairing
 from results.comparison.levels import two_levels
 from results.comparison.replicates import Replicates, n_failed
 from results.comparison.significance import PAIRED_SAMPLES, RUNS
-from results.statistics.intervals import paired_difference, t_quantile, welch_difference
+from results.statistics.intervals import ROUNDING, summarise, t_quantile, welch_df
 from results.statistics.shape import shape_of
 
 
@@ -70,11 +70,15 @@ def pairing_of(replicates: Replicates, level: float) -> Pairing | None:
         return None
     import numpy as np
 
-    paired = paired_difference(replicates.a, replicates.b, level)
-    apart = welch_difference(replicates.a, replicates.b, level)
-    if not (float(paired.error) > 0 and float(apart.error) > 0):
+    n = len(replicates.a)
+    paired, *each = (summarise(row, level).error for row in (replicates.differences, replicates.a, replicates.b))
+    each = [0.0 if math.isnan(error) else error for error in each]  # of equal values
+    apart = math.hypot(*each)
+    least = ROUNDING * max(map(abs, (*replicates.a, *replicates.b)))
+    if not (paired > least and apart > least):
         return None
-    widths = [float(t_quantile(level, found.df)) * float(found.error) for found in (apart, paired)]
+    df = float(welch_df(each[0], n, each[1], n))
+    widths = [float(t_quantile(level, df)) * apart, float(t_quantile(level, n - 1)) * paired]
     correlation = math.nan
     if len(replicates.a) > 2 and np.ptp(replicates.a) > 0 and np.ptp(replicates.b) > 0:
         correlation = float(np.corrcoef(replicates.a, replicates.b)[0, 1])

@@ -42,6 +42,7 @@ def finish(figure: Figure, axes: Sequence[Axes], caption: str, look: Look = DEFA
         figure.draw_without_rendering()
         for one in axes:
             spread_end_labels(one)
+    figure.set_layout_engine("none")  # all is placed: saving need not do it again
 
 
 def _add_below(figure: Figure, axes: Sequence[Axes], caption: str, *, is_fixed: bool) -> None:

@@ -1,8 +1,9 @@
 """Student's t intervals and t tests over replicates.
 
 The tests take the replicates of one group along the last axis of an array, so that a simulation of 20,000 experiments
-is one call. SciPy does the tests. This module also defines the results that SciPy leaves open: with one replicate the
-error is unknown (NaN), never 0.
+is one call. They are those of ``scipy.stats.ttest_rel`` and ``ttest_ind`` (the tests compare them), from SciPy's t
+distribution, since a report makes thousands of them. This module also defines the results that SciPy leaves open: with
+one replicate the error is unknown (NaN), never 0.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from attrs import frozen
@@ -134,13 +135,10 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Differ
     n = x.shape[-1]
     if n < 2:
         return _untestable(x, y)
-    from scipy import stats
-
     x, y, scale = _divided(x, y)
     with _quiet():
-        test = stats.ttest_rel(x, y, axis=-1)
         error = np.std(x - y, axis=-1, ddof=1) / np.sqrt(n)
-    return _multiplied(_difference(x, y, error, test, level), scale)
+    return _multiplied(_difference(x, y, error, n - 1, level), scale)
 
 
 def welch_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
@@ -148,13 +146,11 @@ def welch_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Differe
     x, y = _replicates(a), _replicates(b)
     if x.shape[-1] < 2 or y.shape[-1] < 2:
         return _untestable(x, y)
-    from scipy import stats
-
     x, y, scale = _divided(x, y)
     with _quiet():
-        test = stats.ttest_ind(x, y, axis=-1, equal_var=False)
-        error = np.sqrt(np.var(x, axis=-1, ddof=1) / x.shape[-1] + np.var(y, axis=-1, ddof=1) / y.shape[-1])
-    return _multiplied(_difference(x, y, error, test, level), scale)
+        errors = [np.std(part, axis=-1, ddof=1) / np.sqrt(part.shape[-1]) for part in (x, y)]
+        df = welch_df(errors[0], x.shape[-1], errors[1], y.shape[-1])
+    return _multiplied(_difference(x, y, np.hypot(*errors), df, level), scale)
 
 
 def welch_from_errors(
@@ -240,11 +236,14 @@ def _multiplied(found: Difference, scale: float) -> Difference:
     return Difference(difference, error, low, high, found.df, found.p_value)
 
 
-def _difference(x: Array, y: Array, error: Array, test: Any, level: float) -> Difference:
+def _difference(x: Array, y: Array, error: Array, df: ArrayLike, level: float) -> Difference:
+    from scipy.special import stdtr
+
     with _quiet():
-        interval = test.confidence_interval(level)
         difference = np.mean(x, axis=-1) - np.mean(y, axis=-1)
-    answers = (interval.low, interval.high, test.df, test.pvalue)
+        half = t_quantile(level, df) * error
+        p_value = 2 * stdtr(df, -np.abs(difference / error))
+    answers = (difference - half, difference + half, np.broadcast_to(df, np.shape(error)), p_value)
     found = Difference(difference, error, *(np.asarray(part, dtype=float) for part in answers))
     largest = np.maximum(np.max(np.abs(x), axis=-1), np.max(np.abs(y), axis=-1))
     return _unknown_without_spread(found, largest)
