@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -43,17 +44,33 @@ def log_curve_point(
     results = meter.results()
     if not results:
         raise ValueError("the meter has no measures to write. Call first: run.meter.update(loss=...)")
-    measures = {
-        name: {"mean": result.mean, "spread": meter.std(name), "n": meter.count(name)}
-        for name, result in results.items()
-    }
-    line = {"schema": METRICS_SCHEMA, "step": step, "epoch": epoch, "measures": measures}
+    measures = {name: (result.mean, meter.std(name), meter.count(name)) for name, result in results.items()}
+    append_json_line(Path(run_path) / METRICS_FILE, curve_line(step, measures, epoch, fields))
+    return {name: result.mean for name, result in results.items()}
+
+
+def curve_line(
+    step: int, measures: Mapping[str, tuple[float, float | None, int]], epoch: int | None, fields: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return a line of metrics.jsonl.
+
+    Args:
+        step: Training steps done.
+        measures: Mean, standard deviation (None if unknown) and number of observations by name.
+        epoch: Epochs done, or None.
+        fields: More numbers of the line.
+
+    Raises:
+        TypeError: A field is not a number.
+        ValueError: A field has a name that the line already uses.
+    """
+    parts = {name: {"mean": mean, "spread": spread, "n": n} for name, (mean, spread, n) in measures.items()}
+    line = {"schema": METRICS_SCHEMA, "step": step, "epoch": epoch, "measures": parts}
     if clash := sorted(line.keys() & fields.keys()):
         raise ValueError(f"{clash[0]}: the line of a curve has a field of this name; give another name")
     if epoch is None:
         del line["epoch"]
-    append_json_line(Path(run_path) / METRICS_FILE, line | {name: real(value, name) for name, value in fields.items()})
-    return {name: result.mean for name, result in results.items()}
+    return line | {name: real(value, name) for name, value in fields.items()}
 
 
 def wall_time_until(run_path: str | Path, step: int) -> float:

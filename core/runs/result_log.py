@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -52,10 +53,8 @@ def log_record(record: ResultRecord, run_path: str | Path, *, save: bool = True,
             f"evaluation: got {evaluation!r}; accepted: up to 64 letters, digits, '_' and '-'. Try: Run.open(path), "
             "which claims an id"
         )
-    from core.runs.serialise import unstructure  # cattrs: 90 ms, paid by those who save
-
     if save:
-        row = {"schema": RESULT_SCHEMA, "evaluation": evaluation, **unstructure(record)}
+        row = record_line(record, evaluation)
         try:
             _check_is_run(Path(run_path))
             append_json_line(Path(run_path) / RESULTS_FILE, row)
@@ -72,6 +71,13 @@ def _check_is_run(run_path: Path) -> None:
             f"run_path: {run_path} holds files, but none of a run; accepted: a run directory, or an empty one. "
             "Try: log_record(record, run.path), or save_config_to_json(config, run_path) first"
         )
+
+
+def record_line(record: ResultRecord, evaluation: str | None) -> dict[str, Any]:
+    """Return the line of results.jsonl that stands for a record."""
+    from core.runs.serialise import unstructure  # cattrs: 90 ms, paid by those who save
+
+    return {"schema": RESULT_SCHEMA, "evaluation": evaluation, **unstructure(record)}
 
 
 @frozen

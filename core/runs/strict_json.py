@@ -105,7 +105,10 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
         value: The tree. NaN becomes null, infinities become strings.
         indent: Spaces per level; None writes one line.
     """
-    text = json.dumps(_encode(value), allow_nan=False, ensure_ascii=False, indent=indent)
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent)
+    except ValueError:  # a float is not finite; most trees have none, and need no copy
+        text = json.dumps(_encode(value), allow_nan=False, ensure_ascii=False, indent=indent)
     return (
         text if text.isascii() and "\x7f" not in text else _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     )
