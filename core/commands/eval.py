@@ -11,7 +11,7 @@ from core import __version__, plugins
 from core.commands.completion import complete_plugins
 from core.commands.evaluation_command import EvaluationCommand, changed_fields
 from core.commands.shards import device_of_process, evaluate_share, parse_share, share_of_process
-from core.commands.target import find_run
+from core.commands.target import device_option, find_run, weights_option
 from core.config.config import GlobalConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
@@ -38,13 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option("--n-samples", metavar="K", type=click.IntRange(0), help="Number of images to sample.")
 @click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the evaluation.  [default: the run's]")
-@click.option(
-    "--weights",
-    type=click.Choice(["ema", "raw"]),
-    default="ema",
-    show_default=True,
-    help="Weights to evaluate: their moving average (ema) or the last ones (raw).",
-)
+@weights_option
 @click.option(
     "--features",
     metavar="NAME",
@@ -65,7 +59,7 @@ if TYPE_CHECKING:
     shell_complete=complete_plugins(plugins.TRACKERS),
     help="Tracker that gets the results, such as tensorboard. May be repeated.  [environment: PYML_TRACKER]",
 )
-@click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
+@device_option
 @threads_option
 @experiments_dir_option
 @debug_option

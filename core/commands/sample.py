@@ -10,7 +10,7 @@ import click
 from core import __version__, plugins
 from core.commands.evaluation_command import EvaluationCommand, changed_fields
 from core.commands.shards import parse_share
-from core.commands.target import find_run
+from core.commands.target import device_option, find_run, weights_option
 from core.config.options import debug_option, experiments_dir_option, threads_option
 from core.utils.output import say
 
@@ -33,13 +33,7 @@ class SampleCommand(EvaluationCommand):
 )
 @click.option("--n-steps", metavar="K", type=click.IntRange(2), help="Number of sampler steps.  [default: the run's]")
 @click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the samples.  [default: the run's]")
-@click.option(
-    "--weights",
-    type=click.Choice(["ema", "raw"]),
-    default="ema",
-    show_default=True,
-    help="Weights to sample with: their moving average (ema) or the last ones (raw).",
-)
+@weights_option
 @click.option(
     "--shard",
     metavar="I/N",
@@ -47,7 +41,7 @@ class SampleCommand(EvaluationCommand):
     default="1/1",
     help="Make only share I of N, as one of N processes.  [default: 1/1]",
 )
-@click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
+@device_option
 @threads_option
 @experiments_dir_option
 @debug_option

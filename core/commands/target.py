@@ -5,10 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from core import plugins
 
 if TYPE_CHECKING:
     from core.config.config import ModelConfig
+
+
+weights_option = click.option(
+    "--weights",
+    type=click.Choice(["ema", "raw"]),
+    default="ema",
+    show_default=True,
+    help="Weights of the model: their moving average (ema) or the last ones (raw).",
+)
+device_option = click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 
 
 def find_run(run: str, device: str | None, experiments_dir: str | None) -> tuple[Path, ModelConfig, str]:
