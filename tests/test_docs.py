@@ -147,6 +147,14 @@ def words_of(text: str) -> str:
     return " ".join(re.sub(r"[-+]?\d[\d.]*", "0", text.replace("─", "")).split())
 
 
+def test_the_readme_names_the_pytorch_that_its_command_installs() -> None:
+    pinned = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert pinned is not None
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"PyTorch {pinned[1]} for CPUs" in readme
+    assert "pip install -c constraints.txt --extra-index-url" in readme
+
+
 @by_page
 @pytest.mark.usefixtures("one_thread")
 def test_python_blocks_run(page: Path, experiments: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from core import plugins, registry
 from core.commands.eval import evaluate
 from core.commands.train import train
 from core.config import ConfigError, ModelConfig
-from core.diffusion.evaluators.features import FeatureSpace
 from core.runs.directory import run_ids
 from core.runs.status import run_status
 from core.utils.signals import RunInterrupted
@@ -416,6 +414,10 @@ def test_an_evaluator_that_fails_is_named_with_its_distribution(
 
 def test_a_feature_space_that_fails_is_named_with_its_distribution(install: Install) -> None:
     install("odd-one", ODD_POINTS, ODD)
+    import torch
+
+    from core.diffusion.evaluators.features import FeatureSpace
+
     with pytest.raises(KeyError, match="space") as raised:
         FeatureSpace("raising", ModelConfig(), torch.device("cpu"))
     assert raised.value.__notes__ == ["raised in feature space 'raising' of odd-one 2.0"]
