@@ -219,3 +219,29 @@ def test_every_folder_has_a_place_in_the_contributors_table() -> None:
     }
     expected = folders | (tops & {"scripts", "benchmarks", "examples", "docs"})
     assert listed == expected, "CONTRIBUTING.md: the table of folders and the tree differ"
+
+
+CHANGES = (
+    (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("| change | place |\n|---|---|\n")[1].split("\n\n")[0]
+)
+
+
+@pytest.mark.parametrize("row", CHANGES.splitlines(), ids=lambda row: row.split(" | ")[0].strip("| "))
+def test_the_places_of_changes_exist(row: str) -> None:
+    _, place = row.strip("| ").split(" | ")
+    folders, texts, names = [ROOT], [], []
+    for word in re.findall(r"`([^`]+)`", place):
+        # A file is named from the root, or beside one that the row has named before.
+        found = [path for folder in reversed(folders) for path in folder.glob(word)] if word[0].isalpha() else []
+        if found:
+            folders += [path if path.is_dir() else path.parent for path in found]
+            files = [file for path in found for file in (path.glob("*.[ph]*") if path.is_dir() else [path])]
+            texts += [file.read_text(encoding="utf-8") for file in files]
+        elif re.fullmatch(r"[\w.]+", word) and not re.search(r"\.(py|hpp|md|toml)$", word):
+            names.append(word.rpartition(".")[2])
+        else:
+            assert re.fullmatch(r"[\w-]+=\w+", word), f"CONTRIBUTING.md: no file {word}"
+    for name in names:
+        assert any(re.search(rf"\b{name}\b", text) for text in texts), (
+            f"CONTRIBUTING.md: {name} is in no file of: {row}"
+        )
