@@ -69,6 +69,11 @@ class ModelConfig:
         0.01, rule=rules.number(0), help="Weight decay of AdamW, times the learning rate; adam has none."
     )
     batch_size: int = option(128, rule=rules.integer(1), help="Images per training step.")
+    accumulate: int = option(
+        1,
+        rule=rules.integer(1),
+        help="Number of parts in which a batch goes through the network, whose gradients add up; saves memory.",
+    )
     n_epochs: int = option(300, rule=rules.integer(1), help="Number of passes over the training data.")
     hidden_layer_sizes: tuple[int, ...] = option(
         (512, 512, 512), rule=rules.integers(1), help="Number of units in each hidden layer."

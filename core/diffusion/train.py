@@ -17,18 +17,20 @@ from core.config.errors import ConfigError
 from core.diffusion.data_fields import completed_from_data, without_found
 from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data
 from core.diffusion.devices import choose_device
-from core.diffusion.model import HIDDEN, Denoiser
+from core.diffusion.model import Denoiser
 from core.diffusion.pictures import save_sample_grid
 from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.curve import TrainingDivergedError
 from core.diffusion.training.dummy_run import dummy_run
+from core.diffusion.training.gradients import add_gradient, draws_of_batch
 from core.diffusion.training.logged import NoRun, log_times, start_run
 from core.diffusion.training.random_state import draws_of_step, seeded
 from core.diffusion.training.ranks import Ranks
 from core.diffusion.training.state import TrainingState
 from core.runs import Run
 from core.runs.metrics import wall_time_until
+from core.runs.shards import share
 from core.runs.status import run_status
 from core.runs.tracking import Tracker
 from core.utils.progress import Progress, silent
@@ -242,31 +244,15 @@ def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
     Raises:
         ValueError: The model's loss is not one value per image.
     """
-    config, model = state.config, state.model
+    config, n = state.config, len(indices)
 
-    # Forward and backward pass at random noise levels.
-    sigma = model.draw_sigmas(len(indices), state.device)
-    noise = torch.randn(len(indices), *model.data_shape, device=state.device)
-    hidden = model.draw_hidden(len(indices), state.device)
-    part = state.ranks.share(len(indices))
-    n_own = part.stop - part.start
-    part = part if n_own else slice(1)  # the others wait for a gradient; that of an image that does not count is 0
-    sigma = sigma[part]
-    with draws_of_step(config.seed, state.step, state.ranks.rank, state.device):
-        images, labels = batches.take(indices[part])
-        if hidden is not None and labels is not None:
-            labels = labels.masked_fill(hidden[part], HIDDEN)
-        autocast = torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16")
-        with plugins.named_in_errors(plugins.MODELS, config.model), autocast:
-            losses = state.losses(images, noise[part], sigma, labels)
-    if losses.shape != (len(images),):
-        raise ValueError(
-            f"model {config.model!r}: loss returned shape {tuple(losses.shape)}; accepted: one value per image, "
-            f"shape ({len(images)},)"
-        )
-    losses, sigma = losses[:n_own], sigma[:n_own]
+    # Draw for the whole batch, then go forward and backward through one part of it after another.
+    draws = draws_of_batch(state, n)
     state.optimizer.zero_grad()
-    torch.autograd.backward(state.ranks.batch_mean(losses, len(indices)))
+    with draws_of_step(config.seed, state.step, state.ranks.rank, state.device):
+        parts = (share(n, number, config.accumulate) for number in range(1, config.accumulate + 1))
+        found = [add_gradient(state, batches, indices, draws, part) for part in parts if len(part)]
+    losses, sigma = found[0] if len(found) == 1 else map(torch.cat, zip(*found, strict=True))
 
     # Clip the gradient, update the weights and their average, and keep what the step measured.
     grad_norm = nn.utils.clip_grad_norm_(state.parameters, config.max_grad_norm)

@@ -13,7 +13,7 @@ from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.model import Denoiser, min_snr_weight
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
-from core.diffusion.train import train_epoch
+from core.diffusion.train import train_epoch, train_step
 from core.diffusion.training.state import TrainingState
 
 CPU = torch.device("cpu")
@@ -61,6 +61,25 @@ def test_the_default_trains_as_edm_written_out_to_the_bit(tiny: MLPConfig) -> No
         losses_by_hand.append(math.fsum(found) / len(found))
     assert losses == losses_by_hand
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(state.parameters, parameters, strict=True))
+
+
+@pytest.mark.parametrize(("accumulate", "n_images"), [(3, 500), (7, 438), (7, 5)])
+def test_gradients_of_parts_add_up_to_that_of_the_batch(tiny: MLPConfig, accumulate: int, n_images: int) -> None:
+    """No part divides these batches evenly, and of 5 images some of 7 parts get none."""
+    runs = []
+    for n_parts in (1, accumulate):
+        state, batches = training_of(MLP, attrs.evolve(tiny, dropout=0.0, accumulate=n_parts, label_dropout=0.2))
+        torch.manual_seed(1)
+        for _ in range(2):
+            train_step(state, batches, torch.arange(n_images))
+        state.measures.fold()
+        runs.append(state)
+    parts, whole = runs
+    for ours, theirs in zip(parts.parameters, whole.parameters, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    for name in ("loss", "grad_norm"):
+        assert parts.measures.meter.mean(name) == pytest.approx(whole.measures.meter.mean(name), rel=1e-5)
+        assert parts.measures.meter.count(name) == whole.measures.meter.count(name)
 
 
 def test_min_snr_weight_is_the_smaller_of_the_ratio_and_gamma() -> None:
