@@ -48,9 +48,10 @@ from results.commands import shared
 @shared.level_option
 @click.option(
     "--ignore",
-    type=click.Choice(["n_samples"]),
+    type=click.Choice(["n_samples", "sampler"]),
     multiple=True,
-    help="Compare measures even if they differ in this. Their expected values may depend on it.",
+    help="Compare measures even if they differ in this, on which their expected values may depend; sampler stands for "
+    "all settings of the sampler but n_steps.",
 )
 @shared.split_by_option
 @shared.strict_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import attrs
 from attrs import frozen
 
 from core.config.errors import ConfigError, unknown_name
@@ -13,6 +14,9 @@ from results.measures import is_wanted
 from results.text.labels import differing_names, is_time, measure_labels, spell
 
 PRIMARY = "primary"
+SAMPLER = frozenset(
+    {"sampler", "schedule", "sigma_min", "sigma_max", "rho", "s_churn", "s_min", "s_max", "s_noise", "guidance"}
+)  #: What the protocol of a result on samples says of the sampler.
 
 
 @frozen
@@ -51,7 +55,7 @@ def match_measures(
         a: The first group.
         b: The second group.
         patterns: Measures by name or label, in which * stands for any text; none takes all but the times.
-        ignore: Metadata that may differ: "n_samples".
+        ignore: Metadata that may differ: "n_samples", and "sampler" for its settings in the protocol of samples.
         also: Further measures, by patterns: a time that is named here is matched even if ``patterns`` is empty.
 
     Returns:
@@ -67,7 +71,7 @@ def match_measures(
     for name in _chosen(labels, patterns, also):
         of_a = [m for m in measures_a if m.name == name and is_wanted(labels[m], name, patterns)]
         of_b = [m for m in measures_b if m.name == name and is_wanted(labels[m], name, patterns)]
-        found = _match(of_a, of_b, labels)
+        found = _match(of_a, of_b, labels, ignore)
         reason = next(filter(None, (_why_refused(pair, ignore) for pair in found)), "")
         if reason:
             refused.append(reason)
@@ -114,12 +118,17 @@ def _is_named(label: str, name: str, patterns: Sequence[str]) -> bool:
 
 
 def _match(
-    of_a: list[ResultMetadata], of_b: list[ResultMetadata], labels: dict[ResultMetadata, str]
+    of_a: list[ResultMetadata],
+    of_b: list[ResultMetadata],
+    labels: dict[ResultMetadata, str],
+    ignore: Collection[str] = (),
 ) -> list[MatchedMeasure]:
     in_b = {m: m for m in of_b}  # equal metadata may differ in role
     equal = [MatchedMeasure(m, in_b[m], labels[m]) for m in of_a if m in in_b]
     if equal:
         return equal
+    if "sampler" in ignore and (found := _of_other_samplers(of_a, of_b, labels)):
+        return found
     pairs = [(one, other) for one in of_a for other in of_b if one.is_comparable_with(other)]
     if len(pairs) != 1:
         return []
@@ -130,6 +139,32 @@ def _match(
         if getattr(one, name) != getattr(other, name)
     ]
     return [MatchedMeasure(one, other, one.name, ", ".join(steps))]
+
+
+def _of_other_samplers(
+    of_a: list[ResultMetadata], of_b: list[ResultMetadata], labels: dict[ResultMetadata, str]
+) -> list[MatchedMeasure]:
+    """Match results on samples that differ in the sampler alone; none where a side has several of one kind."""
+    sides = []
+    for measures in (of_a, of_b):
+        kinds: dict[ResultMetadata, list[ResultMetadata]] = {}
+        for one in measures:
+            kinds.setdefault(_without_sampler(one), []).append(one)
+        sides.append({kind: found[0] for kind, found in kinds.items() if len(found) == 1})
+    matched = []
+    for kind, one in sides[0].items():
+        if (other := sides[1].get(kind)) is not None:
+            note = f"samplers differ: {_differences([one], [other])}"
+            steps = "" if one.n_steps is None else f" n_steps={one.n_steps}"
+            matched.append(MatchedMeasure(one, other, f"{one.name}{steps}" if len(of_a) > 1 else labels[one], note))
+    return matched
+
+
+def _without_sampler(one: ResultMetadata) -> ResultMetadata:
+    """Return the metadata without the sampler's settings. The sigma_min of a likelihood is no setting of a sampler."""
+    if one.n_steps is None:
+        return one
+    return attrs.evolve(one, protocol={name: value for name, value in one.protocol if name not in SAMPLER})
 
 
 def _differences(of_a: list[ResultMetadata], of_b: list[ResultMetadata]) -> str:

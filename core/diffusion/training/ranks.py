@@ -85,7 +85,7 @@ class Ranks:
             losses: Losses of the images of this process, shape ``(N,)``; N may be 0.
             n: Number of images of the batch. The gradients of several parts of it add up to that of its mean loss.
         """
-        return losses.mean() if len(losses) == n else losses.sum() * (self.world_size / n)
+        return losses.mean() if self.is_alone and len(losses) == n else losses.sum() * (self.world_size / n)
 
     def from_first(self, make: Callable[[], Any]) -> Any:
         """Call ``make`` in the first process and return its value in all of them."""

@@ -44,7 +44,40 @@ def test_only_what_may_differ_can_be_ignored(experiments: Path, invoke: Invoke) 
     write_models(experiments, measure(), measure())
     code, out, err = invoke(*WORDS, "--ignore", "unit")
     assert (code, out) == (2, "")
-    assert "'unit' is not 'n_samples'" in err
+    assert "'unit' is not one of 'n_samples', 'sampler'" in err
+
+
+def test_results_of_different_samplers_are_refused_and_ignore_compares_them(experiments: Path, invoke: Invoke) -> None:
+    samplers = ({"sampler": "heun", "rho": 7.0, "split": "held_out"}, {"sampler": "heun", "schedule": "flow"})
+    samplers[1]["split"] = "held_out"
+    for i, (model, protocol) in enumerate(zip(("mlp", "unet"), samplers, strict=True)):
+        for seed, loss in enumerate(LOSSES[model]):
+            abouts = [measure("fid", n_steps=n, n_samples=500, protocol=protocol) for n in (5, 18)]
+            write_run(
+                experiments,
+                10 * i + seed,
+                [record(n * loss, about) for n, about in zip((1, 2), abouts, strict=True)],
+                model=model,
+                seed=seed,
+            )
+    code, _, err = invoke(*WORDS)
+    assert (code, "the protocols differ: rho 7 against none" in err) == (2, True)
+    code, out, err = invoke(*WORDS, "--ignore", "sampler", "--metric", "fid")
+    assert (code, err) == (0, "")
+    rows = [line for line in out.splitlines() if line.startswith("fid n_steps=")]
+    assert [row.split()[1] for row in rows[:2]] == ["n_steps=5", "n_steps=18"]
+    assert all("B is better" in row for row in rows[:2])
+    assert "samplers differ: rho 7 against none; schedule none against flow" in " ".join(out.split())
+
+
+def test_ignoring_the_sampler_keeps_the_other_differences(experiments: Path, invoke: Invoke) -> None:
+    write_models(
+        experiments,
+        measure("bits_per_dim", protocol={"sigma_min": 0.002}),  # no result on samples: it has no n_steps
+        measure("bits_per_dim", protocol={"sigma_min": 0.05}),
+    )
+    code, _, err = invoke(*WORDS, "--ignore", "sampler")
+    assert (code, "sigma_min 0.002 against 0.05" in err) == (2, True)
 
 
 def test_opposite_directions_name_no_winner(experiments: Path, invoke: Invoke) -> None:
