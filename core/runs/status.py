@@ -20,7 +20,7 @@ from core.utils.formatting import timestamp
 from core.utils.signals import RunInterrupted
 
 STATUS = RunFile("status.json", "pyml.status/1")
-DEAD_AFTER_S = 120.0  # six heartbeats
+DEAD_AFTER_S = 6 * HEARTBEAT_EVERY_S
 STATES = ("running", "finished", "failed", "interrupted", "dead", "unknown")
 
 State = Literal["running", "finished", "failed", "interrupted"]

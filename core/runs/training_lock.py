@@ -32,7 +32,7 @@ if sys.platform != "win32":
 LOCK_FILE = "training.lock"
 LOCK_SCHEMA = "pyml.lock/1"
 HEARTBEAT_EVERY_S = 20.0
-WATCH_S = 65.0  # three heartbeats and a little more
+WATCH_S = 3 * HEARTBEAT_EVERY_S + 5
 
 
 @frozen

