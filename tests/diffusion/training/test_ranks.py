@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.config.errors import ConfigError
-from core.diffusion.models.configs import MLPConfig
+from core.diffusion.models.configs import MLPConfig, UNetConfig
 from core.diffusion.models.mlp import MLP
 from core.diffusion.train import train_diffusion_model
 from core.diffusion.training.checkpoints import checkpoint_path
@@ -157,3 +157,12 @@ def test_shares_are_disjoint_and_leave_no_image_out(n: int, world_size: int) -> 
     shares = [list(range(n))[Ranks(rank, world_size).share(n)] for rank in range(world_size)]
     assert [image for share in shares for image in share] == list(range(n))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_the_unet_trains_in_two_processes_without_a_warning(tmp_path: Path, in_ranks: InRanks, curve: Curve) -> None:
+    unet = UNetConfig(model="unet", n_epochs=1, batch_size=719, channels=8, embedding_size=8, n_steps=2, n_samples=4)
+    for n in (1, 2):
+        assert in_ranks(n, lambda ranks: train(tmp_path / str(ranks.world_size), ranks, unet)) == [0] * n
+    single, shared = (curve(tmp_path / n)[2]["measures"] for n in ("1", "2"))
+    for name, measure in single.items():
+        assert shared[name] == pytest.approx(measure, rel=1e-4), name
