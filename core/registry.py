@@ -65,21 +65,30 @@ class Plugin(NamedTuple):
 
         Raises:
             PluginError: Its import failed, or what it registered is of the wrong kind.
+            NotInstalledError: It needs PyTorch, which is not installed.
         """
         try:
             loaded = self.entry_point.load()
+        except ModuleNotFoundError as error:
+            if error.name == "torch":  # an installation without it is complete for one's own training loops
+                words = f"it needs PyTorch ({error}). Try: pip install torch"
+                raise NotInstalledError(f"{self.label()}: {words}") from error
+            raise self._import_error(error) from error
         except (Exception, SystemExit) as error:
-            other = hidden_by(self.entry_point.module.partition(".")[0]) if self.distribution == OURS else None
-            hidden = f" {other} is imported in its place: rename it, or start from another directory." if other else ""
-            raise PluginError(
-                f"{self.label()} cannot be imported from {self.entry_point.value}: {type(error).__name__}: "
-                f"{error}{hidden}"
-            ) from error
+            raise self._import_error(error) from error
         if refused := why_refused(self.group, loaded):
             raise PluginError(f"{self.label()}: {self.entry_point.value} {refused}.")
         if self.group == CONFIGS:
             self._check_fields(loaded)
         return loaded
+
+    def _import_error(self, error: BaseException) -> PluginError:
+        """Return the error for a plugin whose import failed; it names a file that hides our package, if one does."""
+        other = hidden_by(self.entry_point.module.partition(".")[0]) if self.distribution == OURS else None
+        hidden = f" {other} is imported in its place: rename it, or start from another directory." if other else ""
+        return PluginError(
+            f"{self.label()} cannot be imported from {self.entry_point.value}: {type(error).__name__}: {error}{hidden}"
+        )
 
     def check(self) -> None:
         """Load the plugin and also call what can be called without a run.

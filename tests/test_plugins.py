@@ -12,6 +12,7 @@ import pytest
 
 from core import plugins, registry
 from core.commands.eval import evaluate
+from core.commands.plugins import plugins as plugin_command
 from core.commands.train import train
 from core.config import ConfigError, ModelConfig
 from core.runs.directory import run_ids
@@ -79,6 +80,21 @@ def test_a_plugin_that_exits_on_import_is_a_broken_plugin(install: Install) -> N
     install("bad-one", "[pyml.models]\nleaving = bad_one_module:Model\n", "raise SystemExit('goodbye')")
     with pytest.raises(plugins.PluginError, match=r"bad-one 2.0 .*SystemExit: goodbye"):
         plugins.load(plugins.MODELS, "leaving")
+
+
+def test_a_plugin_that_needs_torch_is_not_broken_where_torch_is_not_installed(
+    install: Install, monkeypatch: pytest.MonkeyPatch, run_command: Callable[..., Any]
+) -> None:
+    install("deep-one", "[pyml.models]\ndeep = deep_one_module:Model\n", "import torch")
+    monkeypatch.setitem(sys.modules, "torch", None)  # its import raises what that of a missing package raises
+    ended = run_command(plugin_command, "--check")
+    assert "deep-one 2.0             not installed: it needs PyTorch (" in ended.out
+    assert "BROKEN" not in ended.out
+    assert ended.code == 0
+    with pytest.raises(
+        plugins.PluginError, match=r"model 'deep' of deep-one 2.0: it needs PyTorch .*pip install torch"
+    ):
+        plugins.load(plugins.MODELS, "deep")
 
 
 def test_a_signal_during_an_import_is_no_broken_plugin(install: Install) -> None:
