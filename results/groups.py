@@ -187,7 +187,7 @@ def _key_of_replicate(run: Run) -> Any:
 
 
 def _key(template: Template) -> str:
-    """Return text that is equal for two templates exactly if their runs belong to the same group."""
+    """Return text that is equal for two templates if and only if their runs belong to one group."""
     return json.dumps([_shared(template.config), template.plugins], sort_keys=True)
 
 

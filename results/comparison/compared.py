@@ -31,7 +31,7 @@ class Comparison:
     """What can be said of the difference A - B in one measure.
 
     The answer, the interval and the detectable difference are one statement: all of them are at ``test_level``, so the
-    interval excludes 0 exactly if the answer is better, worse, higher or lower.
+    interval excludes 0 if and only if the answer is better, worse, higher or lower.
 
     Attributes:
         a: The first group.

@@ -22,7 +22,7 @@ class EquivalenceAnswer:
         margin: The largest difference that does not matter.
         p_value: The larger of the two one-sided p-values; NaN where the spread is unknown.
         p_adjusted: Times the number of equivalence tests of the call (Bonferroni).
-        ci_low: Lower end of an interval that lies within ± margin exactly if equivalence is shown.
+        ci_low: Lower end of an interval that lies within ± margin if and only if equivalence is shown.
         ci_high: Upper end.
         ci_level: Coverage of that interval: 1 - 2 alpha, where alpha is 1 - level over the number of tests.
         is_shown: Whether the difference lies within ± margin, after the correction.

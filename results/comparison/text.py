@@ -193,5 +193,5 @@ def legend(comparisons: Sequence[Comparison]) -> str:
     if n > 1:
         text += f"; all {n} hold together at {level} (Bonferroni)"
     if comparisons[0].findings.robust is None:
-        text += ". The answer names a winner exactly if the interval excludes 0"
+        text += ". The answer names a winner if and only if the interval excludes 0"
     return f"{text}. effect: Hedges' g*.{answer_legend(comparisons[0])}"

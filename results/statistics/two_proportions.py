@@ -117,7 +117,7 @@ def score_equivalence(counts: Counts, margin: float) -> float:
 def score_interval(counts: Counts, level: float) -> tuple[float, float]:
     """Return the differences that the score test at 1 - level does not reject.
 
-    The interval excludes 0 exactly if :func:`score_p_value` is below 1 - level.
+    The interval excludes 0 if and only if :func:`score_p_value` is below 1 - level.
 
     Args:
         counts: The counts of the two proportions.
