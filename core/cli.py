@@ -98,7 +98,7 @@ def _say_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Replace ``warnings.showwarning``: the line of our code that warned means nothing to a user."""
+    """Replace ``warnings.showwarning``, which would also show the line of our code that warned."""
     say(f"Warning: {message}", err=True)
 
 

@@ -41,7 +41,7 @@ N_ARGUMENTS = {MODELS: 1, DATASETS: 2, FEATURES: 2, EVALUATORS: 2, TRACKERS: 0}
 
 
 def why_refused(group: str, loaded: Any) -> str | None:
-    """Return what was registered and what the group accepts if the object is not it, else None."""
+    """Return what came and what is accepted if the object is not what the group accepts, else None."""
     if not _FITS[group](loaded):
         return f"is {loaded!r}; accepted: {ACCEPTED[group]}"
     if inspect.isabstract(loaded):

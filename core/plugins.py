@@ -1,4 +1,4 @@
-"""Plugins, and what a run's config says about them; ``core.registry`` finds them."""
+"""Plugins that a run's config names: its model, data set and config class. ``core.registry`` finds them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def with_own_fields(config: ModelConfig) -> ModelConfig:
 
 
 def check_data(config: ModelConfig) -> None:
-    """Check what can be said of a new run's data without reading them; nothing is imported.
+    """Check the data set of a new run and its ``data_dir`` without reading the data; nothing is imported.
 
     Raises:
         ConfigError: There is no such data set; it is ``folder``, and ``data_dir`` is no directory; or ``data_dir`` is

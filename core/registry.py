@@ -228,7 +228,7 @@ def find(group: str, name: str) -> Plugin:
 
 
 def load(group: str, name: str) -> Any:
-    """Import the plugin of that name and return what it registered. Raises what ``find`` and ``Plugin.load`` raise."""
+    """Import the plugin of that name and return what it registered. Errors: as ``find`` and ``Plugin.load``."""
     return find(group, name).load()
 
 

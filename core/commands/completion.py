@@ -13,7 +13,7 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 def complete_plugins(group: str) -> Complete:
-    """Return the completion of the names of a group of plugins; nothing is imported for it."""
+    """Return the completion of the names of a group of plugins, without importing them."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return _starting_with(plugins.names(group), incomplete)

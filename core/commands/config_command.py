@@ -42,8 +42,8 @@ class Resolved:
 class ConfigCommand(click.Command):
     """Offers one option per config field; the callback finds the resolved configs in ``ctx.meta[RESOLVED]``.
 
-    Which model is meant is read from the arguments before they are parsed: from --model, else the --config file,
-    else the run that --resume names, else ModelConfig's default.
+    The name of the model is read from the arguments before they are parsed: from --model, else the --config file, else
+    the run that --resume names, else ModelConfig's default.
     """
 
     RESOLVED = "pyml.resolved"
@@ -97,7 +97,7 @@ class ConfigCommand(click.Command):
                 raise
             place = "--model: " if named else f"{path}: model: " if path else ""
             ctx.meta[self._FAULTS] = [f"{place}{fault}" for fault in error.faults]
-            return ModelConfig  # its fields are every model's: their faults are told together with this one
+            return ModelConfig  # every model has its fields: their faults are reported with this one
 
     @staticmethod
     def _model_of(resume: str, args: Sequence[str], file: Layer) -> str | None:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     "--shard",
     metavar="I/N",
     callback=parse_share,
-    help="Evaluate share I of N of the samples, as one of N processes; the last one merges. torchrun sets it.",
+    help="Evaluate share I of N of the samples, as one of N processes; the last one merges. Not needed under torchrun.",
 )
 @click.option(
     "--tracker",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RankCommand(ConfigCommand):
-    """Reports a wrong command line once for each machine, and not once for each process that torchrun started."""
+    """Reports a wrong command line once for each machine, not once for each process that torchrun started."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

@@ -65,14 +65,14 @@ def evaluate_share(evaluator: Evaluator, share: tuple[int, int]) -> ResultCollec
     sharded = ShardedEvaluation(evaluator)
     if is_merged(sharded.directory):
         say(
-            f"Share {index}/{of}: this evaluation was merged before, so that nothing was measured. "
+            f"Share {index}/{of}: this evaluation was merged before, so nothing was measured. "
             f"To evaluate again, delete {sharded.directory}."
         )
         return None
     sharded.measure(index, of)
     results = sharded.merge_if_complete(of)
     if results is None:
-        say(f"Share {index}/{of} is measured. The last share merges all; or: pyml merge {evaluator.run_path}")
+        say(f"Share {index}/{of} is measured. The last share merges all; or use: pyml merge {evaluator.run_path}")
     return results
 
 
@@ -84,8 +84,8 @@ def evaluate_share(evaluator: Evaluator, share: tuple[int, int]) -> ResultCollec
 def merge(run: str, experiments_dir: str | None) -> None:
     """Merge the shards of a run's evaluations into results.
 
-    Shards are made by pyml-eval --shard I/N, or by torchrun; the last one merges by itself. This command merges those
-    whose last process did not get there, and says which shards are missing.
+    pyml-eval --shard I/N makes shards, and so does pyml-eval under torchrun. The last process merges them. Use this
+    command if that process was stopped before it merged. If shards are missing, the command names them.
     """
     from core.runs.directory import resolve_run
 

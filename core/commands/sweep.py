@@ -40,7 +40,7 @@ class SweepGroup(click.Group):
 
 
 class SweepCommand(ConfigCommand):
-    """Offers the fields of the config as options; what they say holds for every run of the sweep.
+    """Offers the fields of the config as options, whose values hold for every run of the sweep.
 
     The callback finds in ``ctx.meta[PARTS]`` the layers that all runs share, the GlobalConfig, and the values to sweep
     over by field.
@@ -85,7 +85,7 @@ def sweep() -> None:
     sweep --model unet learning_rate=1e-4,3e-4 seed=0..4 --jobs 2
     sweep status NAME     sweep resume NAME     sweep cancel NAME
 
-    Fields without values to sweep over are options, as for pyml-train.
+    All other fields are options, as for pyml-train.
     """
     with reported_once():
         if share_of_process() is not None:
@@ -102,7 +102,7 @@ def sweep() -> None:
 )
 @click.option("--name", metavar="NAME", help="Name of the sweep.  [default: the time]")
 @jobs_option
-@click.option("--evaluate", is_flag=True, help="Evaluate each run when it is trained.")
+@click.option("--evaluate", is_flag=True, help="Evaluate each run after its training.")
 @detach_option
 @slurm_option
 @click.option("--dry-run", is_flag=True, help="Print the configs and stop.")
@@ -161,7 +161,7 @@ def resume(name: str, n_jobs: int, detach: bool, slurm: tuple[str, ...], experim
 @click.argument("name", required=False)
 @experiments_dir_option
 def status(name: str | None, experiments_dir: str | None) -> None:
-    """Print how each run of a sweep is doing; without NAME, list the sweeps."""
+    """Print the status of each run of a sweep; without NAME, list the sweeps."""
     from core.sweeps import text
     from core.sweeps.sweep import find_sweep, sweep_names
 
@@ -239,7 +239,7 @@ def _submit(found: Sweep, n_jobs: int, texts: Sequence[str]) -> None:
 
 
 def _detach(found: Sweep, n_jobs: int) -> None:
-    """Start the sweep in a session of its own, which the end of this terminal does not touch."""
+    """Start the sweep in a session of its own, which continues when this terminal is closed."""
     command = [sys.executable, "-m", "core", "sweep", "resume", found.name, "--jobs", str(n_jobs)]
     with (found.path / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -250,7 +250,7 @@ def _detach(found: Sweep, n_jobs: int) -> None:
             start_new_session=True,
         )
     process.returncode = 0  # it outlives this process, which would otherwise warn that it still runs
-    say(f"The sweep runs in the background; it prints into {found.path / 'log'}.\nSee: sweep status {found.name}")
+    say(f"The sweep runs in the background; its output goes to {found.path / 'log'}.\nSee: sweep status {found.name}")
 
 
 def _run_here(found: Sweep, n_jobs: int) -> None:

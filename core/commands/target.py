@@ -18,7 +18,7 @@ weights_option = click.option(
     type=click.Choice(["ema", "raw"]),
     default="ema",
     show_default=True,
-    help="Weights of the model: their moving average (ema) or the last ones (raw).",
+    help="Weights of the model: the moving average (ema), or those of the last step (raw).",
 )
 device_option = click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 

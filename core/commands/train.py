@@ -125,7 +125,7 @@ def _trained(config: ModelConfig, resolved: Resolved, print_run: bool, messages:
 
 
 def _resumed(resume: str, resolved: Resolved, force: bool) -> tuple[ModelConfig, Path]:
-    """Return the saved config of the run to continue, with what the command line may change, and its directory."""
+    """Return the saved config of the run to continue, with the changes of the command line, and its directory."""
     import attrs
 
     from core.config.fields import evaluation_fields

@@ -1,4 +1,4 @@
-"""Configuration: the classes, their files, their command-line options, and the errors a user can mend."""
+"""Configuration: the classes, their files, their command-line options, and the errors that a user can correct."""
 
 from core.config import rules
 from core.config.config import GlobalConfig, ModelConfig

@@ -66,7 +66,9 @@ class ModelConfig:
     )
     optimizer: str = option("adam", rule=rules.choice("adam", "adamw"), help="Optimiser: adam or adamw.")
     weight_decay: float = option(
-        0.01, rule=rules.number(0), help="Weight decay of AdamW, times the learning rate; adam has none."
+        0.01,
+        rule=rules.number(0),
+        help="Weight decay of AdamW, multiplied by the learning rate. Adam has none.",
     )
     batch_size: int = option(128, rule=rules.integer(1), help="Images per training step.")
     accumulate: int = option(
@@ -165,7 +167,7 @@ class ModelConfig:
     schedule: str | None = option(
         None,
         rule=rules.optional(rules.choice("edm", "flow")),
-        help="Path from noise to data that the sampler follows. If none, that of the family.",
+        help="Path from noise to data that the sampler follows. If none, the schedule of the family.",
         evaluation=True,
     )
     s_churn: float = option(
@@ -195,7 +197,7 @@ class ModelConfig:
     guidance: float = option(
         1.0,
         rule=rules.number(0),
-        help="Scale of classifier-free guidance in sampling; 1 is none. Needs a model trained with label_dropout.",
+        help="Scale of classifier-free guidance in sampling; 1 means none. Needs a model trained with label_dropout.",
         evaluation=True,
     )
     n_steps: int = option(18, rule=rules.integer(2), help="Number of sampler steps.", evaluation=True)

@@ -44,7 +44,7 @@ def build_config(cls: type[Config], *layers: Layer) -> Config:
         for name, given in layer.values.items():
             if name not in known:
                 if name in MACHINE_SETTINGS and not layer.is_text:
-                    faults.append(f"{layer.source}: {name} is no field of a run. Put it into the table [global].")
+                    faults.append(f"{layer.source}: {name} is not a field of a run. Put it into the table [global].")
                 else:
                     faults.append(unknown_key(layer.source, name, known))
                 continue

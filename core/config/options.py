@@ -29,7 +29,7 @@ def experiments_dir_option(command: Function) -> Function:
 
 def threads_option(command: Function) -> Function:
     """Add --threads, the number of CPU threads; None leaves PyTorch's own choice."""
-    words = "CPU threads. Fewer are faster where others use the machine.  [default: PyTorch's choice]"
+    words = "Number of CPU threads. On a busy machine, fewer are faster.  [default: PyTorch's choice]"
     return click.option("--threads", metavar="N", type=click.IntRange(1), help=words)(command)
 
 

@@ -1,4 +1,4 @@
-"""How many images a network can take at once without gradients, by the memory that is free."""
+"""How many images a network can process at once without gradients, given the free memory."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def _free_bytes(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):  # a system that does not say
+    except (ValueError, OSError):  # a system that does not report its free memory
         return 2**31

@@ -96,8 +96,8 @@ class Evaluator:
     def evaluate(self) -> ResultCollection:
         """Run the evaluators and return all results; each evaluator's are saved before the next one begins.
 
-        The run's checkpoint is read once, and every record names it. An evaluator that fails costs only its own
-        results. An evaluation that is interrupted stays incomplete: its records do not count as the run's results.
+        The run's checkpoint is read once, and every record names it. If an evaluator fails, only its own results are
+        missing. An evaluation that is interrupted stays incomplete: its records do not count as the run's results.
 
         Raises:
             CheckpointError: The run's checkpoint is missing, damaged or of another model. Nothing was written.

@@ -2,8 +2,8 @@
 
 A point of the path at time t, between an image y (t = 0) and noise n (t = 1), is z = (1 - t) y + t n. The network
 estimates the velocity v = n - y. In terms of a denoiser, z = x / (1 + sigma) is a noisy image x = y + sigma n of noise
-level sigma = t / (1 - t), and D(x; sigma) = z - t v. The papers below let time run from noise to data, Esser et al. do
-not.
+level sigma = t / (1 - t), and D(x; sigma) = z - t v. Liu et al. and Lipman et al. let time run from noise to data;
+Esser et al. from data to noise, as here.
 
 Sources: Liu et al. 2022, "Flow Straight and Fast", arXiv:2209.03003, eq. 1; Lipman et al. 2022, "Flow Matching for
 Generative Modeling", arXiv:2210.02747, section 4.1 (optimal transport paths, here with sigma_min = 0); Esser et al.
@@ -29,7 +29,7 @@ def flow_scalings(sigma: Tensor) -> Scalings:
     Args:
         sigma: Noise levels t / (1 - t), positive, in data units.
 
-    The network is told ln(sigma) / 4, as in EDM, so that one network serves both families. The papers tell it t.
+    The network gets ln(sigma) / 4, as in EDM, so that one network serves both families. In the papers it gets t.
     """
     share_of_image = 1 / (1 + sigma)  # 1 - t
     return Scalings(c_skip=share_of_image, c_out=-sigma * share_of_image, c_in=share_of_image, c_noise=sigma.log() / 4)

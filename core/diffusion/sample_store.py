@@ -1,4 +1,4 @@
-"""A run's samples, made once for each setting, kept in parts on disk and shared by everything that looks at them."""
+"""A run's samples, made once for each setting, kept in parts on disk and shared by evaluators and ``pyml-sample``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ SAMPLES_PER_PART = 1000
 class SampleStore:
     """The samples of one checkpoint, kind of weights, sampler and seed, in ``samples/<setting>/`` of the run.
 
-    A part holds up to 1,000 consecutive samples and is written whole or not at all: sampling that was stopped goes on
-    at the next part, and several processes may each make a range of samples. The directory may be deleted at any time.
+    A part holds up to 1,000 consecutive samples and is written whole or not at all: sampling that was stopped continues
+    with the next part, and several processes may each make a range of samples. The directory may be deleted at any
+    time.
 
     Args:
         run_path: The run directory.

@@ -65,6 +65,6 @@ def schedule_of(config: ModelConfig) -> Schedule:
 
 
 def schedule_protocol(config: ModelConfig) -> dict[str, Scalar]:
-    """Return what a protocol says of the schedule. EDM's has no name there: it was once the only one."""
+    """Return what a protocol says of the schedule. EDM's is not named there, because earlier versions had no other."""
     named: dict[str, Scalar] = {} if schedule_of(config) is EDM else {"schedule": "flow"}
     return named | {name: getattr(config, name) for name in schedule_of(config).fields}

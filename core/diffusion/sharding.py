@@ -1,7 +1,7 @@
 """An evaluation in shards: each of several processes measures a range of the samples; the last one merges them.
 
 No process talks to another. They meet in the run's directory, so that shards may run in any order, at any time and on
-any machine that sees it, and a shard that was killed is made again by itself.
+any machine that can access it. If the process of a shard was killed, only this shard must be made again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Blocks: a large array of any layout, read in contiguous pieces, so that it is never copied as a whole."""
+"""Blocks: reads a large array of any layout in contiguous pieces, so that it is never copied as a whole."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def of_measure(m: Measure, policy: str) -> str:
         "there are samples without observations": bool(m.n and not m.k),
         "there are more infinities than observations": infinite > m.k,
         "min and max do not fit the number of observations": (m.min is None or m.max is None) != (m.k == 0),
-        "nan_policy is 'raise', yet there are NaNs": policy == "raise" and m.nan > 0,
+        "nan_policy is 'raise', but there are NaNs": policy == "raise" and m.nan > 0,
     }
     if reason := next((reason for reason, broken in rules.items() if broken), ""):
         return reason

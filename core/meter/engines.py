@@ -33,7 +33,7 @@ else:
 
 
 def _refuse_a_broken_build(module: ModuleType) -> ImportError | None:
-    """Return the error of an extension that adds wrongly, after a warning; None if it is well."""
+    """Return the error of an extension that computes wrong sums, after a warning; None if its sums are right."""
     try:
         self_test.check(module)
     except ImportError as fault:

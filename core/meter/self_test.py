@@ -18,7 +18,7 @@ _SMALL = 2.0**-40
 
 
 def check(module: ModuleType) -> None:
-    """Raise ImportError if the extension module adds wrongly, or does not fit this version of the library."""
+    """Raise ImportError if the extension module computes wrong sums, or does not fit this version of the library."""
     try:
         _check_levels(module)
     except (AttributeError, TypeError, RuntimeError) as error:  # what pybind11 raises where two versions do not fit

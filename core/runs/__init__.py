@@ -9,7 +9,7 @@ __all__ = ["Run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import ``Run`` when it is asked for: it needs NumPy, and the command line starts without."""
+    """Import ``Run`` on first use: it needs NumPy, which the command line starts without."""
     if name != "Run":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from core.runs.run import Run

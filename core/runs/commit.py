@@ -12,9 +12,9 @@ TIMEOUT_S = 5.0
 def read_commit(directory: Path) -> tuple[str | None, bool | None]:
     """Return the commit of the repository that holds a directory, and whether a tracked file differs from it.
 
-    A repository's own configuration can name programs for git to run: a file system monitor, hooks and content
-    filters. All are switched off, and the index is not rewritten. With a content filter that git requires, whether a
-    file differs is unknown.
+    A repository's own configuration can name programs for git to run: a file system monitor, hooks and content filters.
+    All of them are switched off, and the index is not rewritten. If git requires a content filter, whether a file
+    differs is unknown.
 
     Returns:
         The commit's hash, or None where there is no git, no repository or no answer within five seconds; and

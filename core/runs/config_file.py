@@ -59,7 +59,7 @@ def save_config(
 
 
 def read_fields(run_path: str | Path) -> dict[str, Any]:
-    """Return the fields of a run's config, of whatever kind it is.
+    """Return the fields of a run's config, which may be that of pyml-train or of one's own loop.
 
     Raises:
         ConfigError: config.json is missing or cannot be read.
@@ -73,7 +73,7 @@ def read_fields(run_path: str | Path) -> dict[str, Any]:
 
 
 def _found_before(run_path: str | Path) -> list[str]:
-    """Return what an earlier config.json of the same run, which continues, says was found in the data."""
+    """Return the names of fields that were found in the data, from the config.json of a run that is continued."""
     found = read_before_replacing(CONFIG, run_path).get("found_in_data")
     return [str(name) for name in found] if isinstance(found, list) else []
 

@@ -13,7 +13,7 @@ from core.config.errors import ConfigError, nearest
 from core.runs.files import make_directory
 
 RUN_ID = re.compile(r"\d{8}T\d{12}Z_[0-9a-f]{6}")
-#: What a run directory may hold; any one of these makes a directory a run's.
+#: What a run directory may hold; a directory that holds any one of these is a run's.
 PARTS = frozenset(
     {"config.json", "environment.json", "status.json", "training.lock", "metrics.jsonl", "results.jsonl", "tags.json"}
     | {"checkpoints", "evaluations", "samples", "shards", "values"}
@@ -57,7 +57,7 @@ def run_ids(experiments_dir: str | Path) -> list[str]:
 
 
 def is_foreign(directory: str | Path) -> bool:
-    """Return whether a directory holds something, but nothing of a run; a new, empty directory may become one."""
+    """Return whether a directory holds files, but none of a run. An empty one may still become a run's."""
     directory = Path(directory)
     with os.scandir(directory) as entries:
         held = {entry.name for entry in entries}

@@ -28,7 +28,7 @@ _PLACEHOLDER = os.urandom(16).hex()  # no file can contain it
 
 @frozen(eq=False)
 class Template:
-    """What runs that differ only in seed share. Equal templates may exist more than once.
+    """The part of a config that runs which differ only in seed share. Equal templates may exist more than once.
 
     Attributes:
         config: The hyperparameters by name, nested ones by dotted names; empty if the file has no config.

@@ -1,7 +1,7 @@
 """The largest files, depths and numbers that readers accept from files that somebody else may have written.
 
-A run directory may come from a full disk, a broken copy or a stranger. One bad file must cost its own run only: not
-the memory or the time of a command that looks at thousands of runs.
+A run directory may come from a full disk, a broken copy or a stranger. One bad file may make its own run unusable, but
+must not use up the memory or the time of a command that reads thousands of runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run's metrics.jsonl, the training curve: what was measured since the line before, one line per point."""
+"""A run's metrics.jsonl, the training curve. Each line is a point: what was measured since the previous line."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def curve_line(
     parts = {name: {"mean": mean, "spread": spread, "n": n} for name, (mean, spread, n) in measures.items()}
     line = {"schema": METRICS_SCHEMA, "step": step, "epoch": epoch, "measures": parts}
     if clash := sorted(line.keys() & fields.keys()):
-        raise ValueError(f"{clash[0]}: the line of a curve has a field of this name; give another name")
+        raise ValueError(f"{clash[0]}: each line of a curve has a field of this name; give another name")
     if epoch is None:
         del line["epoch"]
     return line | {name: real(value, name) for name, value in fields.items()}
@@ -89,7 +89,7 @@ def last_step(run_path: str | Path) -> int | None:
 
 @frozen
 class CurvePoint:
-    """One line of a curve: where it stands, and each measure's mean since the line before. ``epoch`` may be unknown."""
+    """One line of a curve: its step and epoch (or None), and each measure's mean since the previous line."""
 
     step: int
     epoch: int | None

@@ -16,7 +16,7 @@ from core.utils.records import ResultRecord, ResultSource
 
 
 class Recorder(ABC):
-    """The part of ``Run`` that saves results; it remembers their metadata, for the values per sample."""
+    """The part of ``Run`` that saves results. It keeps their metadata, which ``save_values`` needs."""
 
     def __init__(self, trackers: Sequence[Tracker] = ()) -> None:
         self._trackers = trackers

@@ -29,8 +29,8 @@ class Run(Recorder):
     """A run of one's own training loop: its directory, status, training curve, results and values per sample.
 
     Leaving the ``with`` block writes how the run ended: finished; failed, with the exception; or interrupted, by
-    Ctrl-C or SIGTERM. Meanwhile a heartbeat tells a run that works from one that was killed. Where a ``with`` block
-    does not fit, such as in callbacks, call ``start`` and ``finish``. Of several processes, one makes the Run.
+    Ctrl-C or SIGTERM. Until then a heartbeat shows that the run is alive. If you cannot use a ``with`` block, for
+    example in callbacks, call ``start`` and ``finish``. With several processes, create the Run in only one of them.
     Example::
 
         with Run({"model": "resnet", "lr": 3e-4, "seed": 0}) as run:
@@ -53,7 +53,8 @@ class Run(Recorder):
 
     Attributes:
         config: The fields as config.json holds them.
-        meter: What ``log_curve`` writes. Another Meter may take its place, for instance one with declared measures.
+        meter: The meter that ``log_curve`` writes and empties. You may assign another Meter, such as one with declared
+            measures.
 
     Raises:
         TypeError: ``config`` is of another kind.
@@ -234,14 +235,14 @@ class Run(Recorder):
         return run_html(self.id, run_status(self.path), self.config, read_result_log(self.path).newest())
 
     def progress(self, step: int, n_steps_total: int | None = None) -> None:
-        """Note how far training is, for ``runs`` to show; the next heartbeat writes it."""
+        """Record the progress of training, which ``runs`` shows; the next heartbeat writes it."""
         self._check_open("progress")
         self._session.progress(step, n_steps_total)
 
     def log_curve(
         self, step: int, *, epoch: int | None = None, meter: Meter | None = None, **fields: float
     ) -> dict[str, float]:
-        """Add a point to the training curve and return the means; ``self.meter`` then starts anew.
+        """Add a point to the training curve and return the means; ``self.meter`` is then empty.
 
         Args:
             step: Training steps done. A second point of one step replaces the first.

@@ -1,4 +1,4 @@
-"""What one use of a run directory begins and ends: a training session, or an evaluation of a run that exists."""
+"""Sessions in a run directory: one that trains, and one that adds an evaluation to an existing run."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class TrainingSession:
         remove_leftovers(path / "samples", "step-*.png")
 
     def progress(self, step: int, n_steps_total: int | None = None) -> None:
-        """Note how far training is; the next heartbeat writes it."""
+        """Record the progress of training; the next heartbeat writes it."""
         if self._status is not None:
             self._status.progress(step, n_steps_total)
 

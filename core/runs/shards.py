@@ -194,7 +194,7 @@ def is_merged(directory: Path) -> bool:
 
 @contextlib.contextmanager
 def exclusively(directory: Path) -> Iterator[None]:
-    """Keep other processes from merging; BlockingIOError if one is. Without locks on this file system, do nothing.
+    """Lock out other processes that merge; BlockingIOError if one is merging. Without file locks, do nothing.
 
     Two processes that merge the same shards would save the same results twice, of which the newest count.
     """

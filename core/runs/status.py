@@ -119,12 +119,12 @@ def how_it_ended(error: BaseException | None) -> tuple[State, str | None]:
 
 @frozen
 class RunState:
-    """How a run is doing.
+    """The state of a run and its progress.
 
     Attributes:
-        state: "running", "finished", "failed", "interrupted"; "dead" for one that says running but is not; "unknown"
-            if there is no status that can be read.
-        reason: Why it ended so, or why it is taken for dead; None where there is nothing to say.
+        state: "running", "finished", "failed", "interrupted"; "dead" for one that says running but is not; "unknown" if
+            there is no status that can be read.
+        reason: Why it ended in this state, or why it counts as dead; None if there is no reason to give.
         step: Training steps done, or None.
         n_steps_total: Training steps to do, or None.
         started_at: ISO 8601, UTC, or None.
@@ -161,7 +161,7 @@ def run_status(run_path: str | Path) -> RunState:
 def run_state(saved: Mapping[str, Any] | None, now: datetime | None = None) -> RunState:
     """Return the state that the content of status.json gives; None stands for a missing file.
 
-    A run that says "running" is dead without such a process on this host, or without a heartbeat for two minutes.
+    A run that says "running" is dead if there is no such process on this host, or no heartbeat for two minutes.
     """
     if saved is None:
         return RunState("unknown", "no status.json that can be read")
@@ -193,7 +193,7 @@ def _text(value: object) -> str | None:
 
 
 def why_dead(saved: Mapping[str, Any], now: datetime) -> str | None:
-    """Return why a run that says "running" does not run; None if it may run."""
+    """Return why a run that says "running" cannot be running; None if it may be."""
     pid = saved.get("pid")
     if saved.get("host") == socket.gethostname() and isinstance(pid, int) and not _process_exists(pid):
         return f"no process {pid} on this host"

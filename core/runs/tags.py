@@ -61,7 +61,7 @@ def read_tags(run_path: str | Path) -> Tags | Fault:
 
 @contextlib.contextmanager
 def held_tags(run_paths: Iterable[str | Path]) -> Iterator[None]:
-    """Let no other process change the tags of these runs, from reading them to saving them; waits for its turn.
+    """Lock the tags of these runs from reading them to saving them; waits until other processes are done.
 
     The lock is on the runs' parent directory: tags.json is replaced as a whole, so a lock on it would be lost with it,
     and a run's own directory is locked while it trains. Nothing is locked on Windows and on file systems without locks.

@@ -19,8 +19,8 @@ class Tracker(Protocol):
     """What a tracker offers: a class registered under ``pyml.trackers`` is called without arguments to make one.
 
     All calls come from the process that writes the run directory, in the order start, curve and result, finish. An
-    object may be started again after ``finish``. An exception becomes one warning; the run goes on, and so do the
-    calls.
+    object may be started again after ``finish``. An exception becomes one warning; the run continues, and later calls
+    are still made.
     """
 
     def start(self, run_path: Path, config: Mapping[str, Any], *, evaluation: str) -> None:
@@ -33,13 +33,13 @@ class Tracker(Protocol):
         """
 
     def curve(self, step: int, means: Mapping[str, float]) -> None:
-        """Take a point of the training curve: each measure's mean, and the line's other numbers by name.
+        """Receive a point of the training curve: each measure's mean, and the line's other numbers by name.
 
-        A run that was killed and resumed may come back to steps that it has written before; the later point counts.
+        A run that was killed and resumed may repeat steps that it has written before; the later point counts.
         """
 
     def result(self, record: ResultRecord) -> None:
-        """Take a result."""
+        """Receive a result."""
 
     def finish(self, status: str) -> None:
         """End: "finished", "failed" or "interrupted"."""
@@ -152,4 +152,4 @@ def _named(name: str) -> GuardedTracker | None:
 
 def _warn(label: str, what: str, error: BaseException) -> None:
     """Print a warning. It is not one of Python's: where warnings are errors, it would stop the run."""
-    say(f"Warning: {label}: {what} raised {type(error).__name__}: {error}. The run goes on without it.", err=True)
+    say(f"Warning: {label}: {what} raised {type(error).__name__}: {error}. The run continues without it.", err=True)

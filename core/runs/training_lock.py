@@ -1,9 +1,9 @@
 """The lock of a training session: one process at a time trains in a run, on file systems without locks as well.
 
-``flock`` on the run directory decides where it works; the system releases it when a process ends. Beside it stands the
-file ``training.lock`` with the host, the process and a count that grows with every heartbeat. It decides where
-``flock`` is missing, or holds on one host only. A process on another host is taken for dead if its count stands still
-while we watch. Clocks, which may differ between hosts, decide nothing.
+There are two locks. The first is ``flock`` on the run directory, which the system releases when a process ends. Some
+file systems do not have it, or only between processes of one host. The second is the file ``training.lock``, with the
+host, the process and a count that grows with every heartbeat. A process on another host counts as dead if its count
+does not change while we watch. Clocks are not used, because they may differ between hosts.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ WATCH_S = 3 * HEARTBEAT_EVERY_S + 5
 
 @frozen
 class Holder:
-    """What training.lock says of the process that trains.
+    """The content of training.lock, which describes the process that trains.
 
     Attributes:
         host: Host name.
         pid: Process id on that host.
-        process: What no second process shares: boot, process namespace and start time; "" where unknown.
+        process: Identifies the process: boot, process namespace and start time; "" if unknown.
         token: Random text, a new one for each session.
         beats: Heartbeats so far.
     """
@@ -159,7 +159,7 @@ class TrainingLock:
         return True
 
     def _check_is_gone(self, holder: Holder, has_flock: bool) -> None:
-        """Raise ConfigError unless the holder has ended, or does not beat while we watch."""
+        """Raise ConfigError unless the holder has ended, or its heartbeat stops while we watch."""
         is_alive = holder.is_alive_here()
         if is_alive:
             raise ConfigError(f"{self._run_path}: {holder} is training in this run; stop it first.")
@@ -174,7 +174,7 @@ class TrainingLock:
                 )
 
     def _replace(self, holder: Holder) -> None:
-        """Put our lock in the place of one whose holder is gone; of several processes that try, one succeeds."""
+        """Replace the lock of a holder that has ended. If several processes try, only one succeeds."""
         claim = self._path.with_name(f".{LOCK_FILE}.{holder.token}.taken")
         try:
             os.close(os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))

@@ -20,7 +20,7 @@ Report = Callable[[Job, str], None]
 
 @frozen
 class Outcome:
-    """How many jobs of a sweep ended well, and which did not."""
+    """How many jobs of a sweep succeeded, and which failed."""
 
     n_done: int
     failed: tuple[Job, ...]
@@ -33,7 +33,8 @@ def run_here(sweep: Sweep, n_jobs: int, report: Report, stop: Callable[[], RunIn
         sweep: The sweep, which the caller holds.
         n_jobs: The largest number of processes at one time.
         report: Called with a job and a word when it starts and when it ends.
-        stop: Asked after each signal; what it returns, if not None, is raised once all runs have left a checkpoint.
+        stop: Called after each signal. If it returns an exception, this is raised after all runs have left a
+            checkpoint.
 
     Raises:
         RunInterrupted: ``stop`` returned an exception. All runs have stopped before it is raised.
@@ -41,7 +42,7 @@ def run_here(sweep: Sweep, n_jobs: int, report: Report, stop: Callable[[], RunIn
     context = _context()
     n_threads = max(
         1, (os.cpu_count() or 1) // n_jobs
-    )  # processes with all cores each slow one another down many times
+    )  # if each process used all cores, all of them would be many times slower
     queue = sweep.to_start()[::-1]
     running: dict[int, tuple[Job, Any]] = {}
     failed: list[Job] = []
@@ -93,7 +94,7 @@ def _ended(running: dict[int, tuple[Job, Any]]) -> list[int]:
 
 
 def _terminate(running: dict[int, tuple[Job, Any]]) -> None:
-    """Ask the runs to stop; each leaves a checkpoint. They are asked once: a second request would stop them without."""
+    """Ask the runs to stop; each leaves a checkpoint. Ask only once: a second request would stop them without one."""
     for _, process in running.values():
         if process.is_alive() and not getattr(process, "was_asked_to_stop", False):
             process.was_asked_to_stop = True

@@ -32,7 +32,7 @@ class SlurmJob:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> int:
-        """Train, and evaluate where asked for; return 0, or raise with the exit code of what failed."""
+        """Train, and evaluate if the sweep does; return 0. If one fails, raise an error that gives its exit code."""
         _, work = plan(self.sweep, self.sweep.jobs[self.index])
         for command in commands(work):
             with work.log_path.open("ab") as log:
@@ -43,7 +43,7 @@ class SlurmJob:
         return 0
 
     def checkpoint(self) -> Any:
-        """Stop the run with a checkpoint and return the submission that goes on from it."""
+        """Stop the run with a checkpoint and return the submission that continues from it."""
         from submitit.helpers import DelayedSubmission
 
         if self._process is not None and self._process.poll() is None:

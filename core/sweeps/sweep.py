@@ -1,4 +1,4 @@
-"""A sweep's directory: its list of configs, which run each of them became, and how they are doing."""
+"""A sweep's directory: its list of configs, the run of each config, and the state of each run."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Sweep:
         write_json(self.path / "sweep.json", {**content, **tracked, "jobs": [attrs.asdict(job) for job in self.jobs]})
 
     def state(self, job: Job) -> RunState:
-        """Return how a job is doing: its run's state, or "waiting" where there is no run yet."""
+        """Return the state of a job's run, or "waiting" if there is no run yet."""
         if not self.run_path(job).is_dir():
             return RunState(WAITING)
         return run_status(self.run_path(job))
@@ -117,7 +117,7 @@ class Sweep:
         return [job for job in self.jobs if self.state(job).state != "running" and not self.is_done(job)]
 
     def renewed(self, job: Job) -> Sweep:
-        """Return the sweep with a new run id for a job whose run cannot go on: it left no checkpoint."""
+        """Return the sweep with a new run id for a job whose run cannot continue, because it left no checkpoint."""
         fresh = attrs.evolve(job, run_id=generate_run_id())
         return attrs.evolve(self, jobs=tuple(fresh if each.index == job.index else each for each in self.jobs))
 
@@ -154,7 +154,7 @@ def create_sweep(
         directory.mkdir(parents=True, exist_ok=True)
     for job in made.jobs:
         write_json(made.config_path(job), job.config)
-    made.save()  # last: a sweep that was cut short here does not exist, and the same command makes it anew
+    made.save()  # last: if the process ends before this, the sweep does not exist, and the same command makes it again
     sync_directory(path.parent)
     return made
 
@@ -164,7 +164,7 @@ def _jsonable(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same(saved: Sweep, asked: Sweep) -> Sweep:
-    """Return the saved sweep if the command asks for the same configs, so that it goes on."""
+    """Return the saved sweep if the command asks for the same configs, so that the sweep continues."""
     if [job.config for job in saved.jobs] != [job.config for job in asked.jobs]:
         raise ConfigError(
             f"sweep {saved.name!r} exists already with other configs ({len(saved.jobs)} of them). Give another --name, "
@@ -255,6 +255,6 @@ def _lock(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks: the runs' own status files decide alone
+    except OSError:  # a file system without locks: only the status files of the runs show which of them are running
         return True
     return True

@@ -1,4 +1,4 @@
-"""Sweeps as text: their configs, and how their runs are doing."""
+"""Sweeps as text: their configs, and the states of their runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def describe(sweep: Sweep) -> str:
     """Return one line per job, then the counts and which process runs the sweep."""
     pid = runner_pid(sweep)
     runner = f"Process {pid} on this machine runs it." if pid else "No process on this machine runs it."
-    way_on = "" if pid or not sweep.to_start() else f" Go on with: sweep resume {sweep.name}"
+    way_on = "" if pid or not sweep.to_start() else f" Continue with: sweep resume {sweep.name}"
     return f"{_jobs(sweep)}\n\n{count_states(sweep)}. {runner}{way_on}"
 
 

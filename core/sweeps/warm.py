@@ -1,4 +1,4 @@
-"""What every job of a sweep imports: the fork server imports it once, so that no job waits for torch."""
+"""The imports of every job of a sweep. The fork server makes them once, so that no job waits for torch."""
 
 import core.commands.eval
 import core.commands.train

@@ -30,7 +30,7 @@ class Work:
 
 
 def plan(sweep: Sweep, job: Job, n_threads: int | None = None) -> tuple[Sweep, Work]:
-    """Return what is to be done for a job, and the sweep, which may have given the job a new run id.
+    """Return the task of a job, and the sweep, in which the job may have a new run id.
 
     A run that left a checkpoint continues from it. A run without a checkpoint starts again under a new id, because the
     old directory is kept as it is.
@@ -74,7 +74,7 @@ def do(work: Work) -> None:
 
 
 def _detach(log_path: Path) -> None:
-    """Leave the terminal's process group, whose Ctrl-C is for the sweep alone, and print into the log."""
+    """Leave the terminal's process group, so that Ctrl-C reaches only the sweep itself, and print to the log."""
     if hasattr(os, "setsid"):
         os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the fork server ignores it

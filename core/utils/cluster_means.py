@@ -58,7 +58,7 @@ class ClusteredMean:
         return sum(measure.k > 0 for measure in self._clusters.values())
 
     def update(self, values: Any, ids: Iterable[ClusterId]) -> None:
-        """Add values, each with the id of its cluster. If it raises, nothing was added.
+        """Add values, each with the id of its cluster. If this raises an error, nothing was added.
 
         Args:
             values: One-dimensional: an array, tensor or list of real numbers.

@@ -13,9 +13,10 @@ Scalar = str | int | float | bool | None
 
 
 class UnsavableError(TypeError, ValueError):
-    """A value that no result could be saved with; the message says what to write instead.
+    """A value that would make a result impossible to save; the message says what to write instead.
 
-    It is both a TypeError and a ValueError, because an empty name is as little the name of a measure as a number is.
+    It is both a TypeError and a ValueError, because the same field may have a wrong type (a number as a name) or a
+    wrong value (an empty name).
     """
 
 
@@ -45,7 +46,7 @@ def protocol_pairs(value: object) -> tuple[tuple[str, Scalar], ...]:
 
 
 def _check_utf8(name: str, value: object) -> None:
-    """Refuse half of a surrogate pair, which no file could hold."""
+    """Refuse a lone surrogate (half of a surrogate pair), which UTF-8 files cannot hold."""
     try:
         str(value).encode()
     except UnicodeEncodeError as error:

@@ -102,8 +102,8 @@ class Readings:
     def ratio(self, a: str, b: str) -> ScalarResult:
         """Return the sum of ``a`` over the sum of ``b``, such as bits per byte, with its linearised standard error.
 
-        The two must be a declared pair, in either order. The observations of a pair in which a value is NaN are
-        counted in ``n_nan``; ``nan_policy`` says what they do. The ratio is NaN if the sum of ``b`` is 0.
+        The two must be a declared pair, in either order. Pairs with a NaN are counted in ``n_nan``; ``nan_policy`` says
+        how they affect the result. The ratio is NaN if the sum of ``b`` is 0.
 
         Raises:
             KeyError: The two are not a declared pair.
@@ -117,7 +117,7 @@ class Readings:
         return ScalarResult(value, error, pair.a.k, pair.nan, pair.inf)
 
     def difference(self, a: str, b: str) -> ScalarResult:
-        """Return the mean of ``a - b`` over the observations of a pair, with its standard error; else like `ratio`."""
+        """Return the mean of ``a - b`` over the observations of a pair, with its standard error; errors as `ratio`."""
         from core.utils.results import ScalarResult
 
         pair, omits = self._read_pair(a, b), self._omits_nan

@@ -59,7 +59,7 @@ class Meter(Readings):
             measure is created by its first update.
         pairs: Pairs of measures whose observations belong together, as ``[("nats", "bytes")]``. A pair adds the results
             :meth:`ratio`, :meth:`difference`, :meth:`covariance` and :meth:`correlation`.
-        nan_policy: "propagate": results are NaN once a NaN came. "omit": NaNs are counted and left out of results.
+        nan_policy: "propagate": results are NaN after the first NaN. "omit": NaNs are counted and left out of results.
             "raise": an update with a NaN raises ValueError.
         engine: "c++" or "python"; both give the same bits. None: ``PYML_ENGINE``, else the fastest engine available.
 
@@ -185,7 +185,7 @@ class Meter(Readings):
         """Return a meter with the observations of all processes of torch.distributed; self does not change.
 
         Every process of ``group`` (None: all processes) must call this. Either all of them declared the same measures,
-        or none of them declared any. A process without data, or without some of the measures, is fine. Without
+        or none of them declared any. A process may have no data, or lack some of the measures. Without
         torch.distributed this returns a copy.
 
         Raises:

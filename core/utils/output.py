@@ -16,7 +16,7 @@ Place = Literal["stdout", "stderr", "nowhere", "silence"]
 
 PIECE_BYTES = 4096  # a pipe that poll calls ready takes this much without blocking (PIPE_BUF)
 PATIENCE_S = 1.0
-CLEAR = "\x1b[H\x1b[2J"  # to the top left, and clear: what every terminal of today understands
+CLEAR = "\x1b[H\x1b[2J"  # cursor to the top left, and clear the screen: every terminal of today understands this
 
 _PLACE: ContextVar[Place] = ContextVar("place of messages", default="stdout")
 
@@ -37,9 +37,9 @@ def messages_to(place: Place) -> Iterator[None]:
 def say(text: str, *, err: bool = False, exact: bool = False) -> None:
     """Print a line to stdout or stderr; ignore a closed pipe and characters that the terminal cannot show.
 
-    A run must not end because nobody reads its output any more. On stderr, a line that a full pipe or a stopped
-    terminal does not take within a second is dropped: it is about progress, and the work must go on. On stdout, where
-    results are printed, the reader may take its time.
+    A run must not end because nobody reads its output any more. On stderr, a line is dropped if a full pipe or a
+    stopped terminal does not accept it within a second: it is about progress, and the work must continue. On stdout,
+    where results are printed, this waits for the reader.
 
     Text that did not come from this program, such as a name in a file, is shown as ``printable_lines`` gives it;
     ``exact`` prints it as it is, for a path that a script reads.
@@ -73,7 +73,7 @@ def _pipe_of(stream: IO[str]) -> int | None:
 
 
 def _write_in_time(descriptor: int, content: bytes) -> None:
-    """Write the content, or drop the rest of it where the reader takes nothing for a second."""
+    """Write the content, or drop the rest of it if the reader accepts nothing for a second."""
     ready = select.poll()
     ready.register(descriptor, select.POLLOUT)
     for start in range(0, len(content), PIECE_BYTES):

@@ -31,18 +31,18 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def _bits(value: float) -> float | str:
-    """Compare NaN as equal to itself, so that what was saved and read back is equal to what it was."""
+    """Compare NaN as equal to itself, so that a result that was saved and read back is equal to the original."""
     return "nan" if math.isnan(value) else value
 
 
 @frozen
 class ScalarResult:
-    """A mean, its standard error, and what they rest on.
+    """A mean, its standard error, and the number of observations that they were computed from.
 
     Attributes:
         mean: The estimate; NaN where there is none.
         error: Its standard error; NaN where the data cannot give one. Never negative.
-        n: The observations that the error rests on, or None if unknown.
+        n: Number of observations from which the error was computed, or None if unknown.
         n_nan: Observations that were NaN; they are not among the ``n``.
         n_inf: Observations that were infinite; they are among the ``n``.
     """
@@ -83,7 +83,7 @@ class ScalarResult:
     def shown_error(self) -> float:
         """Return the error to print: NaN, unknown, where all of two or more observations are equal.
 
-        Equal observations say nothing about the spread: of 25 right answers out of 25, the error is not 0.
+        Equal observations say nothing about the spread: the error of 25 right answers out of 25 is not 0.
         """
         return math.nan if self._all_equal() else self.error
 

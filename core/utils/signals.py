@@ -48,8 +48,8 @@ class StopSignals:
 
     Args:
         deferred: Whether the first signal is a request, rather than an exception.
-        echo_s: For so many seconds after the first signal, another one is taken for the same one. torchrun sends Ctrl-C
-            to its processes once more, after they have received it from the terminal.
+        echo_s: For this many seconds after the first signal, further signals are ignored. torchrun sends Ctrl-C to its
+            processes a second time, after they have received it from the terminal.
     """
 
     def __init__(self, *, deferred: bool = True, echo_s: float = 0.0) -> None:

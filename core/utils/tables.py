@@ -22,9 +22,10 @@ NOTHING = "(no results)"
 
 
 def result_table(records: Sequence[ResultRecord]) -> str:
-    """Return the records as a table: name, mean ± error (aligned at the ±), n, unit, and what sets a record apart.
+    """Return the records as a table: name, mean ± error (aligned at the ±), n, unit, and what distinguishes them.
 
-    What the protocols of one family of names ("loss", "loss/low", ...) share stands once, below the table.
+    The fields that the protocols of one family of names ("loss", "loss/low", ...) share are shown once, below the
+    table.
     """
     if not records:
         return NOTHING

@@ -41,9 +41,9 @@ class Timer:
 
         print(step.timer)
 
-    Of a generator, only the time spent inside it counts, not the time between two of its values; it is one observation
-    when the generator ends. A use that ends with an exception, or a generator that is closed early, is no observation.
-    One timer may be used again, nested, recursively, from several threads and from several coroutines.
+    For a generator, only the time spent inside it counts, not the time between two of its values. This time is one
+    observation when the generator ends. A use that ends with an exception, or a generator that is closed early, is not
+    counted. One timer may be used again, nested, recursively, from several threads and from several coroutines.
 
     Args:
         name: What is timed. It is only printed.

@@ -50,8 +50,8 @@ from results.commands import shared
     "--ignore",
     type=click.Choice(["n_samples", "sampler"]),
     multiple=True,
-    help="Compare measures even if they differ in this, on which their expected values may depend; sampler stands for "
-    "all settings of the sampler but n_steps.",
+    help="Compare measures even if they differ in this field, on which their expected values may depend. sampler means "
+    "all settings of the sampler except n_steps. May be repeated.",
 )
 @shared.split_by_option
 @shared.strict_option
@@ -75,7 +75,7 @@ def compare(
     style: str,
     experiments_dir: str | None,
 ) -> None:
-    """Compare runs or groups over seeds. The answer may be: cannot tell.
+    """Compare runs, or groups of runs that differ only in seed. The answer may be: cannot tell.
 
     A and B each select runs that differ only in seed. Each is a condition (model=unet, or "model=unet,
     learning_rate<1e-3") or one run: a path, a run id, a unique prefix of an id, or latest. Each B is compared with A.

@@ -1,4 +1,4 @@
-"""Shared by the commands that mark runs: which runs are meant, and changing tags.json of all of them."""
+"""Shared by the commands that mark runs: selects the runs, and changes tags.json of all of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _read_all(runs: Sequence[Run]) -> list[Tags]:
     found = [read_tags(run.path) for run in runs]
     faults = [read for read in found if isinstance(read, Fault)]
     if faults:
-        raise ConfigError(*(f"{fault}. Mend or remove the file." for fault in faults))
+        raise ConfigError(*(f"{fault}. Correct or remove the file." for fault in faults))
     return [read for read in found if isinstance(read, Tags)]
 
 
@@ -48,7 +48,7 @@ def set_archived(runs: Sequence[Run], *, archived: bool) -> list[str]:
 
 
 def mark(runs: Sequence[Run], change: Callable[[Tags], Tags]) -> list[Tags]:
-    """Change what the tags.json of each run says, and return what each says now.
+    """Change the tags.json of each run, and return the new contents.
 
     All changes are checked before the first file is written. The files are read again under a lock, so that two
     commands at the same moment keep the changes of both.

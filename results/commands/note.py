@@ -16,7 +16,7 @@ from results.commands import marking, shared
 @click.argument("text", metavar="[TEXT]", required=False)
 @shared.common_options
 def note(run: str, text: str | None, experiments_dir: str | None) -> None:
-    """Write a note about a run, in place of the one it has; without TEXT, show it. An empty TEXT removes it.
+    """Write a note about a run; it replaces an earlier one. Without TEXT, show the note. An empty TEXT removes it.
 
     RUN is a path, a run id, a unique prefix of an id, or latest. The note is kept in tags.json of the run.
     """

@@ -48,7 +48,7 @@ def _plot_options(default: str) -> Callable[[Any], Any]:
     """Add the options of every plot; ``default`` is the file to write."""
     options = [
         click.option(
-            "--size", metavar="W,H", help="Width and height in inches.  [default: so that everything has room]"
+            "--size", metavar="W,H", help="Width and height in inches.  [default: large enough for all labels]"
         ),
         click.option("--style", metavar="NAME", help="One of Matplotlib's styles, such as dark_background or ggplot."),
         click.option(
@@ -161,7 +161,7 @@ def samples(each_run: bool, **asked: Any) -> None:
 
 @frozen
 class _Opened:
-    """What every plot needs: the groups, how it should look, what its caption adds, and the file to write."""
+    """The input of every plot: the groups, its size and style, notes for its caption, and the file to write."""
 
     groups: list[Group]
     look: Look
@@ -204,7 +204,7 @@ def _open(
 
 
 def _notes(mixed: Mixed) -> tuple[str, ...]:
-    """Return what the caption says of what is mixed, after printing it."""
+    """Print what the runs mix, and return it as notes for the caption."""
     from results.mixed import mixed_line, mixed_text
 
     if not mixed:

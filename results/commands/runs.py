@@ -66,7 +66,8 @@ def runs() -> None:
     "fields",
     metavar="NAME",
     multiple=True,
-    help="Show this field too: of the config, of the environment, or such as started, reason or note; may be repeated.",
+    help="Also show this field: a config field, a field of the environment, started, reason, note and so on. "
+    "May be repeated.",
 )
 @shared.metric_option
 @click.option("--watch", is_flag=True, help="Show the newest runs again every few seconds, until Ctrl-C.")
@@ -100,7 +101,7 @@ def list_(
 
 @frozen
 class _List:
-    """What a list is asked to show; see the options of the same names."""
+    """The options of ``runs list``, by name."""
 
     where: tuple[str, ...]
     sort: str

@@ -1,4 +1,4 @@
-"""``python -m core table``: a table of groups over seeds, for a terminal, a paper or a spreadsheet."""
+"""``python -m core table``: a table of means over seeds, for a terminal, a paper or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def table(
     """Print a table of groups: the mean ± error over runs of each measure.
 
     Runs that differ only in seed are one row. The best value is marked only if its difference to every other row is
-    resolved.
+    significant.
     """
     path = Path(output) if output else None
     style = _style(style, path)
     if siunitx and style != "latex":
-        raise ConfigError(f"--siunitx goes with --format latex or a .tex file, not with {style}.")
+        raise ConfigError(f"--siunitx needs --format latex or a .tex file, not {style}.")
     names = dict(_renaming(text) for text in renamed)
     from results.environments import mixed_environments
     from results.groups import group_runs

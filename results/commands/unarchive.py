@@ -16,7 +16,10 @@ from results.commands import marking, shared
 )
 @shared.common_options
 def unarchive(runs: tuple[str, ...], where: tuple[str, ...], experiments_dir: str | None) -> None:
-    """Bring archived runs back. RUN is a path, a run id, a unique prefix of an id, or latest."""
+    """Bring archived runs back into lists, tables, comparisons, plots and reports.
+
+    RUN is a path, a run id, a unique prefix of an id, or latest.
+    """
     conditions = (*where, "archived=true") if where else ()
     chosen = marking.chosen_runs(runs, conditions, experiments_dir)
     for line in marking.set_archived(chosen, archived=False):

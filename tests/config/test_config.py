@@ -116,7 +116,7 @@ def test_the_documented_config_file_is_accepted(tmp_path: Path) -> None:
 
 def test_a_setting_of_the_machine_among_the_fields_of_a_run_is_sent_to_its_table(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text('experiments_dir = "/data"\n')
-    with pytest.raises(ConfigError, match=r"experiments_dir is no field of a run. Put it into the table \[global\]"):
+    with pytest.raises(ConfigError, match=r"experiments_dir is not a field of a run. Put it into the table \[global\]"):
         build_config(ModelConfig, read_config_file(tmp_path / "run.toml")[0])
 
 

@@ -165,7 +165,7 @@ def test_the_last_of_the_commands_merges(run_path: Path, run_command: Callable[.
     options = (run_path, "--evaluator", "denoising", "--device", "cpu")
     first = run_command(evaluate, *options, "--shard", "2/2")
     assert first.code == 0
-    assert f"Share 2/2 is measured. The last share merges all; or: pyml merge {run_path}" in first.out
+    assert f"Share 2/2 is measured. The last share merges all; or use: pyml merge {run_path}" in first.out
     early = run_command(merge, run_path)
     assert early.code == 2
     assert "missing: shard 1/2. Make each with pyml-eval RUN --shard I/2." in early.err
@@ -173,7 +173,7 @@ def test_the_last_of_the_commands_merges(run_path: Path, run_command: Callable[.
     assert "denoising_loss: " in last.out
     again = run_command(evaluate, *options, "--shard", "1/2")
     assert again.code == 0
-    assert "Share 1/2: this evaluation was merged before, so that nothing was measured." in again.out
+    assert "Share 1/2: this evaluation was merged before, so nothing was measured." in again.out
     assert len(list((run_path / "evaluations").iterdir())) == 1
 
 

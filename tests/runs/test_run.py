@@ -462,7 +462,7 @@ def test_the_curve_takes_epochs_other_meters_and_more_numbers(experiments: Path)
         for call, message in (
             (lambda: run.log_curve(6), r"the meter has no measures to write. Call first: run.meter.update"),
             (lambda: run.log_curve(-1, meter=meter), r"got -1 \(int\); accepted: an integer from 0 up"),
-            (lambda: run.log_curve(6, meter=meter, measures=1), "measures: the line of a curve has a field"),
+            (lambda: run.log_curve(6, meter=meter, measures=1), "measures: each line of a curve has a field"),
             (lambda: run.log_curve(6, meter=meter, note="x"), r"got 'x' \(str\); accepted: a real number"),
         ):
             with pytest.raises((TypeError, ValueError), match=message):

@@ -45,14 +45,14 @@ class InMemory(TensorDataset):
     """A data set held in memory as two tensors, so that taking a batch is one indexing operation.
 
     Args:
-        images: float32 scaled to [-1, 1], or uint8, which is scaled when it is taken and needs a quarter of the
-            memory; shape ``(n, *data_shape)``.
+        images: float32 scaled to [-1, 1], or uint8, which is scaled when it is taken and needs a quarter of the memory;
+            shape ``(n, *data_shape)``.
         labels: int64, shape ``(n,)``.
         n_classes: Number of classes; 0 for data without labels.
         n_levels: Number of values that a pixel can take, evenly spaced from -1 to 1; 0 if it is not quantised. For
             uint8 it is 256.
-        split_by_content: Whether an image's content alone decides its side of the split, so that a held-out image was
-            never a training image, even if images have been added or removed.
+        split_by_content: Whether the content of an image alone decides whether it is held out. A held-out image was
+            then never a training image, even if images have been added or removed.
     """
 
     def __init__(

@@ -37,8 +37,8 @@ def folder(config: ModelConfig, split: str) -> InMemory:
 
     If every image is in a subdirectory, the subdirectories are the classes, sorted by name; else there are no classes.
 
-    The content of an image decides its side of the split, about a fifth being held out: adding, removing or renaming
-    files moves no other image to the other side, and equal images are on the same side.
+    A hash of its content decides whether an image is held out; about a fifth are. Adding, removing or renaming files
+    does not change this for other images, and equal images are never on both sides of the split.
 
     Raises:
         ConfigError: There is no such directory, it holds too few images, or images cannot be read or differ in size or

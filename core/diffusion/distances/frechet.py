@@ -1,4 +1,4 @@
-"""The squared Fréchet distance between two sets of feature vectors, and what it becomes without each group."""
+"""The squared Fréchet distance between two sets of feature vectors, and its leave-one-group-out values."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Moments:
 class Frechet:
     """The squared Fréchet distance |m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^(1/2)) between samples and a reference.
 
-    The square is what is meant by FID. It is never negative, and it is biased upwards: two samples of one
-    distribution have a positive distance.
+    FID is this squared distance. It is never negative, and it is biased upwards: two samples of one distribution have a
+    positive distance.
 
     Only the covariances' product needs more than a trace, and it needs no more than the span of the smaller set. With
     fewer vectors than dimensions, both sets are therefore written in an orthonormal basis of that span, and memory is

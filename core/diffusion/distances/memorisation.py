@@ -13,9 +13,10 @@ Array = NDArray[np.float64]
 def memorisation_p_value(samples: Array, held_out: Array) -> float:
     """Return the one-sided p-value that samples lie no nearer to the training images than held-out images do.
 
-    A rank test with Savage's scores (the log-rank test), which give most weight to the smallest distances: a few
-    copies among many samples show there. Where samples are fresh draws from what the held-out images were drawn from,
-    the p-value is below 0.05 in 5% of cases. Samples of a poor model lie far from all images, which hides its copies.
+    A rank test with Savage's scores (the log-rank test), which give most weight to the smallest distances, where a few
+    copies among many samples are found. If the samples come from the same distribution as the held-out images, the
+    p-value is below 0.05 in 5% of cases. The samples of a poor model lie far from all images, so copies among them are
+    harder to find.
 
     Args:
         samples: Each sample's distance to its nearest training image, shape ``(n,)``.

@@ -1,4 +1,4 @@
-"""Precision and recall of samples: which lie where real images lie, and which real images are reached."""
+"""Precision and recall: the share of samples that lie near real images, and of real images that lie near samples."""
 
 from __future__ import annotations
 

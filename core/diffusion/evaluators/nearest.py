@@ -21,11 +21,11 @@ TEST = "one-sided log-rank test against held-out images"
 
 
 class NearestEvaluator(SampleEvaluator):
-    """The distance of samples to the nearest training image, beside that of held-out images: memorisation.
+    """A check of memorisation: the distance of samples to the nearest training image, and that of held-out images.
 
-    Samples that lie nearer to training images than held-out images do have been memorised, at least some of them; the
-    p-value says how surely. The distance is Euclidean, per feature (root mean square). The unit is the sample or the
-    image; the training images are taken as fixed.
+    If samples lie nearer to training images than held-out images do, some of them are copies; the p-value is that of a
+    one-sided rank test. The distance is Euclidean, per feature (root mean square). The unit is the sample or the image;
+    the training images are taken as fixed.
     """
 
     min_samples = 1

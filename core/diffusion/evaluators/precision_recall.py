@@ -9,7 +9,7 @@ from core.utils.results import ResultCollection, ResultRecord
 
 
 class PrecisionRecallEvaluator(SampleEvaluator):
-    """Precision and recall (Kynkäänniemi et al. 2019): how many samples look real, how many real images are reached."""
+    """Precision and recall (Kynkäänniemi et al. 2019) of samples against held-out images."""
 
     min_samples = K_NEAREST + 2
 

@@ -120,12 +120,12 @@ class SampleEvaluator(PerSample):
 
 
 def rounds(n_samples: int, n_classes: int | None, at_most: int = MAX_GROUPS) -> Groups:
-    """Return samples' groups: each has whole rounds of classes, so that all groups are alike, as reruns would be."""
+    """Return the groups of the samples. Each has whole rounds of classes, so that all groups have the same classes."""
     groups: Groups = np.arange(n_samples) // max(1, n_classes or 0) % at_most
     return groups
 
 
 def random_groups(n: int, at_most: int = MAX_GROUPS) -> Groups:
-    """Return the groups of real images, at random but always the same: data may be sorted by anything."""
+    """Return the groups of real images, from a fixed random order, because the data may be sorted."""
     groups: Groups = np.random.RandomState(0).permutation(n) % at_most
     return groups

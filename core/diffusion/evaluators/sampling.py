@@ -35,7 +35,7 @@ class SamplingEvaluator(SampleEvaluator):
     """Samples ``n_samples`` images in ``n_steps`` steps: a grid of the first, and the Fréchet distance of all.
 
     The distance is biased upwards, by more than its error where samples are few. The same distance of as many training
-    images as there are samples, the floor, has the same bias; the excess over it is the number to read. With two
+    images as there are samples, the floor, has the same bias; the excess over it is the number to report. With two
     samples a dimension or more there is also the distance corrected for its bias.
     """
 

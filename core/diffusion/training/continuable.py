@@ -1,4 +1,4 @@
-"""Whether training can continue from what a checkpoint holds: checked before anything of the run is touched."""
+"""Checks whether training can continue from the content of a checkpoint, before any file of the run is changed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _check_progress(saved: Mapping[str, Any], n_images: int, batch_size: int) ->
         if not isinstance(order, Tensor) or order.dtype != torch.int64 or order.shape != (n_images,):
             raise ValueError(f"order: accepted: None, or int64 of shape ({n_images},), one per training image")
         if not torch.equal(order.sort().values, torch.arange(n_images)):
-            raise ValueError("order: is no order of the training images, in which each occurs once")
+            raise ValueError("order: is not a permutation of the training images")
     if n_seen > n_images:
         raise ValueError(f"n_seen: got {n_seen}; accepted: up to {n_images}, the number of training images")
     expected = epoch * math.ceil(n_images / batch_size) + math.ceil(n_seen / batch_size)

@@ -1,4 +1,4 @@
-"""The run that a training writes: how it starts, what other processes have in its place, and the times that it logs."""
+"""The run that a training writes: how it starts, its stand-in in the other processes, and the times that it logs."""
 
 from __future__ import annotations
 

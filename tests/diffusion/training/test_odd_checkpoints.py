@@ -92,7 +92,7 @@ def test_any_entry_of_a_checkpoint_can_be_junk(halfway: Halfway) -> None:
     [
         ("epoch", -(10**9), r"epoch: got -1000000000; accepted: an integer from 0 up"),
         ("step", 10**9, r"step: got 1000000000, but epoch 1 and 500 images of the next are 4 steps"),
-        ("order", torch.zeros(1438, dtype=torch.int64), r"order: is no order of the training images"),
+        ("order", torch.zeros(1438, dtype=torch.int64), r"order: is not a permutation of the training images"),
         ("optimizer", {}, r"KeyError: 'state'"),
         ("ema", {"x": torch.ones(1)}, r"does not fit the model"),
     ],

@@ -116,4 +116,4 @@ def test_siunitx_needs_latex(experiments: Path, invoke: Invoke, options: tuple[s
     write(experiments)
     code, _, err = invoke("table", *options)
     assert code == 2
-    assert "--siunitx goes with --format latex or a .tex file" in err
+    assert "--siunitx needs --format latex or a .tex file" in err
