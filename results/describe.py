@@ -125,7 +125,7 @@ def _proportions(run: Run) -> str:
 
 
 def _clusters(run: Run) -> str:
-    """Return the clustered error of each measure whose recorded error takes samples of one cluster for independent."""
+    """Return the clustered error of each measure whose recorded error treats samples of one cluster as independent."""
     if not (run.path / VALUES).is_dir():
         return ""
     from results.comparison.clustered import clustered_result  # NumPy: paid by runs that kept values

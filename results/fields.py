@@ -65,7 +65,7 @@ def config_value(run: Run, name: str) -> object:
 
 
 def protocol_value(run: Run, name: str) -> object:
-    """Return what the protocols of a run's current results say under a name; MISSING if none has it."""
+    """Return the values of a protocol field in a run's current results; MISSING if none has it."""
     found = [
         getattr(metadata, name) if name in ABOUT_MEASURES else dict(metadata.protocol)[name]
         for metadata in run.current_measures

@@ -79,7 +79,7 @@ class Group:
     def failed(self) -> dict[Any, Run]:
         """The failed experiments: the newest failed run of each seed of which no run has finished.
 
-        A run that failed before its first step is no experiment: an option was wrong, or the memory was full.
+        A run that failed before its first step does not count: an option was wrong, or the memory was full.
         """
         failed = {_key_of_replicate(run): run for run in self.runs if _failed_in_training(run)}
         return {key: run for key, run in failed.items() if key not in self.replicates}

@@ -1,4 +1,4 @@
-"""What the compared runs or results mix, which their numbers may depend on, and what can be done about it."""
+"""Finds what runs or results mix: differences besides the config, such as the device, that may change their numbers."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Run:
 
     @property
     def config_template(self) -> Template | None:
-        """What this run's config shares with runs that differ from it only in seed; None if it cannot be read."""
+        """The part of the config that runs which differ only in seed share; None if it cannot be read."""
         return self._saved_config.template if self._saved_config else None
 
     @property
@@ -90,7 +90,7 @@ class Run:
 
     @cached_property
     def tags(self) -> Tags:
-        """What a person says about the run: tags, a note, and whether it is archived. Nothing if it cannot be read."""
+        """The run's tags and note, and whether it is archived. Empty if they cannot be read."""
         found = read_tags(self._directory)
         if isinstance(found, Fault):
             self.faults.append(found)
@@ -190,7 +190,7 @@ class Run:
         return read_result_log(self.path)
 
     def evaluation_requests(self) -> dict[str, dict[str, Any]]:
-        """Return what each evaluation was asked for, by its id; a file that cannot be read is added to ``faults``."""
+        """Return the settings of each evaluation by its id; a file that cannot be read is added to ``faults``."""
         requests = read_requests(self._directory)
         self.faults.extend(found for found in requests.values() if isinstance(found, Fault))
         return {evaluation: found for evaluation, found in requests.items() if not isinstance(found, Fault)}

@@ -1,4 +1,4 @@
-"""Other tests than the t test of one look: robust ones, and one that may be looked at after every new seed."""
+"""Tests other than a single t test: robust ones, and one that may be repeated after every new seed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from results.statistics.sequential import sequential_t_test
 
 @frozen
 class Analysis:
-    """What a comparison is asked for beyond the t test; at most one of the three.
+    """The analysis that was asked for beyond the t test; at most one of the three.
 
     Attributes:
         robust: Answer by ranks, and show interquartile means and medians with bootstrap intervals.
-        sequential: Answer by a test that holds at every look, after every new seed.
+        sequential: Answer by a test that stays valid if it is repeated after every new seed.
         margin: Also answer "equivalent" where the difference lies within ± margin; in the measure's unit.
     """
 
@@ -43,7 +43,7 @@ PLAIN = Analysis()
 
 @frozen
 class RobustFinding:
-    """What medians, ranks and permutations say of the runs.
+    """The results of the robust analysis: medians, ranks and permutations.
 
     Attributes:
         iqm: Difference of the interquartile means, with its bootstrap interval; of pairs, IQM of the differences.
@@ -62,7 +62,7 @@ class RobustFinding:
 
 @frozen
 class Looks:
-    """The looks of a sequential test.
+    """The looks of a sequential test: the test after each new pair.
 
     Attributes:
         p_values: After the first, second, ... pair, each valid whenever one stops.

@@ -1,4 +1,4 @@
-"""What robust, sequential and equivalence tests say, as lines of text."""
+"""The answers of robust, sequential and equivalence tests, as lines of text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from results.text.numbers import decimals_of
 
 
 def answer_lines(comparisons: Sequence[Comparison], delta: float | None = None) -> list[str]:
-    """Return a line for each comparison that was answered by another test than the t test of one look."""
+    """Return a line for each comparison that was answered by a test other than a single t test."""
     lines = []
     for one in comparisons:
         if one.findings.robust is not None:
@@ -63,15 +63,15 @@ def _ends(low: float, high: float, one: Comparison) -> str:
 
 
 def looks_text(one: Comparison, looks: Looks, delta: float | None) -> str:
-    """Return at which look the answer stood, and how many seeds a fixed plan for ``delta`` would have taken."""
+    """Return after how many pairs the answer was reached, and how many seeds a fixed plan for ``delta`` takes."""
     n = len(looks.p_values)
     first = looks.resolved_at(1 - one.level, one.n_family)
     if first is None or math.isnan(one.test.p_value):
-        text = f"not resolved after {n} looks; add seeds and look again, as often as you like"
+        text = f"no difference shown after {n} pairs; you may add seeds and test again, as often as you like"
     elif first == n:
-        text = f"resolved at this look, with {n} pairs"
+        text = f"difference shown, first with these {n} pairs"
     else:
-        text = f"resolved from {first} pairs on; {n - first} more of each group were not needed"
+        text = f"difference shown from {first} pairs on; {n - first} more runs of each group were not needed"
     if delta is None:
         return f"{text} (--detect DELTA compares with a fixed plan)."
     wanted = row_unit(one).value(delta)
@@ -86,7 +86,7 @@ def looks_text(one: Comparison, looks: Looks, delta: float | None) -> str:
 
 
 def equivalence_text(one: Comparison, answer: EquivalenceAnswer) -> str:
-    """Return the equivalence tests' interval and p-value, and what they say."""
+    """Return the interval and the p-value of the equivalence test, and its answer."""
     within = f"within ± {row_unit(one).value(answer.margin)}"
     if math.isnan(answer.p_value):
         return f"equivalence {within} cannot be tested: the spread of the difference is unknown."

@@ -27,7 +27,7 @@ OVER_SAMPLES = "t test over samples"
 
 @frozen
 class Claim:
-    """A claim about a group's mean over runs, and what the runs say of it.
+    """A claim about a group's mean over runs, and its test.
 
     Attributes:
         group: The runs.
@@ -72,7 +72,7 @@ def make_claim(
         pattern: The measure's name or label.
         line: What the mean is claimed to be below, or above.
         below: Whether the claim is "below".
-        sequential: Whether the claim is looked at after every new run.
+        sequential: Whether the claim is tested after every new run.
         level: Confidence level of the answer.
 
     Raises:
@@ -105,7 +105,7 @@ def make_claim(
 def _over_samples(
     group: Group, metadata: ResultMetadata, line: float, below: bool, level: float
 ) -> tuple[str, ClaimTest]:
-    """A single run speaks of its own weights: the mean over its samples with the error that it recorded.
+    """Test a single run, which stands for its own weights only: its mean over samples with the recorded error.
 
     If it kept cluster ids, the error is clustered instead.
     """
@@ -121,7 +121,7 @@ def _over_samples(
 
 
 def claim_text(claim: Claim) -> str:
-    """Return the claim, the answer, and what it rests on."""
+    """Return the claim, the answer, and the numbers and the test behind it."""
     side = "below" if claim.below else "above"
     mean = over_runs_text(claim.over, unit=_unit(claim))
     lines = [
@@ -140,14 +140,14 @@ def claim_text(claim: Claim) -> str:
             f"(one-sided {claim.method}, p {p if p.startswith('<') else f'= {p}'})."
         )
     if claim.method.startswith(OVER_SAMPLES):
-        lines.append("One run: this speaks of this trained model, not of other seeds.")
+        lines.append("One run: this holds for this trained model, not for other seeds.")
     if claim.n_failed:
         are = "is" if claim.n_failed == 1 else "are"
         lines.append(f"{_runs(claim.n_failed)} failed and {are} left out: the mean is over those that did not.")
     if claim.method == "sequential t test over runs" and claim.answer == CANNOT_TELL:
-        lines.append("Add seeds and look again, as often as you like.")
+        lines.append("You may add seeds and test again, as often as you like.")
     elif claim.method == "t test over runs":
-        lines.append("For one look, planned before: to look after every new seed, use --sequential.")
+        lines.append("Valid for one test, planned in advance. To test again after new seeds, use --sequential.")
     return "\n".join(lines)
 
 

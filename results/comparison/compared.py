@@ -1,4 +1,4 @@
-"""What can be said of the difference of two groups in one measure: the answer, the interval, what could be seen."""
+"""The difference of two groups in one measure: the answer, the interval, and the detectable difference."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOT_TESTED = "not tested"
 
 @frozen
 class Comparison:
-    """What can be said of the difference A - B in one measure.
+    """The difference A - B in one measure, its interval and the answer.
 
     The answer, the interval and the detectable difference are one statement: all of them are at ``test_level``, so the
     interval excludes 0 if and only if the answer is better, worse, higher or lower.
@@ -47,13 +47,13 @@ class Comparison:
         measured_b: Those of B.
         in_family: Whether the measure gets an answer. Parts and references do not, unless they are asked for.
         n_family: Number of answers of the call: the comparisons of the family that can be tested.
-        values_a: The values of A's runs that were compared, by seed where it is known; in the order of the pairs, or
-            of the runs.
+        values_a: The values of A's runs that were compared, by seed where it is known; in the order of the pairs, or of
+            the runs.
         values_b: Those of B.
         higher_is_better: The good direction, or None if neither group's metadata names one.
         role: "primary", "part" or "reference", as the metadata of either group say.
         note: What a reader must know of the measure, such as different sampler steps; or "".
-        findings: What :mod:`results.comparison.examine` saw beside the test: skew, failed runs, ...
+        findings: What :mod:`results.comparison.examine` found besides the test: skew, failed runs, ...
         equivalence: Whether the difference is too small to matter, if that was asked for.
     """
 
@@ -105,7 +105,7 @@ class Comparison:
 
     @property
     def winner(self) -> str | None:
-        """Return "A" or "B": the better one, or the higher one if no direction is good; None if it is open."""
+        """Return "A" or "B": the better one, or the higher one if no direction is good; None without a difference."""
         if not self.is_resolved:
             return None
         higher, lower = ("A", "B") if self.test.difference > 0 else ("B", "A")

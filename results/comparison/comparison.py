@@ -33,8 +33,8 @@ def compare_groups(
     """Compare the first group with each of the others in every measure they share.
 
     The family of answers are the measures that ``primary`` names; else those that ``patterns`` names; else those whose
-    metadata call them primary. Its intervals are simultaneous (Bonferroni). Holm's method would resolve a little more,
-    but it has no simultaneous intervals that agree with its answers.
+    metadata call them primary. Its intervals are simultaneous (Bonferroni). Holm's method would find slightly more
+    differences, but it has no simultaneous intervals that agree with its answers.
 
     Args:
         groups: Two or more; no run may be in two of them.
@@ -90,7 +90,7 @@ def _compared(a: Group, b: Group, pair: MatchedMeasure, method: str, level: floa
 
 
 def _with_family(made: Sequence[Comparison], patterns: Sequence[str], primary: Sequence[str]) -> list[Comparison]:
-    """Choose the comparisons that get an answer, and set their intervals to hold together."""
+    """Choose the comparisons that get an answer, and make their intervals simultaneous."""
     if primary:
         chosen = [is_wanted(one.label, one.metadata.name, primary) for one in made]
     else:

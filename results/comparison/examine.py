@@ -1,4 +1,4 @@
-"""A closer look at comparisons that were made: their replicates' shape, pairing and failures, and other tests."""
+"""Further findings of comparisons: the shape of their replicates, pairing, failures, and other tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from results.statistics.shape import shape_of
 
 
 def examine(comparisons: Sequence[Comparison], analysis: Analysis = PLAIN) -> list[Comparison]:
-    """Return the comparisons with what was seen beside their tests, answered as ``analysis`` asks for."""
+    """Return the comparisons with their findings besides the test, answered by the test that ``analysis`` names."""
     found = [_examined(one, analysis) for one in comparisons]
     if analysis.margin is not None and found:
         family = [one for one in found if one.in_family]
@@ -65,7 +65,7 @@ def _over_samples(one: Comparison, failures: Failures | None) -> Comparison:
 
 
 def pairing_of(replicates: Replicates, level: float) -> Pairing | None:
-    """Return what pairing did; None where runs are not paired, or pairs or groups do not vary."""
+    """Return the effect of pairing; None if runs are not paired, or if pairs or groups do not vary."""
     if not replicates.is_paired:
         return None
     import numpy as np

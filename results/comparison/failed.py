@@ -12,7 +12,7 @@ from results.groups import Group
 
 @frozen
 class OnlyFailures:
-    """Two groups of which at least one has failed runs and no finished run: only the shares of failures compare.
+    """Two groups that can be compared only by their shares of failed runs: at least one has no finished run.
 
     Attributes:
         a: The first group.

@@ -28,7 +28,7 @@ class HasFindings(Protocol):
 
 
 def finding_lines(comparisons: Sequence[HasFindings]) -> list[str]:
-    """Return what there is to say of the findings of one pair of groups."""
+    """Return the findings of one pair of groups as lines of text."""
     found = [(one.label, text) for one in comparisons for text in _lines(one.findings)]
     lines = _merged(found, len(comparisons))
     lines += _pairing_lines(comparisons)
@@ -69,9 +69,9 @@ def _lines(findings: Findings) -> list[str]:
         if shape.is_suspect:
             of = f" (seed {spell(findings.outliers[side])})" if side in findings.outliers else ""
             if findings.robust is None:
-                so = "so the t interval may cover less than it says; see --robust"
+                so = "so the t interval may cover less than its nominal level; see --robust"
             else:
-                so = "so the t intervals of the means (±) may cover less than they say"
+                so = "so the t intervals of the means (±) may cover less than their nominal level"
             lines.append(f"{side} {shape.description()}{of}, {so}.")
     if findings.levels is not None:
         lines.append(levels_text(findings.levels))

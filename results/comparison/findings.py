@@ -1,4 +1,4 @@
-"""What a strict reader asks of a comparison beyond its test: shape, pairing, failures, two levels, other tests."""
+"""Findings of a comparison besides its test: shape, pairing, failures, the two-level estimate, and other tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from results.statistics.shape import Shape
 
 @frozen
 class Pairing:
-    """What pairing over seeds did for the interval.
+    """The effect of pairing over seeds on the interval.
 
     Attributes:
         correlation: Pearson's, between partners; NaN for fewer than three pairs, or without spread.
@@ -81,12 +81,12 @@ class TwoLevels:
 
 @frozen
 class Findings:
-    """What was seen beside the test; None where it does not apply or was not asked for.
+    """The findings besides the test; None if one does not apply or was not asked for.
 
     Attributes:
         shapes: By "A" and "B", or "A - B" for pairs: whether the replicates look skewed or have an outlier.
         outliers: The same keys: the seed of the outlier.
-        pairing: What pairing gained or lost.
+        pairing: The effect of pairing on the interval.
         failures: None where no run failed.
         robust: Medians, ranks and permutations.
         looks: The looks of a sequential test.
@@ -105,7 +105,7 @@ class Findings:
 
     @property
     def is_t_test(self) -> bool:
-        """Whether the answer is that of a t test at one look."""
+        """Whether the answer is that of a single t test."""
         return self.robust is None and self.looks is None
 
 

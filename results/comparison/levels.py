@@ -1,4 +1,4 @@
-"""Seeds × shared samples: what new seeds and new samples together would show, from the values that each run kept."""
+"""Seeds × shared samples: a comparison over new seeds and new samples, from the values that each run kept."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ SAMPLER = frozenset(
 
 @frozen
 class MatchedMeasure:
-    """One measure as each of two groups has it; ``note`` says what differs, though it may be compared."""
+    """One measure as each of two groups has it. ``note`` names differences that do not prevent a comparison."""
 
     of_a: ResultMetadata
     of_b: ResultMetadata
@@ -76,7 +76,7 @@ def match_measures(
         if reason:
             refused.append(reason)
         elif not found and of_a and of_b:
-            refused.append(f"{name}: not compared, for the protocols differ: {_differences(of_a, of_b)}.")
+            refused.append(f"{name}: not compared, because the protocols differ: {_differences(of_a, of_b)}.")
         elif not found and (patterns or any(_is_named(labels[m], name, also) for m in [*of_a, *of_b])):
             refused.append(f"{name}: only {'A' if of_a else 'B'} has it.")
         else:

@@ -82,7 +82,7 @@ def measured(a: Group, of_a: ResultMetadata, b: Group, of_b: ResultMetadata) -> 
     """Return the results of two groups that belong together, and what a reader must know of the choice, or "".
 
     The newest results count. If they are of samples drawn with different seeds, and every run also has a result of one
-    seed, the results of that seed count: another noise must not replace the shared one within a comparison.
+    seed, the results of that seed count: runs with other noise would not be comparable sample by sample.
 
     Args:
         a: The first group.

@@ -12,7 +12,7 @@ from results.comparison.failed import OnlyFailures
 
 @frozen
 class Outcome:
-    """The comparisons of one call, and what belongs beside them.
+    """The comparisons of one call of ``compare``, and what is shown with them.
 
     Attributes:
         comparisons: One per measure and B, those with an answer first.

@@ -1,4 +1,4 @@
-"""The runs that a test over runs compared: one value each, without those whose result is not finite."""
+"""The values of the runs in a test over runs, one per run; runs whose result is not finite are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which test the results of two groups get, and what it says."""
+"""Chooses the test of the difference of two groups, and computes it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RUNS = "runs"
 PAIRED_SAMPLES = "paired over samples"
 NO_SPREAD_OF_PAIRS = "all pairs differ by the same amount, so the error of the difference is unknown"
 NO_SPREAD_OF_RUNS = "the runs of each group are all equal, so the error of the difference is unknown"
-ONE_RUN_EACH = "one run each: this says something about these two trained models, not about other seeds"
+ONE_RUN_EACH = "one run each: this holds for these two trained models, not for other seeds"
 
 
 @frozen
@@ -98,7 +98,7 @@ def choose_test(a: Measured, b: Measured, method: str = "auto", level: float = 0
 
     "auto" pairs the runs over shared seeds if at least two, and half of the larger group, are shared; else it takes
     Welch's test if both groups have two runs; else, for two single runs, it pairs the samples of which both kept
-    values, or takes Welch's test of their means and errors. The design decides, never the values.
+    values, or takes Welch's test of their means and errors. The choice depends on the design, never on the values.
 
     Args:
         a: The measure in the first group.
@@ -174,7 +174,7 @@ def _over_samples(a: Measured, b: Measured, level: float) -> ReplicateTest:
 def _from_results(
     a: Measured, result_a: Mapping[str, Any], b: Measured, result_b: Mapping[str, Any], level: float, note: str
 ) -> ReplicateTest:
-    """Test two single runs by what their results say: counts of right samples, or means and errors."""
+    """Test two single runs from their recorded results: counts of right samples, or means and errors."""
     unit = a.metadata.unit
     n_a, n_b = result_a["n"] or 0, result_b["n"] or 0
     if counts := separate_counts(a.metadata, result_a, result_b):

@@ -1,4 +1,4 @@
-"""Comparisons as text: who, what, how it was tested, and the answer."""
+"""Comparisons as text: the groups, the measures, the tests and the answers."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _known_seeds(seeds: Sequence[Any]) -> str:
 
 
 def explanations(comparisons: Sequence[Comparison], delta: float | None = None) -> list[str]:
-    """Return what a reader must know: the tests, their limits, and what could have been detected."""
+    """Return the notes below a table: the tests, their limits, and the detectable differences."""
     tested: dict[str, list[str]] = {}
     for one in comparisons:
         tested.setdefault("; ".join([_how(one), *_notes(one)]), []).append(one.label)

@@ -1,9 +1,9 @@
-"""Whether the best of several rows is shown to be the best, or only happens to lead.
+"""Whether the row with the best mean is significantly better than every other row.
 
-The leading row is chosen by the data, which is a selection; yet it need not be paid for by the number of rows. A row
-is marked only where it is resolved against *every* other row. A false mark is likeliest where two rows share the best
-mean and the rest are far behind, which is the comparison of two rows; so each comparison is tested two-sided at the
-table's own rate, and more rows make a false mark rarer.
+The leading row is selected by the data. Still, no correction for the number of rows is needed: a row is marked only if
+its difference to *every* other row is significant. A false mark is most likely if two rows share the best true mean and
+the others are far behind, which is a comparison of two rows. Therefore each comparison is tested two-sided at 1 -
+level, and with more rows a false mark becomes rarer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class BestRow(NamedTuple):
-    """The leading row of each experiment, and whether it is shown to be the best.
+    """The row with the best mean in each experiment, and whether it is significantly better than the others.
 
     Each field is an array with one element per experiment (0-d for one).
 
@@ -38,7 +38,7 @@ class BestRow(NamedTuple):
 def best_row(
     rows: Sequence[ArrayLike], *, higher_is_better: bool, paired: bool = False, level: float = 0.95
 ) -> BestRow:
-    """Find the row with the best mean and say whether its difference to every other row is resolved.
+    """Find the row with the best mean and say whether its difference to every other row is significant.
 
     Args:
         rows: Two rows or more, each of shape ``(..., n)`` with one element per replicate; rows may differ in n.

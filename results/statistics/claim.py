@@ -1,4 +1,4 @@
-"""A claim that a mean lies below (or above) a line, such as a record's."""
+"""A claim that a mean lies below (or above) a given value, such as a record."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from results.statistics.sequential import sequential_t_test
 
 @frozen
 class ClaimTest:
-    """A one-sided test of a mean against a line.
+    """A one-sided test of a mean against a given value, the line.
 
     Attributes:
-        p_value: Of the mean being on the wrong side, or on the line; small where the claim holds. NaN where the error
-            is unknown.
-        p_opposite: Of the mean being on the claimed side; small where the claim is false.
+        p_value: Of the hypothesis that the mean is on the wrong side of the line, or on it; small if the claim holds.
+            NaN if the error is unknown.
+        p_opposite: Of the hypothesis that the mean is on the claimed side; small if the claim is false.
         bound: The one-sided bound of the mean on the side of the line: an upper one for a claim of "below".
     """
 

@@ -1,6 +1,6 @@
 """Standard errors of samples that belong together: several draws of one image, several questions of one text.
 
-Samples of one cluster tell less than as many independent ones: ten questions of one text rise and fall together.
+Samples of one cluster carry less information than as many independent ones: their values are correlated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ClusteredMean(NamedTuple):
         error: Clustered standard error; NaN (unknown) for fewer than two clusters.
         n_clusters: Distinct clusters, C.
         df: Degrees of freedom of an interval: C - 1.
-        plain_error: The standard error that takes the values for independent.
+        plain_error: The standard error that assumes independent values.
     """
 
     mean: float

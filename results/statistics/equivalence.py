@@ -1,4 +1,4 @@
-"""Equivalence: showing that a difference is too small to matter, which a test that finds none does not show."""
+"""Tests of equivalence: whether a difference is too small to matter. Finding no difference does not show that."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ def failure_shares(failed_a: int, n_a: int, failed_b: int, n_b: int, level: floa
     Raises:
         ValueError: More runs failed than there are, or a count is negative.
 
-    Source: Fisher 1935, "The logic of inductive inference": the exact test given both margins. It errs in less than
-    its nominal rate for few runs: of five runs each, 4 failures against none is the least that is below 5%.
+    Source: Fisher 1935, "The logic of inductive inference": the exact test given both margins. For few runs its error
+    rate is below the nominal one: with five runs each, p is below 5% only from 4 failures against none on.
     """
     from scipy import stats
 

@@ -40,7 +40,7 @@ class Difference(NamedTuple):
 
 @frozen
 class Summary:
-    """One row of replicates summed up.
+    """The summary of one row of replicates.
 
     Attributes:
         n: Replicates.
@@ -250,7 +250,7 @@ def _difference(x: Array, y: Array, error: Array, df: ArrayLike, level: float) -
 
 
 def _unknown_without_spread(found: Difference, largest: Array | float) -> Difference:
-    """Replicates that do not vary cannot say how much the next would: the error is unknown, not 0."""
+    """Replicates that are all equal do not show how much the next one would differ: the error is unknown, not 0."""
     known = found.error > ROUNDING * np.asarray(largest)
     difference, *parts = found
     return Difference(difference, *(np.where(known, part, np.nan) for part in parts))

@@ -1,7 +1,7 @@
-"""Seeds × shared samples: one estimate that speaks of new seeds and new samples, and what its error comes from.
+"""Seeds × shared samples: an estimate whose error covers new seeds and new samples, and the parts of that error.
 
 Every seed of a group is evaluated on the same samples, so a value is mean + seed + sample + residual. The error over
-seeds alone takes the samples as given; this one allows for both draws.
+seeds alone holds for these samples only; this one covers other samples, too.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from results.statistics.intervals import welch_df
 
 POWER = 0.8
 ALPHA = 0.05
-MOST_RUNS = 10**7  # a larger number of runs is no advice
+MOST_RUNS = 10**7  # a larger number of runs would be useless as advice
 SMALL_DF = 100.0  # up to here integrate over the normal variable, beyond it over the spread
 WIDTH = 9.0  # the integrals end where the normal density is below 1e-17
 N_NODES = 300

@@ -21,7 +21,7 @@ class ProportionInterval(NamedTuple):
 def wilson_interval(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> ProportionInterval:
     """Return Wilson's score interval of a proportion.
 
-    It is never empty: 25 of 25 gives 0.867 to 1, where mean ± standard error would claim a certain 1.
+    Its width is never 0: 25 of 25 gives 0.867 to 1, while mean ± standard error would be 1 ± 0.
 
     Args:
         successes: Number of successes, from 0 to ``n``; of values that lie in 0..1, their sum. Such values vary less

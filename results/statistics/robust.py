@@ -1,7 +1,7 @@
-"""Comparisons that do not rest on normal replicates: medians, trimmed means, ranks and permutations.
+"""Comparisons that do not assume normal replicates: medians, trimmed means, ranks and permutations.
 
-Rank and permutation tests err in at most their nominal rate however skewed the replicates are, if these differ in
-nothing but a shift. The price: few replicates have few orders, so that a small p-value cannot come out at all.
+Rank and permutation tests keep their nominal error rate even for very skewed replicates, if the two groups differ in
+nothing but a shift. But few replicates have few orders, so that they cannot give a small p-value.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def bootstrap_difference(
 def rank_test(a: Sequence[float], b: Sequence[float], *, paired: bool = False) -> float:
     """Return the two-sided p-value of Wilcoxon's signed-rank test of pairs, or of the Mann-Whitney test; exact.
 
-    NaN without a replicate on each side. Ties are met by going through the orders (up to 10,000; else by sampling
-    them with a fixed seed).
+    NaN without a replicate on each side. Ties are handled by going through all orders (up to 10,000; beyond that,
+    orders are sampled with a fixed seed).
     """
     x, y = _finite(a), _finite(b)
     if not len(x) or not len(y):
@@ -180,7 +180,7 @@ def _finite(values: ArrayLike) -> Array:
     if x.ndim != 1:
         raise ValueError(f"one value per run is needed, got shape {x.shape}")
     if not np.isfinite(x).all():
-        raise ValueError("values that are not finite have no place among the others; leave them out and say so")
+        raise ValueError("values that are not finite cannot be ranked; leave them out and say so")
     return x
 
 

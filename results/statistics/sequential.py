@@ -1,7 +1,7 @@
-"""A t test that may be looked at after every new replicate, as often as one likes, and stopped at any time.
+"""A t test that may be repeated after every new replicate, as often as one likes, and stopped at any time.
 
-An ordinary t test at 5%, repeated after every new seed from 2 to 50, finds a difference that is not there in 34% of
-experiments. This one errs in at most 5% over all looks together, for independent normal replicates.
+An ordinary t test at 5%, repeated after every new seed from 2 to 50, finds a difference that does not exist in 34% of
+experiments. For independent normal replicates, this one does so in at most 5%, over all looks (tests) together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PRIOR_PRECISION = 0.2  # tuned for effects of 0.5 to 3 sd; it moves power, never
 class SequentialTest(NamedTuple):
     """An anytime-valid t test of a mean against a value, at each look.
 
-    Each field has the shape of the replicates: the element at index i speaks of the first i + 1 of them.
+    Each field has the shape of the replicates: the element at index i is computed from the first i + 1 of them.
 
     Attributes:
         p_value: Anytime-valid: the smallest seen so far, at most 1.

@@ -1,8 +1,8 @@
-"""Whether replicates look too skewed, or one of them too far off, for a t interval to be trusted.
+"""Whether replicates look so skewed, or hold such an outlier, that a t interval cannot be trusted.
 
-Few replicates cannot tell: normal data and a lognormal with a skewness of 6 look alike over five runs. The share of
-such lognormal groups (sigma = 1) that are noticed is 27% for 5 replicates, 63% for 10, 83% for 15 and 94% for 20
-(simulated); 6 to 8% of normal groups are noticed, too.
+With few replicates the check has little power: over five runs, normal data and a lognormal with a skewness of 6 look
+alike. The share of such lognormal groups (sigma = 1) that are noticed is 27% for 5 replicates, 63% for 10, 83% for 15
+and 94% for 20 (simulated); 6 to 8% of normal groups are noticed, too.
 """
 
 from __future__ import annotations

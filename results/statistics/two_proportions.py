@@ -1,7 +1,7 @@
 """Score tests and intervals of the difference of two proportions, of separate samples or of the same ones.
 
-A t test of zeros and ones trusts a spread that is near 0 where nearly all samples are right, or wrong. A score test
-takes the spread that each possible difference itself would give, so 25 right of 25 leave no certainty.
+If nearly all samples are right, or wrong, their observed spread is near 0, and the interval of a t test is too narrow.
+A score test takes the spread that each possible difference would give, so the interval for 25 right of 25 has a width.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Counts(Protocol):
 
 @frozen
 class SeparateCounts:
-    """Right samples of A and of B, which are not the same samples.
+    """Numbers of right samples of A and of B, which were measured on different samples.
 
     Attributes:
         right_a: Samples of A that are right.
@@ -75,7 +75,7 @@ class SeparateCounts:
 
 @frozen
 class PairedCounts:
-    """The same samples in A and in B: how many only one of the two got right.
+    """Numbers of samples that only one of A and B got right, if both were measured on the same samples.
 
     Attributes:
         only_a: Samples that are right in A and wrong in B.

@@ -1,4 +1,4 @@
-"""Which row of a table is the best in a measure, if its difference to every other row is resolved."""
+"""Which row of a table is the best in a measure, if its difference to every other row is significant."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from results.statistics.intervals import summarise
 
 
 def marked_best(rows: Sequence[Mapping[Any, float]], *, higher_is_better: bool | None, level: float) -> int | None:
-    """Return the index of the row that is the best in a measure, or None if that is not resolved.
+    """Return the index of the row that is the best in a measure, or None if no row is significantly better.
 
-    Its difference to every other row must be resolved, see :func:`results.statistics.best_marking.best_row`. The tests
-    are paired over seeds if all rows have the same known seeds, else Welch's.
+    Its difference to every other row must be significant, see :func:`results.statistics.best_marking.best_row`. The
+    tests are paired over seeds if all rows have the same known seeds, else Welch's.
 
     Args:
         rows: The values of each group, by the key of the replicate. Empty rows are ignored.
@@ -36,10 +36,9 @@ def marked_best(rows: Sequence[Mapping[Any, float]], *, higher_is_better: bool |
 
 
 def _is_surely_open(rows: Sequence[Mapping[Any, float]], higher_is_better: bool, level: float) -> bool:
-    """Return whether a normal test does not resolve the two leading rows, with their estimated spread as the true one.
+    """Return whether a normal test finds no difference of the two leading rows, given their estimated spread.
 
-    A t test has wider intervals, so it cannot resolve them either. For most tables this saves the import of SciPy,
-    about 0.2 s.
+    A t test has wider intervals, so it finds none either. For most tables this saves the import of SciPy, about 0.2 s.
     """
     if not all(math.isfinite(value) for values in rows for value in values.values()):
         return True

@@ -1,6 +1,6 @@
 """A table of groups: their config fields, their numbers of runs and each measure over runs.
 
-The best value of a measure is marked only if its difference to every other value is resolved.
+The best value of a measure is marked only if its difference to every other value is significant.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Cell:
 
     Attributes:
         over: The summary over runs; None if no finished run has the measure.
-        is_best: The value is the best, and its difference to every other row is resolved.
+        is_best: The value is the best, and its difference to every other row is significant.
     """
 
     over: OverRuns | None
@@ -161,7 +161,7 @@ class Table:
             notes.append(f"Within one run's proportion: Wilson's {level} interval.")
         if any(cell.is_best for row in self.rows for cell in row.cells):
             notes.append(
-                f"{mark}: the best. Its difference to every other row is resolved at {level} (two-sided t tests, "
+                f"{mark}: the best. Its difference to every other row is significant at {level} (two-sided t tests, "
                 "paired over seeds if all rows have the same seeds, else Welch's)."
             )
         return " ".join(notes)

@@ -22,7 +22,7 @@ def mean_error(mean: float, error: float) -> str:
 def known_error(error: float, n: int | None) -> float:
     """Return the standard error, NaN (unknown) if it is 0 because all of several observations are equal.
 
-    Equal observations do not show how much the next one would differ: 25 right answers of 25 are no certainty.
+    Equal observations do not show how much the next one would differ: the error of 25 right answers of 25 is not 0.
     """
     return math.nan if error == 0 and n is not None and n > 1 else error
 

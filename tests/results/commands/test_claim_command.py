@@ -68,7 +68,7 @@ def test_a_sequential_claim_may_be_looked_at_after_every_run(make_run: MakeRun, 
     assert claim(invoke, "--below", "3.28", "--sequential")[1]["answer"] == "shown"  # it was shown before
     out, content = claim(invoke, "--below", "3.2666", "--sequential")
     assert content["answer"] == "cannot tell"
-    assert "Add seeds and look again" in out
+    assert "You may add seeds and test again" in out
 
 
 def test_a_failed_and_a_diverged_run_are_left_out_and_said(make_run: MakeRun, invoke: Invoke) -> None:
@@ -86,7 +86,7 @@ def test_a_single_run_speaks_of_its_own_weights(make_run: MakeRun, invoke: Invok
     assert content["p_value"] == pytest.approx(stats.t.cdf(-10, 358))
     assert (content["answer"], content["method"]) == ("shown", "t test over samples")
     assert "At 95% the mean is at most 3.2716 (one-sided t test over samples, p < 0.0001)." in out
-    assert "One run: this speaks of this trained model, not of other seeds." in out
+    assert "One run: this holds for this trained model, not for other seeds." in out
 
 
 def test_a_group_whose_runs_all_failed_is_refused_with_the_reason(make_run: MakeRun, invoke: Invoke) -> None:

@@ -61,7 +61,7 @@ def test_single_runs_show_an_unknown_error_over_runs(make_run: MakeRun, invoke: 
     code, out, _ = invoke("compare", *(path.name for path in paths), "--detect", "0.1")
     assert code == 0
     assert "0.300 ± unknown" in out
-    assert "one run each: this says something about these two trained models, not about other seeds" in out
+    assert "one run each: this holds for these two trained models, not for other seeds" in out
     assert "cannot estimate the seeds needed: run at least two seeds of each group" in out
 
 
@@ -70,7 +70,7 @@ def test_protocols_that_differ_are_refused_with_code_2(make_run: MakeRun, invoke
     make_run({ResultMetadata("loss", protocol={"split": "held_out"}): 0.3}, model="unet")
     code, out, err = invoke("compare", "model=mlp", "model=unet")
     assert (code, out) == (2, "")
-    assert "loss: not compared, for the protocols differ: split train against held_out." in err
+    assert "loss: not compared, because the protocols differ: split train against held_out." in err
 
 
 @pytest.mark.usefixtures("two_models")

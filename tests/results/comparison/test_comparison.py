@@ -285,8 +285,8 @@ def test_results_of_different_protocols_are_refused(make_run: MakeRun, experimen
     chosen = groups(experiments, "model=mlp", "model=unet")
     comparisons, refused = compare_groups(chosen)
     assert [one.label for one in comparisons] == ["accuracy"]
-    assert refused == ["loss: not compared, for the protocols differ: split train against held_out."]
-    with pytest.raises(ConfigError, match=r"loss: not compared, for the protocols differ: split train against"):
+    assert refused == ["loss: not compared, because the protocols differ: split train against held_out."]
+    with pytest.raises(ConfigError, match=r"loss: not compared, because the protocols differ: split train against"):
         compare_groups(chosen, ["loss"])
 
 

@@ -69,7 +69,7 @@ def test_a_skewed_group_is_warned_of_with_a_way_out(make_run: MakeRun, invoke: I
     skewed = list(np.exp(np.linspace(-2.0, 2.0, 20)))
     two_groups(make_run, [0.3, 0.4, 0.5, 0.35, 0.42], skewed, first_seed_b=10)
     _, out, _ = invoke("compare", "model=mlp", "model=unet")
-    assert "loss: B looks skewed to high values, so the t interval may cover less than it says; see --robust." in out
+    assert "loss: B looks skewed to high values, so the t interval may cover less than its nominal level; see" in out
     assert "too few to tell" not in out
 
 

@@ -80,7 +80,8 @@ def test_sequential_pairs_are_answered_by_the_anytime_valid_test(make_run: MakeR
     assert one["findings"]["looks"]["p_values"] == pytest.approx(expected.p_value)
     assert one["answer"] == "B is better"
     out = text(invoke, "--sequential")
-    assert f"resolved from {resolved_at} pairs on; {8 - resolved_at} more of each group were not needed" in out
+    not_needed = f"{8 - resolved_at} more runs of each group were not needed"
+    assert f"difference shown from {resolved_at} pairs on; {not_needed}" in out
     assert "hold at every look together" in out
     planned = pairs_needed(0.005, float(np.std(differences, ddof=1)))
     out = text(invoke, "--sequential", "--detect", "0.005")
@@ -103,7 +104,7 @@ def test_a_sequential_answer_that_is_open_asks_for_more_seeds(make_run: MakeRun,
     two_groups(make_run, A[:4], [0.30, 0.36, 0.34, 0.40])
     out = text(invoke, "--sequential")
     assert "cannot tell" in out
-    assert "loss: not resolved after 4 looks; add seeds and look again, as often as you like" in out
+    assert "loss: no difference shown after 4 pairs; you may add seeds and test again, as often as you like" in out
 
 
 def test_a_small_difference_is_equivalent_and_a_wide_interval_is_not(make_run: MakeRun, invoke: Invoke) -> None:

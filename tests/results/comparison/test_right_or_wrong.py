@@ -53,7 +53,7 @@ def test_25_of_25_is_better_than_12_of_25_on_other_samples(experiments: Path, in
     assert one["test"]["p_value"] == pytest.approx(stats.chi2.sf(statistic, 1), rel=1e-9)
     assert one["answer"] == "A is better (these two runs)"
     out = invoke(*WORDS)[1]
-    assert "this says something about these two trained models, not about other seeds" in out
+    assert "this holds for these two trained models, not for other seeds" in out
 
 
 def test_the_same_samples_get_mcnemars_test(experiments: Path, invoke: Invoke) -> None:

@@ -152,7 +152,7 @@ def test_one_or_no_run_gives_no_interval(paired: bool) -> None:
 def test_wrong_values_are_refused() -> None:
     with pytest.raises(ValueError, match="pairs need a partner each, got 2 and 3 values"):
         rank_test([1.0, 2.0], [1.0, 2.0, 3.0], paired=True)
-    with pytest.raises(ValueError, match="not finite have no place among the others"):
+    with pytest.raises(ValueError, match="not finite cannot be ranked"):
         rank_test([1.0, math.nan], [1.0, 2.0])
     with pytest.raises(ValueError, match=r"one value per run is needed, got shape \(1, 2\)"):
         rank_test([[1.0, 2.0]], [1.0])
