@@ -40,7 +40,7 @@ class TensorBoardTracker:
         self._writer: Any = None
 
     def start(self, run_path: Path, _config: Mapping[str, Any], *, evaluation: str) -> None:
-        """Begin an event file of its own: readers expect that a file that another follows has ended."""
+        """Begin a new event file: readers expect that a file is complete when another one follows it."""
         self._last_step = last_step(run_path)
         self._tags: dict[str, ResultMetadata] = {}
         directory = run_path / DIRECTORY / ("train" if evaluation == TRAINING else "eval")

@@ -27,7 +27,7 @@ UNKNOWN = "unknown"
 
 @frozen
 class Publisher:
-    """What a run directory does not know.
+    """What the format asks for, but a run directory does not hold.
 
     Attributes:
         organisation: Who reports the results.

@@ -112,5 +112,5 @@ def _number(value: float) -> float | None:
 
 def cut_off(n_groups: int) -> str:
     """Return a sentence if not all groups are drawn, else ""."""
-    more = f"Curves are drawn of the first {MOST_LINES} of {count(n_groups, 'group')}. Select fewer runs with --where."
+    more = f"Curves are drawn for the first {MOST_LINES} of {count(n_groups, 'group')}. Select fewer runs with --where."
     return more if n_groups > MOST_LINES else ""

@@ -115,7 +115,7 @@ def _baseline_first(groups: Sequence[Group], database: ResultsDatabase, options:
 
 
 def _warnings(groups: Sequence[Group], measures: Mapping[ResultMetadata, str], split_by: Sequence[str]) -> list[str]:
-    """Return what to know of all runs: what they mix, and which results are stale."""
+    """Return warnings about all runs: what they mix, and which results are stale."""
     mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
     mixed |= mixed_weights_of(groups, measures)
     found = [f"Mixed: {mixed_text(mixed)}. {mixed_remedy(mixed)}."] if mixed else []

@@ -112,7 +112,9 @@ def steps(
         return []
     alternative = "Sample quality against the number of sampler steps: mean over runs with t intervals"
     content = render(figure, ".svg", alternative, font="path", transparent=True)
-    drawn = picture(content, "svg+xml", alternative, f"{points_caption(level)} Legend: as of the training curves.")
+    drawn = picture(
+        content, "svg+xml", alternative, f"{points_caption(level)} The legend is that of the training curves."
+    )
     return [element("h2", "Quality against sampler steps"), element("div", drawn, class_="figures")]
 
 
@@ -124,7 +126,7 @@ def grids(groups: Sequence[Group], labels: ShortLabels) -> list[Html]:
     pictures = [figure for title, path in found[:MOST_GRIDS] if (figure := _grid(printable(title), path))]
     if not pictures:
         return []
-    note = "The newest image of each group's run with the smallest seed. Images are not selected by hand."
+    note = "For each group, the newest image of the run with the smallest seed. Images are not selected by hand."
     parts = [element("h2", "Samples"), element("p", note, class_="note"), element("div", *pictures, class_="figures")]
     return parts + _cut_off(len(found), MOST_GRIDS, "grids")
 

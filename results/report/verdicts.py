@@ -29,10 +29,10 @@ ANSWERS = ("better in", "worse in", "higher in", "lower in", "no difference at a
 
 @frozen
 class Verdicts:
-    """What the comparisons of every group with the first one say.
+    """The answers of the comparisons of every group with the first one.
 
     Attributes:
-        sentences: One per group, and one for all groups of which nothing can be told.
+        sentences: One per group, and one for all groups for which the answer is "cannot tell" in every measure.
         findings: What to know about them: skew, failed runs, measures that were not compared.
         note: How they were tested; or "".
     """
@@ -81,14 +81,14 @@ def verdicts(
         told = [*_summaries([one for _, found in tested for one in found], first), *told]
     findings = _findings(first, by_group)
     n = next((one.n_family for one in made if one.in_family), 1)
-    oldest = "" if is_chosen else ", the oldest group; --baseline A takes another"
+    oldest = "" if is_chosen else ", the oldest group; --baseline A chooses another"
     note = (
         f"Baseline: {first}{oldest}. Each group is compared with it over seeds; the {n} "
         f"answers hold together at {100 * level:g}% (Bonferroni). "
         "In brackets: simultaneous intervals of the differences. pyml compare shows the tests."
     )
     if any(one.in_family and one.test.unit != RUNS for one in made):
-        note += " Of two single runs, the answer is about these two trained models."
+        note += " For two single runs, the answer is about these two trained models."
     return Verdicts((*told, *sentences), tuple(map(printable, (*refused, *findings))), note)
 
 
@@ -128,7 +128,7 @@ def _findings(baseline: str, by_group: Sequence[tuple[Group, Sequence[Comparison
         runs = f"{low} runs" if low == high else f"{low} to {high} runs"
         tell = f"{runs} are too few to tell for {_names(list(few))} ({ENOUGH} or more show a strong skew)."
         lines.append(f"Skew and outliers: {tell}")
-    doubt = "so the t interval may cover less than it says; see pyml compare --robust."
+    doubt = "so the t interval may cover less than its nominal level; see pyml compare --robust."
     if len(suspect) > MANY:
         some = "; ".join(f"{', '.join(dict.fromkeys(labels))}: {text}" for text, labels in list(suspect.items())[:3])
         return [*lines, f"{len(suspect)} groups or differences look skewed or have an outlier ({some}; ...), {doubt}"]
@@ -149,7 +149,7 @@ def _names(groups: Sequence[str]) -> str:
 
 
 def best_sentences(table: Table, names: Mapping[Group, str]) -> list[str]:
-    """Return for each primary measure which of three or more groups is the best, or that this is not resolved."""
+    """Return for each primary measure which of three or more groups is the best, or "cannot tell"."""
     found = []
     for i, (metadata, label) in enumerate(table.measures.items()):
         cells = [(row, row.cells[i]) for row in table.rows if row.cells[i].over is not None]
@@ -173,7 +173,7 @@ def _sentence(name: str, baseline: str, found: Sequence[Comparison], brief: bool
         name: The name of the group.
         baseline: That of the first group.
         found: The comparisons of the two.
-        brief: Leave out the measures of which nothing can be told.
+        brief: Leave out the measures for which the answer is "cannot tell".
     """
     parts: dict[str, list[str]] = {}
     for one in found:

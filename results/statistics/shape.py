@@ -38,7 +38,7 @@ class Shape:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether a t interval over these replicates may cover less than it says."""
+        """Whether a t interval over these replicates may cover less than its nominal level."""
         return self.p_value < ALPHA or self.outlier is not None
 
     @property

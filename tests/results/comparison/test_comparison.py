@@ -154,7 +154,7 @@ def test_single_runs_are_compared_by_their_errors_and_for_these_two_models_only(
     wanted = stats.ttest_ind_from_stats(0.5, sd, 359, 0.3, sd, 359, equal_var=False)
     assert found.test.p_value == pytest.approx(wanted.pvalue)
     assert found.answer == "B is better (these two runs)"
-    assert "not about other seeds" in found.test.note
+    assert "not for other seeds" in found.test.note
     assert all(map(math.isnan, found.runs_needed(0.1)))
     assert math.isnan(found.over_a.summary.error)
 

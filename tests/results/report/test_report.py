@@ -231,7 +231,7 @@ def test_the_baseline_can_be_chosen_and_is_named(make_run: MakeRun, report, invo
     page, _ = report()
     text = "\n".join(page.texts)
     assert "unet against mlp: better in loss by 0.2000" in text
-    assert "Baseline: mlp, the oldest group; --baseline A takes another." in text
+    assert "Baseline: mlp, the oldest group; --baseline A chooses another." in text
     for chosen in ("model=unet", path.name):
         page, _ = report("--baseline", chosen)
         text = "\n".join(page.texts)

@@ -144,7 +144,7 @@ def test_only_a_resolved_best_is_marked(
     models(make_run, **values)
     made = table(experiments)
     assert [i for i, row in enumerate(made.rows) if row.cells[0].is_best] == ([] if best is None else [best])
-    assert ("resolved at 95%" in made.notes("*")) is (best is not None)
+    assert ("significant at 95%" in made.notes("*")) is (best is not None)
 
 
 def test_the_direction_decides_which_is_best_and_without_one_none_is(make_run: MakeRun, experiments: Path) -> None:
