@@ -25,7 +25,14 @@ class RankCommand(ConfigCommand):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Parse the arguments. See ``click.Command.make_context``."""
+        """Parse the arguments. See ``click.Command.make_context``.
+
+        Args:
+            info_name: Name of the command in messages.
+            args: The arguments to parse.
+            parent: Context of the group that calls the command, if any.
+            **extra: Further arguments of ``click.Context``.
+        """
         with reported_once():
             return super().make_context(info_name, args, parent, **extra)
 
