@@ -39,7 +39,8 @@ _RESULT = '"result": {'
 _SOURCE = '}, "source": {'
 _FINISHED = re.compile(
     r'\{"schema": "' + re.escape(EVALUATION_SCHEMA) + r'", "evaluation": "([\w-]+)", "state": "finished", '
-    r'"n_records": \d+, "finished_at": "[\w:.+-]+"\}'
+    r'"n_records": (?:0|[1-9]\d{0,17}), "finished_at": "[\w:.+-]+"\}',
+    re.ASCII,  # other digits are not JSON
 )
 _METADATA = {"name": str, "n_steps": int, "n_samples": int, "unit": str, "protocol": dict, "higher_is_better": bool}
 _LATER_METADATA = {"role": str, "kind": str}  # files of the first version lack these
@@ -135,7 +136,9 @@ def _is_usual(fields: dict[str, Any]) -> bool:
 
 
 def _with_floats(fields: dict[str, Any]) -> dict[str, Any]:
-    """Decode NaN and infinities, which strict JSON does not write as numbers."""
+    """Decode NaN and infinities, which strict JSON does not write as numbers, and integers."""
+    if any(type(fields[name]) is int and abs(fields[name]) >= MOST_COUNT for name in ("mean", "error")):
+        raise UnusualError  # whether it has too many digits, the careful reader says
     decoded = {**fields, "mean": decode_float(fields["mean"]), "error": decode_float(fields["error"])}
     if set(decoded) != set(_RESULT_FIELDS) or decoded["error"] < 0:
         raise UnusualError
