@@ -38,18 +38,23 @@ def _bar() -> Iterator[Progress]:
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     # rich sends stdout to the bar's console, which is stderr; a pipe or a file must get its lines all the same.
     to_terminal = sys.stdout is not None and sys.stdout.isatty()
-    with Bar(*columns, console=Console(stderr=True), redirect_stdout=to_terminal) as bar:
-        task = bar.add_task("", total=None)
-        last_s = 0.0
+    bar = Bar(*columns, console=Console(stderr=True), redirect_stdout=to_terminal)
+    task = bar.add_task("", total=None)
+    last_s = 0.0
 
-        def show(step: int, n_steps_total: int, text: str) -> None:
-            nonlocal last_s
-            if time.monotonic() - last_s > 0.1 or step == n_steps_total:  # a bar's update costs 10 µs, a step 1 ms
-                last_s = time.monotonic()
-                with contextlib.suppress(OSError):  # the terminal may be gone; the work continues
-                    bar.update(task, completed=step, total=n_steps_total, description=text)
+    def show(step: int, n_steps_total: int, text: str) -> None:
+        nonlocal last_s
+        if time.monotonic() - last_s > 0.1 or step == n_steps_total:  # a bar's update costs 10 µs, a step 1 ms
+            last_s = time.monotonic()
+            with contextlib.suppress(OSError):  # the terminal may be gone; the work continues
+                bar.start()  # now, so that what is said before the first step stands above the bar
+                bar.update(task, completed=step, total=n_steps_total, description=text)
 
+    try:
         yield show
+    finally:
+        with contextlib.suppress(OSError):
+            bar.stop()
 
 
 def _lines() -> Progress:

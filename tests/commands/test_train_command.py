@@ -97,13 +97,16 @@ def test_a_run_that_is_resumed_and_was_finished_is_named(invoke: Invoke, experim
 def test_what_is_printed_beside_a_progress_bar_goes_to_stdout() -> None:
     program = (
         "from core.commands.progress import reporting\nfrom core.utils.output import say\n"
-        "with reporting() as progress:\n    progress(1, 2, 'text')\n    say('the path of the run')"
+        "with reporting() as progress:\n    say('a message', err=True)\n    progress(1, 2, 'text')\n"
+        "    say('the path of the run')"
     )
     terminal, other_end = pty.openpty()
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=other_end, check=True)
     os.close(other_end)
+    shown = os.read(terminal, 100_000)
     os.close(terminal)
     assert done.stdout == b"the path of the run\n"
+    assert shown.startswith(b"a message\r\n")  # and not in the middle of a bar that has nothing to show yet
 
 
 def test_the_loss_of_the_last_epoch_is_printed(invoke: Invoke, experiments: Path) -> None:
