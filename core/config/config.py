@@ -50,6 +50,16 @@ class ModelConfig:
     data_dir: str | None = option(
         None, rule=rules.optional(rules.text()), help="Directory of images for the data set 'folder'."
     )
+    image_size: int | None = option(
+        None,
+        rule=rules.optional(rules.integer(1)),
+        help="Resize the images of 'folder' to this height and width: the shorter side is scaled, the middle is kept.",
+    )
+    image_mode: str = option(
+        "keep",
+        rule=rules.choice("keep", "grey", "rgb"),
+        help="Convert the images of 'folder' to grey or rgb. keep accepts 8-bit grey or colour images only.",
+    )
     seed: int = option(
         0,
         rule=rules.integer(0, 2**63 - 1),

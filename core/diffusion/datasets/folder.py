@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,18 +20,18 @@ from core.diffusion.datasets.base import (
     is_from_before_fingerprints,
     split_indices,
 )
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from core.diffusion.datasets.image_files import Reading
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 MOST_UNPACKED_BYTES = 256 << 20  #: Images of up to this size together are read, however well they are compressed.
 MOST_RATIO = 200  #: Photographs are compressed 10 to 50 times; a PNG file made to fill the memory, 1,000 times.
-KINDS = {"1": "L", "L": "L", "RGB": "RGB", "P": "RGB"}
+MOST_NAMED = 20  #: Bad files that one error names.
 
 
 def folder(config: ModelConfig, split: str) -> InMemory:
     """Return the images under ``config.data_dir``, which must have one size and be all grey or all colour.
+
+    With ``config.image_size`` and ``config.image_mode`` they are resized and converted first. Hidden files are ignored.
 
     If every image is in a subdirectory, the subdirectories are the classes, sorted by name; else there are no classes.
 
@@ -42,17 +40,21 @@ def folder(config: ModelConfig, split: str) -> InMemory:
 
     Raises:
         ConfigError: There is no such directory, it holds too few images, or images cannot be read or differ in size or
-            kind.
+            kind; all such files are named at once.
+
+    Warns:
+        UserWarning: Images lie beside folders of images, so that there are no classes.
     """
     root = _root(config)
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    paths = sorted(path for path in root.rglob("*") if _is_image(path, root))
     if len(paths) < 2:
         listed = ", ".join(sorted(SUFFIXES))
         raise ConfigError(f"data_dir: {root} holds {len(paths)} images; at least 2 are needed, of {listed}.")
     labels, n_classes = _labels(paths, root)
-    _check(paths)
+    reading = Reading(config.image_size, config.image_mode)
+    _check(paths, reading)
     by_content = not is_from_before_fingerprints(config)
-    images = np.stack([_read(path) for path in paths])  # (n, channels, height, width)
+    images = np.stack([reading.read(path) for path in paths])  # (n, channels, height, width)
     if by_content:
         chosen = split_by_content(images, split, config.split_seed)
     else:
@@ -95,57 +97,55 @@ def _root(config: ModelConfig) -> Path:
     return given
 
 
+def _is_image(path: Path, root: Path) -> bool:
+    """Return whether a file is an image by its name. Hidden files are not, such as the ``._*`` that macOS writes."""
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return not hidden and path.suffix.lower() in SUFFIXES and path.is_file()
+
+
 def _labels(paths: list[Path], root: Path) -> tuple[NDArray[np.int64], int]:
     """Return the class of each image, by its directory just below the root, and the number of classes."""
     parts = [path.relative_to(root).parts for path in paths]
-    if not all(len(part) > 1 for part in parts):
+    stray = [path for path, part in zip(paths, parts, strict=True) if len(part) == 1]
+    if stray:
+        if len(stray) < len(paths):
+            warnings.warn(
+                f"data_dir: {len(stray):,} images lie beside folders of images, such as {stray[0]}, so the data have "
+                "no classes. Move them into the folders of their classes, or away.",
+                stacklevel=4,
+            )
         return np.zeros(len(paths), dtype=np.int64), 0
     names = sorted({part[0] for part in parts})
     return np.array([names.index(part[0]) for part in parts], dtype=np.int64), len(names)
 
 
-def _check(paths: list[Path]) -> None:
-    """Check by the headers that all images have the size and kind of the first one, and fit in memory."""
-    expected = _header(paths[0])
-    for path in paths[1:]:
-        if (found := _header(path)) != expected:
-            raise ConfigError(
-                f"{path}: {found}, but {paths[0]} is {expected}; all images must have the same size and kind."
-            )
-    with _opened(paths[0]) as image:
-        expanded = len(paths) * image.width * image.height * len(KINDS[image.mode])
+def _check(paths: list[Path], reading: Reading) -> None:
+    """Check by the headers that all images will have the size and kind of the first one, and fit in memory.
+
+    Raises:
+        ConfigError: Some do not; all bad files are named at once, up to ``MOST_NAMED``.
+    """
+    headers: dict[Path, str] = {}
+    faults: list[str] = []
+    for path in paths:
+        try:
+            headers[path] = reading.header(path)
+        except ConfigError as error:
+            faults += error.faults
+    first, expected = next(iter(headers.items()), (paths[0], ""))
+    faults += [
+        f"{path}: {found}, but {first} is {expected}; all images must have the same size and kind. "
+        "Try: --image-size and --image-mode."
+        for path, found in headers.items()
+        if found != expected
+    ]
+    if faults:
+        more = [f"{len(faults) - MOST_NAMED:,} more files cannot be used."] if len(faults) > MOST_NAMED else []
+        raise ConfigError(*faults[:MOST_NAMED], *more)
+    expanded = len(paths) * reading.n_values(paths[0])
     on_disk = sum(path.stat().st_size for path in paths)
     if expanded > max(MOST_UNPACKED_BYTES, MOST_RATIO * on_disk):
         raise ConfigError(
             f"data_dir: {len(paths):,} images of {on_disk:,} bytes expand to {expanded:,} bytes; accepted: at most "
             f"{MOST_RATIO} times their size on disk. Try smaller images."
         )
-
-
-def _header(path: Path) -> str:
-    with _opened(path) as image:
-        if image.mode not in KINDS:
-            raise ConfigError(
-                f"{path}: an image of kind {image.mode}; accepted: grey (L) or colour (RGB), 8 bits each."
-            )
-        return f"{image.width}×{image.height} {'grey' if KINDS[image.mode] == 'L' else 'colour'}"
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    """Return an image, uint8 of shape ``(channels, height, width)``. An image with a palette becomes colour."""
-    with _opened(path) as image:
-        values = np.asarray(image.convert(KINDS[image.mode]))
-    return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image]:
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(path) as image:
-            yield image
-    except ConfigError:
-        raise
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise ConfigError(f"{path}: cannot be read as an image ({error}).") from None

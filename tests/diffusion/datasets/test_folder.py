@@ -13,6 +13,7 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.datasets.base import HELD_OUT, TRAIN, ImageData, load_data
 from core.diffusion.datasets.folder import folder
+from core.diffusion.datasets.image_files import Reading
 
 
 def save(path: Path, size: tuple[int, int] = (6, 4), mode: str = "L", value: int = 0) -> None:
@@ -181,3 +182,76 @@ def test_pictures_that_would_fill_the_memory_are_refused_by_their_headers(tmp_pa
     message = r"40 images of [\d,]+ bytes expand to 270,400,000 bytes; accepted: at most 200 times"
     with pytest.raises(ConfigError, match=message):
         load_data(config(tmp_path), TRAIN)
+
+
+def test_all_bad_files_are_named_at_once(tmp_path: Path) -> None:
+    for index in range(30):
+        save(tmp_path / f"{index:02d}.png")
+    (tmp_path / "03.png").write_bytes(b"no image")
+    save(tmp_path / "04.png", mode="RGBA")
+    for index in range(5, 30):
+        save(tmp_path / f"{index:02d}.png", size=(3, 3))
+    with pytest.raises(ConfigError) as caught:
+        folder(config(tmp_path), TRAIN)
+    named = [f"{index:02d}.png: " for index in range(3, 23)]
+    assert len(caught.value.faults) == 21
+    assert all(name in fault for name, fault in zip(named, caught.value.faults, strict=False))
+    assert caught.value.faults[-1] == "7 more files cannot be used."  # 27 are bad, 20 of them named
+
+
+def test_hidden_files_and_folders_are_no_images(tmp_path: Path) -> None:
+    for value in range(40):
+        save(tmp_path / f"{value}.png", value=value)
+    (tmp_path / "._0.png").write_bytes(b"what macOS keeps beside 0.png")
+    save(tmp_path / ".thumbnails" / "0.png", size=(2, 2))
+    n = sum(len(folder(config(tmp_path), split)) for split in (TRAIN, HELD_OUT))
+    assert n == 40
+
+
+def test_images_beside_folders_of_images_are_warned_of(tmp_path: Path) -> None:
+    for value in range(40):
+        save(tmp_path / ("ants" if value % 2 else "bees") / f"{value}.png", value=value)
+    save(tmp_path / "stray.png", value=99)
+    with pytest.warns(
+        UserWarning, match=r"1 images lie beside folders of images, such as .*stray\.png, so the data have no"
+    ):
+        data = folder(config(tmp_path), TRAIN)
+    assert data.n_classes == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "expected"),
+    [
+        ("L", 100, 100),
+        ("I;16", 100 * 257, 100),  # 65535 becomes 255
+        ("LA", (100, 255), 100),
+        ("LA", (0, 0), 255),  # transparent: white, whatever lies below
+        ("RGBA", (40, 40, 40, 255), 40),
+        ("RGB", (0, 255, 0), 150),  # 0.587 · 255, as ITU-R 601 weights green
+    ],
+)
+def test_images_of_other_kinds_are_converted_on_request(
+    tmp_path: Path, mode: str, pixel: int | tuple[int, ...], expected: int
+) -> None:
+    Image.new(mode, (4, 4), pixel).save(tmp_path / "0.png")
+    grey = Reading(mode="grey").read(tmp_path / "0.png")
+    assert (str(grey.dtype), grey.shape, np.unique(grey).tolist()) == ("uint8", (1, 4, 4), [expected])
+    colour = Reading(mode="rgb").read(tmp_path / "0.png")
+    assert colour.shape == (3, 4, 4)
+    if mode != "RGB":
+        assert np.unique(colour).tolist() == [expected]
+
+
+def test_images_of_any_size_are_cut_to_the_middle_and_scaled_on_request(tmp_path: Path) -> None:
+    """A wide image of three parts, black, grey and black: the middle square is grey, at any size."""
+    for index in range(60):
+        height = 10 + index
+        wide = np.zeros((height, 3 * height), dtype=np.uint8)
+        wide[:, height : 2 * height] = 100 + index
+        Image.fromarray(wide).save(tmp_path / f"{index:02d}.png")
+    resized = attrs.evolve(config(tmp_path), image_size=8)
+    train, held_out = folder(resized, TRAIN), folder(resized, HELD_OUT)
+    assert train.data_shape == (1, 8, 8)
+    assert sorted(values_of(train) + values_of(held_out)) == list(range(100, 160))
+    with pytest.raises(ConfigError, match="Try: --image-size and --image-mode"):
+        folder(config(tmp_path), TRAIN)
