@@ -216,9 +216,11 @@ def _find(name: str, experiments_dir: str | None) -> Sweep:
 
 
 def _check_slurm(texts: Sequence[str]) -> None:
-    from core.sweeps.slurm import parse_parameters
+    """Check the options and that there is a Slurm to submit to, before anything is written."""
+    from core.sweeps.slurm import check_available, parse_parameters
 
-    parse_parameters(texts)
+    if parse_parameters(texts):
+        check_available()
 
 
 def _go(found: Sweep, n_jobs: int, detach: bool, slurm: tuple[str, ...]) -> None:
@@ -263,8 +265,11 @@ def _run_here(found: Sweep, n_jobs: int) -> None:
 
     with held(found), StopSignals() as signals:
         found.save()
+        n_before = sum(found.is_done(job) for job in found.jobs)
         outcome = run_here(found, n_jobs, report, signals.requested)
-    say(f"{outcome.n_done} done, {len(outcome.failed)} failed of {len(found.jobs)}. See: sweep status {found.name}")
+    before = f" {n_before} were done before." if n_before else ""
+    counts = f"{outcome.n_done} done, {len(outcome.failed)} failed of {len(found.jobs)}."
+    say(f"{counts}{before} See: sweep status {found.name}")
     if outcome.failed:
         first, n_failed = outcome.failed[0], len(outcome.failed)
         raise click.ClickException(

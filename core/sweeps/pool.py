@@ -45,11 +45,13 @@ def run_here(sweep: Sweep, n_jobs: int, report: Report, stop: Callable[[], RunIn
     )  # if each process used all cores, all of them would be many times slower
     queue = sweep.to_start()[::-1]
     running: dict[int, tuple[Job, Any]] = {}
+    orphans = [job for job in sweep.jobs if sweep.pid(job) is not None]  # of a sweep whose process was killed
     failed: list[Job] = []
     n_done = 0
     try:
         while (queue and stop() is None) or running:
-            while queue and len(running) < n_jobs and stop() is None:
+            orphans = [job for job in orphans if sweep.pid(job) is not None]
+            while queue and len(running) + len(orphans) < n_jobs and stop() is None:
                 sweep, work = plan(sweep, queue[-1], n_threads)
                 sweep.save()
                 job = sweep.jobs[queue.pop().index]

@@ -100,7 +100,12 @@ def submit(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster: st
     return ids
 
 
-def _executor(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster: str) -> Any:
+def check_available(cluster: str = "slurm") -> Any:
+    """Return the module submitit.
+
+    Raises:
+        ConfigError: submitit or Slurm is missing.
+    """
     try:
         import submitit
     except ImportError:
@@ -112,6 +117,11 @@ def _executor(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster:
             "--slurm: there is no sbatch on this machine. Start the sweep on a login node of the cluster, or leave out "
             "--slurm to run it here."
         )
+    return submitit
+
+
+def _executor(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster: str) -> Any:
+    submitit = check_available(cluster)
     executor = submitit.AutoExecutor(folder=sweep.path / "slurm", cluster=cluster)
     try:
         executor.update_parameters(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.config.config import ModelConfig
-from core.sweeps.sweep import Sweep, runner_pid
+from core.runs.directory import has_begun
+from core.sweeps.sweep import Job, Sweep, runner_pid
 from core.utils.tables import aligned
 
 
@@ -24,17 +25,23 @@ def describe(sweep: Sweep) -> str:
     pid = runner_pid(sweep)
     runner = f"Process {pid} on this machine runs it." if pid else "No process on this machine runs it."
     way_on = "" if pid or not sweep.to_start() else f" Continue with: sweep resume {sweep.name}"
-    return f"{_jobs(sweep)}\n\n{count_states(sweep)}. {runner}{way_on}"
+    return f"{_jobs(sweep, pid is not None)}\n\n{count_states(sweep)}. {runner}{way_on}"
 
 
-def _jobs(sweep: Sweep) -> str:
+def _jobs(sweep: Sweep, is_run: bool) -> str:
     first = sweep.jobs[0].config
     varying = [name for name in first if any(job.config.get(name) != first[name] for job in sweep.jobs)]
     rows = [
-        [str(job.index), *(str(job.config.get(name)) for name in varying), job.run_id, str(sweep.state(job))]
+        [str(job.index), *(str(job.config.get(name)) for name in varying), job.run_id, _state(sweep, job, is_run)]
         for job in sweep.jobs
     ]
     return aligned(["job", *varying, "run", "state"], rows, right=["job", *varying])
+
+
+def _state(sweep: Sweep, job: Job, is_run: bool) -> str:
+    """Return a job's state; "starting" for a run that has not written its status yet, if the sweep is being run."""
+    state = sweep.state(job)
+    return "starting" if is_run and state.state == "unknown" and not has_begun(sweep.run_path(job)) else str(state)
 
 
 def count_states(sweep: Sweep) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from core.cli import group
 from core.config.config import GlobalConfig, ModelConfig
 from core.runs.directory import run_ids
 from core.runs.status import run_status
+from core.sweeps import pool
 from core.sweeps.sweep import Sweep, create_sweep, find_sweep, held
 from core.sweeps.worker import plan
 
@@ -26,10 +28,17 @@ def invoke(experiments: Path, run_command: Invoke) -> Invoke:
     return lambda *arguments: run_command(group, "sweep", *arguments)
 
 
-def sweep_in_a_process(*arguments: str) -> "subprocess.Popen[str]":
+def sweep_in_a_process(*arguments: str, start_new_session: bool = False) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "core", "sweep", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        start_new_session=start_new_session,
+    )
 
 
 def states(sweep: Sweep) -> list[str]:
@@ -48,7 +57,7 @@ def test_each_config_becomes_a_run_and_again_starts_nothing(invoke: Invoke, expe
     assert saved == [0, 1, 2]
     assert all("placeholder" in (sweep.run_path(job) / "results.jsonl").read_text() for job in sweep.jobs)
     code, out, _ = invoke(*arguments)
-    assert (code, "0 done, 0 failed of 3" in out) == (0, True)
+    assert (code, "0 done, 0 failed of 3. 3 were done before." in out) == (0, True)
     assert len(run_ids(experiments)) == 3
 
 
@@ -103,6 +112,76 @@ def test_a_stopped_sweep_leaves_checkpoints_and_goes_on_from_them(experiments: P
     same, work = plan(sweep, sweep.jobs[0])
     assert same == sweep  # the run keeps its id
     assert work.train[:2] == ("--resume", str(run_path))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals of this kind")
+def test_closing_the_terminal_stops_every_run_with_a_checkpoint(experiments: Path) -> None:
+    options = ("--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--name", "closed")
+    process = sweep_in_a_process("seed=0..1", "--jobs", "2", *options, start_new_session=True)
+    assert process.stdout is not None
+    n_started = 0
+    while n_started < 2:
+        line = process.stdout.readline()
+        assert line
+        n_started += "started" in line
+    sweep = find_sweep("closed", experiments)
+    while states(sweep) != ["running", "running"]:
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGHUP)  # a terminal sends it to every process of the sweep
+    process.communicate()
+    assert states(sweep) == ["interrupted", "interrupted"]
+    assert all((sweep.run_path(job) / "checkpoints" / "last.pt").is_file() for job in sweep.jobs)
+    assert process.returncode == 128 + signal.SIGHUP
+
+
+def test_runs_that_outlived_a_killed_sweep_count_among_the_jobs(
+    experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = create_sweep(
+        "orphans", [ModelConfig(seed=seed) for seed in range(3)], GlobalConfig(experiments_dir=experiments)
+    )
+    alive, seen = {0, 1}, []
+    monkeypatch.setattr(Sweep, "pid", lambda _self, job: 1 if job.index in alive else None)
+    monkeypatch.setattr(Sweep, "to_start", lambda self: [self.jobs[2]])
+
+    def wait_for_none(running: dict[int, object]) -> list[int]:
+        seen.append((len(alive), len(running)))
+        alive.discard(len(alive) - 1)
+        return list(running)
+
+    class Ended:
+        sentinel, exitcode, name = 7, 0, ""
+
+        def start(self) -> None: ...
+        def join(self) -> None: ...
+        def is_alive(self) -> bool:
+            return False
+
+    monkeypatch.setattr(pool, "_ended", wait_for_none)
+    monkeypatch.setattr(pool, "_context", lambda: SimpleNamespace(Process=lambda **_given: Ended()))
+    outcome = pool.run_here(sweep, 2, lambda _job, _words: None, lambda: None)
+    assert outcome.n_done == 1
+    assert seen == [(2, 0), (1, 1)]  # it starts when one of the two has ended
+
+
+def test_without_slurm_no_sweep_is_left_behind(
+    invoke: Invoke, experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(experiments))
+    code, _, err = invoke("seed=0..1", "--slurm", "partition=gpu")
+    assert (code, "there is no sbatch on this machine" in err) == (2, True)
+    assert not experiments.exists()
+
+
+def test_a_run_that_has_not_written_its_status_is_starting_while_the_sweep_runs(
+    invoke: Invoke, experiments: Path
+) -> None:
+    sweep = create_sweep("new", [ModelConfig()], GlobalConfig(experiments_dir=experiments))
+    sweep.run_path(sweep.jobs[0]).mkdir()
+    assert "unknown" in invoke("status", "new")[1]
+    with held(sweep):
+        shown = invoke("status", "new")[1]
+    assert f"{sweep.jobs[0].run_id}  starting" in shown
 
 
 def test_the_status_and_the_dry_run_change_nothing(invoke: Invoke, experiments: Path) -> None:
