@@ -77,9 +77,7 @@ def _detach(log_path: Path) -> None:
     """Leave the terminal's process group, so that Ctrl-C reaches only the sweep itself, and print to the log."""
     if hasattr(os, "setsid"):
         os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the fork server ignores both
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the fork server ignores it
     log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -115,7 +115,8 @@ def test_a_stopped_sweep_leaves_checkpoints_and_goes_on_from_them(experiments: P
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals of this kind")
-def test_closing_the_terminal_stops_every_run_with_a_checkpoint(experiments: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
+def test_closing_the_terminal_stops_every_run_with_a_checkpoint(experiments: Path, name: str) -> None:
     options = ("--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--name", "closed")
     process = sweep_in_a_process("seed=0..1", "--jobs", "2", *options, start_new_session=True)
     assert process.stdout is not None
@@ -127,11 +128,11 @@ def test_closing_the_terminal_stops_every_run_with_a_checkpoint(experiments: Pat
     sweep = find_sweep("closed", experiments)
     while states(sweep) != ["running", "running"]:
         assert process.poll() is None
-    os.killpg(process.pid, signal.SIGHUP)  # a terminal sends it to every process of the sweep
+    os.killpg(process.pid, number := getattr(signal, name))  # a terminal sends it to every process of the sweep
     process.communicate()
     assert states(sweep) == ["interrupted", "interrupted"]
     assert all((sweep.run_path(job) / "checkpoints" / "last.pt").is_file() for job in sweep.jobs)
-    assert process.returncode == 128 + signal.SIGHUP
+    assert process.returncode == 128 + number
 
 
 def test_runs_that_outlived_a_killed_sweep_count_among_the_jobs(
