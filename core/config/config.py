@@ -84,7 +84,7 @@ class ModelConfig:
     accumulate: int = option(
         1,
         rule=rules.integer(1),
-        help="Number of parts in which a batch goes through the network, whose gradients add up; saves memory.",
+        help="Split each batch into this many parts and add up their gradients, which saves memory.",
     )
     n_epochs: int = option(300, rule=rules.integer(1), help="Number of passes over the training data.")
     hidden_layer_sizes: tuple[int, ...] = option(

@@ -47,8 +47,8 @@ def where_option(command: Function) -> Function:
         metavar="CONDITION",
         multiple=True,
         help="Use only runs that meet this condition, such as model=unet, 'learning_rate<1e-3', 'model=un*', 'seed in "
-        "1,2', 'started>=2026-11-01' or 'no dropout'. Join conditions by and / or. Fields are those of the config, "
-        f"measures, {', '.join(OF_RUNS)}, those of the environment (such as device) and of protocols (such as "
+        "1,2', 'started>=2026-11-01' or 'no dropout'. Join conditions by and / or. A field is a config field, "
+        f"a measure, {', '.join(OF_RUNS)}, a field of the environment (such as device) or of a protocol (such as "
         "protocol.split). A run without the field does not meet the condition. May be repeated.",
     )
     return where(archived(command))
