@@ -13,7 +13,7 @@ from results.groups import Group, name_groups
 from results.plots.end_labels import END_WIDTH, add_end_label
 from results.plots.figure import FEW_LINES, PANEL, WIDE_PANEL, new_figure, plain, styles
 from results.plots.look import DEFAULT, Look
-from results.plots.room import finish, wrapped
+from results.plots.room import LINE_SPACING, finish, wrapped
 from results.text.labels import count, spell
 from results.text.short_labels import ShortLabels
 
@@ -99,7 +99,7 @@ def draw_curves(
                     xs, ys = found[name].positions, _means(found[name], options.smooth)
                     add_end_label(panel, xs, ys, plain(labels.names[i]), style["color"])
         panel.set_xlabel({"step": "training step", "epoch": "epoch"}[options.axis])
-        panel.set_ylabel(f"{wrapped(plain(name), PANEL[1] - 0.9, 10)}\nmean within the epoch")
+        panel.set_ylabel(f"{wrapped(plain(name), PANEL[1] - 0.9, 10)}\nmean within the epoch", linespacing=LINE_SPACING)
         if options.log:
             panel.set_yscale("log")
     finish(figure, axes, plain(curve_caption(groups, curves, options, labels)), options.look)

@@ -13,8 +13,9 @@ END_LABEL = "end label"  # the gid of these texts
 END_WIDTH = 20  # characters
 POINTS = 7.5
 LINE_HEIGHT = 1.2
-# The stroke begins at the text's left edge. To find where it leaves the text would take most of the time of a plot.
-UNCLIPPED = {"relpos": (0.0, 0.5), "patchA": None, "shrinkA": 0, "shrinkB": 0}
+# Dotted, since a stroke of a line that ends early looks like more of the line. It begins at the text's left edge: to
+# find where it leaves the text would take most of the time of a plot.
+STROKE = {"linestyle": ":", "relpos": (0.0, 0.5), "patchA": None, "shrinkA": 0, "shrinkB": 0}
 PLACE = 1.03  # right of the panel, as a fraction of its width
 
 
@@ -46,7 +47,7 @@ def add_end_label(
         color=colour,
         va="center",
         annotation_clip=False,
-        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6, **UNCLIPPED},
+        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6, **STROKE},
         gid=END_LABEL,
     )
 

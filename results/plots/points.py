@@ -15,7 +15,7 @@ from results.over_runs import OverRuns
 from results.plots.end_labels import END_WIDTH, add_end_label
 from results.plots.figure import FEW_LINES, PANEL, WIDE_PANEL, new_figure, plain, styles
 from results.plots.look import DEFAULT, Look
-from results.plots.room import finish, wrapped
+from results.plots.room import LINE_SPACING, finish, wrapped
 from results.plots.ticks import short_number
 from results.text.labels import count, is_time, measure_labels, printable, shortened, spell
 from results.text.short_labels import DERIVED, ShortLabels, distinguishing_fields, short_labels
@@ -186,7 +186,7 @@ def _plot(
                 colour = style_of[name]["color"]
                 add_end_label(panel, [place(last.x)], [last.over.summary.mean], plain(name), colour, nudge)
         panel.set_xlabel(wrapped(plain(x_label), PANEL[0] - 1, LABEL_PT))
-        panel.set_ylabel(_y_label(label, units[label]))
+        panel.set_ylabel(_y_label(label, units[label]), linespacing=LINE_SPACING)
     notes = list(filter(None, [points_caption(level), same_n, words_legend, labels.note(), *notes]))
     finish(figure, axes, plain(" ".join(notes)), look)
     return figure
@@ -214,8 +214,11 @@ def _same_n(panels: Mapping[str, Lines]) -> str:
 
 def _y_label(label: str, metadata: ResultMetadata) -> str:
     arrows = {True: " (higher is better)", False: " (lower is better)", None: ""}
-    text = f"{label}{' [s]' if is_time(metadata) else ''}{arrows[metadata.higher_is_better]}"
-    return wrapped(plain(text), PANEL[1] - 0.9, LABEL_PT)
+    text, arrow = f"{label}{' [s]' if is_time(metadata) else ''}", arrows[metadata.higher_is_better]
+    whole = wrapped(plain(text + arrow), PANEL[1] - 0.9, LABEL_PT)
+    if "\n" not in whole:
+        return whole
+    return "\n".join(filter(None, [wrapped(plain(text), PANEL[1] - 0.9, LABEL_PT), arrow.strip()]))
 
 
 def _word_labels(values: Sequence[Any]) -> tuple[dict[str, str], str]:

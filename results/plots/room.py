@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND_PT, CAPTION_PT = 8.5, 8.0
+LINE_SPACING = 1.35  # of axis labels, so that an underscore does not touch the next line
 GAP = 0.08  # inches
 HANDLE = 0.5  # inches: the line before a legend entry, with its distances
 LEAST_PANEL = (1.6, 1.1)  # inches of a panel, with its ticks and labels

@@ -52,7 +52,7 @@ figure i { position: absolute; width: 9px; height: 9px; margin: -4.5px; border-r
   .cards td:empty { display: none; }
   .list, .list tbody, .list tr { display: block; }
   .list tr { border-bottom: 1px solid var(--faint); padding: 0.25rem 0; }
-  .list td { display: inline; border: 0; padding: 0 0.5rem 0 0; overflow-wrap: anywhere; }
+  .list td { display: inline-block; border: 0; padding: 0 0.5rem 0 0; max-width: 100%; overflow-wrap: anywhere; }
 }
 @media print {
   @page { margin: 12mm; size: A4; }
@@ -63,8 +63,9 @@ figure i { position: absolute; width: 9px; height: 9px; margin: -4.5px; border-r
   table { font-size: 6.5pt; line-height: 1.15; margin: 2pt 0; }
   li { font-size: 8pt; line-height: 1.2; }
   th, td { padding: 0.5pt 5pt 0.5pt 0; }
-  table:has(th:nth-child(8)) td.number { white-space: normal; }  /* too wide for one line on paper */
   small { display: inline; font-size: 6pt; margin-left: 3pt; }
+  table:has(th:nth-child(8)) small { display: block; }  /* too wide for one line on paper */
+  table:has(th:nth-child(10)) td.number { white-space: normal; }
   small span { display: none; }
   small::before { content: "("; }
   small::after { content: ")"; }
@@ -78,7 +79,7 @@ figure i { position: absolute; width: 9px; height: 9px; margin: -4.5px; border-r
   .list { display: block; columns: 2; column-gap: 12pt; font-size: 6pt; line-height: 1.15; }
   .list tbody { display: contents; }
   .list tr { display: block; }
-  .list td { display: inline; border: 0; padding: 0 3pt 0 0; }
+  .list td { display: inline-block; border: 0; padding: 0 3pt 0 0; }
   .list td.age { display: none; }  /* the start is printed */
   a { color: inherit; text-decoration: none; }
   tr, figure { break-inside: avoid; }

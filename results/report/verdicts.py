@@ -82,10 +82,11 @@ def verdicts(
     findings = _findings(first, by_group)
     n = next((one.n_family for one in made if one.in_family), 1)
     oldest = "" if is_chosen else ", the oldest group; --baseline A chooses another"
+    held = f"the {n} answers hold together" if n > 1 else "the answer holds"
+    jointly, simultaneous = (" (Bonferroni)", "simultaneous ") if n > 1 else ("", "")
     note = (
-        f"Baseline: {first}{oldest}. Each group is compared with it over seeds; the {n} "
-        f"answers hold together at {100 * level:g}% (Bonferroni). "
-        "In brackets: simultaneous intervals of the differences. pyml compare shows the tests."
+        f"Baseline: {first}{oldest}. Each group is compared with it over seeds; {held} at {100 * level:g}%{jointly}. "
+        f"In brackets: {simultaneous}intervals of the differences. pyml compare shows the tests."
     )
     if any(one.in_family and one.test.unit != RUNS for one in made):
         note += " For two single runs, the answer is about these two trained models."

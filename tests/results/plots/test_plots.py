@@ -104,6 +104,14 @@ def test_quality_is_shown_against_the_samplers_steps(experiments: Path) -> None:
     assert legend(figure)[0] == "learning_rate=0.1 (n = 3 runs per point)"
 
 
+def test_a_long_label_breaks_before_its_direction(make_run: MakeRun, experiments: Path) -> None:
+    about = ResultMetadata("denoising_loss/sigma_0.05_to_0.25", unit="image", higher_is_better=False)
+    for rate in (1e-3, 1e-4):
+        make_run({about: 0.5 + rate}, learning_rate=rate)
+    figure = plot_field(group_runs(ResultsDatabase(experiments)), "learning_rate", {about: about.name})
+    assert figure.axes[0].get_ylabel() == "denoising_loss/sigma_0.05_to_0.25\n(lower is better)"
+
+
 def test_measures_of_other_protocols_have_a_panel_of_their_own(make_run: MakeRun, experiments: Path) -> None:
     results = {ResultMetadata("f", n_steps=k, protocol={"n": n}): 0.1 for k in (5, 18) for n in (100, 500)}
     make_run(results)
