@@ -75,7 +75,9 @@ class Ranks:
             return model.loss
         device = next(model.parameters()).device
         wrapped: Losses = nn.parallel.DistributedDataParallel(
-            _Loss(model), device_ids=[device.index] if device.type == "cuda" else None, gradient_as_bucket_view=True
+            _Loss(model),
+            device_ids=[device.index] if device.type == "cuda" else None,
+            gradient_as_bucket_view=True,
         )
         return wrapped
 
