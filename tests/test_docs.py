@@ -151,8 +151,9 @@ def test_the_readme_names_the_pytorch_that_its_command_installs() -> None:
     pinned = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
     assert pinned is not None
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"PyTorch {pinned[1]} for CPUs" in readme
-    assert "pip install -c constraints.txt --extra-index-url" in readme
+    assert f"This installs PyTorch {pinned[1]}." in readme
+    assert f"PyTorch {pinned[1]} for CPUs first" in readme
+    assert "pip install -c constraints.txt ." in readme
 
 
 @by_page
