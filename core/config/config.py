@@ -31,6 +31,8 @@ def combination_faults(config: ModelConfig) -> list[str]:
         faults.append(
             f"guidance: got {config.guidance!r}, but {why}; accepted: 1. Try: --label-dropout 0.1 in training."
         )
+    if config.flip and config.data_shape is not None and len(config.data_shape) != 3:
+        faults.append("flip: the data are no images, so there is nothing to mirror; accepted: false.")
     return faults
 
 
@@ -100,6 +102,11 @@ class ModelConfig:
         "float32",
         rule=rules.choice("float32", "bf16"),
         help="Number format in training; bf16 uses autocast.",
+    )
+    flip: bool = option(
+        False,
+        rule=rules.boolean(),
+        help="Mirror each training image left to right with probability 1/2, anew in each epoch.",
     )
     skip_nonfinite: bool = option(
         False,

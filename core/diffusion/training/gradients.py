@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core import plugins
 from core.diffusion.datasets.base import Batches
-from core.diffusion.model import HIDDEN
+from core.diffusion.model import HIDDEN, per_image
 from core.diffusion.training.state import TrainingState
 
 
@@ -20,11 +20,13 @@ class Draws(NamedTuple):
         sigma: Noise levels, shape ``(N,)``.
         noise: Standard normal, shape ``(N, *data_shape)``.
         hidden: Which images hide their class, bool of shape ``(N,)``; None if none ever does.
+        flipped: Which images are mirrored, bool of shape ``(N,)``; None if none ever is.
     """
 
     sigma: Tensor
     noise: Tensor
     hidden: Tensor | None
+    flipped: Tensor | None
 
 
 def draws_of_batch(state: TrainingState, n: int) -> Draws:
@@ -32,7 +34,9 @@ def draws_of_batch(state: TrainingState, n: int) -> Draws:
     model, device = state.model, state.device
     sigma = model.draw_sigmas(n, device)
     noise = torch.randn(n, *model.data_shape, device=device)
-    return Draws(sigma, noise, model.draw_hidden(n, device))
+    hidden = model.draw_hidden(n, device)
+    flipped = torch.rand(n, device=device) < 0.5 if state.config.flip else None
+    return Draws(sigma, noise, hidden, flipped)
 
 
 def add_gradient(
@@ -56,6 +60,8 @@ def add_gradient(
     own = own if n_own else slice(1)  # the others wait for a gradient; that of an image that does not count is 0
     within = slice(part.start, part.stop)
     images, labels = batches.take(indices[within][own])
+    if draws.flipped is not None:
+        images = torch.where(per_image(draws.flipped[within][own], images), images.flip(-1), images)
     sigma, noise = draws.sigma[within][own], draws.noise[within][own]
     if draws.hidden is not None and labels is not None:
         labels = labels.masked_fill(draws.hidden[within][own], HIDDEN)
