@@ -1,0 +1,154 @@
+"""Make the table of the README: EDM and rectified flow in 5, 18 and 50 steps, on digits and mnist5k, 5 seeds each.
+
+Usage: python benchmarks/families.py [--experiments-dir DIRECTORY] [--jobs 2] [--quick] [-o TABLE.md]
+
+It trains with `pyml sweep`, evaluates with `pyml eval` and decides with `pyml compare`, as a user would. The same
+command, started again, continues where it stopped. Numbers are the Fréchet distance corrected for its bias, with 95%
+intervals over seeds; smaller is better, and 0 is a perfect model. --quick makes the table of two tiny runs each, to try
+the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from core import plugins
+from core.runs.directory import run_ids
+from core.runs.result_log import read_result_log
+
+MEASURE = "frechet_distance/corrected"
+FAMILIES = ("edm", "flow")
+STEPS = (5, 18, 50)
+
+
+@frozen
+class Task:
+    """One data set, and how models are trained and evaluated on it.
+
+    Attributes:
+        dataset: Name of the data set.
+        fields: Config fields of all runs, as options of the command line.
+        features: Feature space of the distance.
+        n_samples: Samples per evaluation.
+    """
+
+    dataset: str
+    fields: tuple[str, ...]
+    features: str
+    n_samples: int
+
+
+COMMON = ("--model", "mlp", "--lr-schedule", "cosine", "--checkpoint-every-epochs", "1000")
+TASKS = (
+    Task("digits", ("--n-epochs", "300"), "pixels", 1000),
+    Task("mnist5k", ("--n-epochs", "100", "--hidden-layer-sizes", "768,768,768"), "pca_64", 1000),
+)
+QUICK = (
+    Task("digits", ("--n-epochs", "2", "--hidden-layer-sizes", "16"), "pixels", 200),
+    Task("mnist5k", ("--n-epochs", "1", "--hidden-layer-sizes", "16"), "pca_16", 100),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiments-dir", type=Path, default=Path("experiments/families"), help="where the runs go")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at one time")
+    parser.add_argument("--quick", action="store_true", help="tiny runs, to try the command")
+    parser.add_argument("-o", "--output", type=Path, help="write the table, in Markdown")
+    given = parser.parse_args()
+    start_s = time.perf_counter()
+    tasks, n_seeds = (QUICK, 2) if given.quick else (TASKS, 5)
+    for task in tasks:
+        train(task, given.experiments_dir, n_seeds, given.jobs)
+    evaluate(tasks, given.experiments_dir, given.jobs)
+    text = table([row for task in tasks for row in rows(task, given.experiments_dir)], n_seeds)
+    print(text)
+    print(f"{(time.perf_counter() - start_s) / 60:.1f} minutes in this session", file=sys.stderr)
+    if given.output:
+        given.output.write_text(text + "\n")
+
+
+def pyml(*arguments: object, experiments_dir: Path) -> str:
+    """Run a command of pyml-core and return its output; stop with its message if it fails."""
+    command = [sys.executable, "-m", "core", *map(str, arguments), "--experiments-dir", str(experiments_dir)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def train(task: Task, experiments_dir: Path, n_seeds: int, jobs: int) -> None:
+    """Train the runs of a task that are missing, as a sweep over families and seeds."""
+    print(f"training on {task.dataset}", file=sys.stderr)
+    axes = [f"family={','.join(FAMILIES)}", f"seed=0..{n_seeds - 1}"]
+    options = ["--name", f"families-{task.dataset}", "--jobs", jobs, "--dataset", task.dataset, *COMMON, *task.fields]
+    pyml("sweep", *options, *axes, experiments_dir=experiments_dir)
+
+
+def evaluate(tasks: Sequence[Task], experiments_dir: Path, jobs: int) -> None:
+    """Evaluate the runs that lack a result, several at a time with one thread each."""
+    by_dataset = {task.dataset: task for task in tasks}
+    todo: list[list[object]] = []
+    for run_id in run_ids(experiments_dir):
+        run_path = experiments_dir / run_id
+        task = by_dataset[plugins.saved_config(run_path).dataset]
+        newest = [record.metadata for record in read_result_log(run_path).newest()]
+        done = {metadata.n_steps for metadata in newest if metadata.name == MEASURE}
+        if steps := [n for n in STEPS if n not in done]:
+            options = ["--features", task.features, "--n-samples", task.n_samples, "--threads", 1]
+            options += [word for n in steps for word in ("--n-steps", n)]
+            todo.append(["eval", run_id, "--evaluator", "frechet", *options])
+    print(f"evaluating {len(todo)} runs", file=sys.stderr)
+    with ThreadPoolExecutor(jobs) as pool:
+        for number, _ in enumerate(
+            pool.map(lambda words: pyml(*words, experiments_dir=experiments_dir), todo), start=1
+        ):
+            print(f"evaluated {number} of {len(todo)}", file=sys.stderr)
+
+
+def rows(task: Task, experiments_dir: Path) -> list[tuple[str, ...]]:
+    """Return a row for each number of steps: data set, features, steps, both families, and the answer of compare."""
+    groups = [f"dataset={task.dataset} and family={family}" for family in FAMILIES]
+    options = ["--metric", MEASURE, "--ignore", "sampler", "--format", "json"]
+    found = json.loads(pyml("compare", *groups, *options, experiments_dir=experiments_dir))
+    by_steps = {one["measure"]["n_steps"]: one for one in found["comparisons"]}
+    answers = {"A is better": f"{FAMILIES[0]} is better", "B is better": f"{FAMILIES[1]} is better"}
+    return [
+        (
+            task.dataset,
+            task.features,
+            str(n),
+            over_seeds(by_steps[n]["a"]),
+            over_seeds(by_steps[n]["b"]),
+            answers.get(by_steps[n]["answer"], by_steps[n]["answer"]),
+        )
+        for n in STEPS
+    ]
+
+
+def over_seeds(side: dict[str, Any]) -> str:
+    """Return the mean and half of the interval over seeds."""
+    return f"{side['mean']:.3f} ± {(side['ci_high'] - side['ci_low']) / 2:.3f}"
+
+
+def table(found: Sequence[tuple[str, ...]], n_seeds: int) -> str:
+    """Return the rows as a table in Markdown."""
+    head = ("data", "features", "steps", *FAMILIES, "`pyml compare`")
+    lines = [head, tuple("---" for _ in head), *found]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    about = f"Corrected Fréchet distance: mean ± half of the 95% interval over {n_seeds} seeds. Smaller is better."
+    return f"{body}\n\n{about}"
+
+
+if __name__ == "__main__":
+    main()
