@@ -152,4 +152,4 @@ def _named(name: str) -> GuardedTracker | None:
 
 def _warn(label: str, what: str, error: BaseException) -> None:
     """Print a warning. It is not one of Python's: where warnings are errors, it would stop the run."""
-    say(f"Warning: {label}: {what} raised {type(error).__name__}: {error}. The run continues without it.", err=True)
+    say(f"Warning: {label}: {what} raised {type(error).__name__}: {error}. The run continues.", err=True)

@@ -14,7 +14,7 @@ from results.comparison.measured import Measured
 from results.comparison.significance import PAIRED_SAMPLES, ReplicateTest
 from results.run import Run
 from results.samples import evaluation_of, sample_values
-from results.statistics.clusters import ClusteredMean, clustered_mean
+from results.statistics.clusters import ClusteredEstimate, clustered_mean
 from results.statistics.intervals import t_quantile
 
 
@@ -84,7 +84,7 @@ def _two_sided(difference: float, error: float, df: int) -> float:
     return math.nan if math.isnan(error) or df < 1 else 2 * float(stdtr(df, -abs(difference) / error))
 
 
-def clustered_result(run: Run, metadata: ResultMetadata) -> ClusteredMean | None:
+def clustered_result(run: Run, metadata: ResultMetadata) -> ClusteredEstimate | None:
     """Return a run's mean over the samples that it kept, with its clustered error; None if it kept no cluster ids."""
     clusters = sample_clusters(run, metadata)
     values = sample_values(run, metadata) if clusters else None

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from core.utils.formatting import format_duration
 from results.environments import SPLIT_FIELDS, UNKNOWN, environment_values
+from results.fields import ages_s, as_text
 from results.groups import SEED
+from results.moments import age_text, read_time, span_text
 from results.report.html import Cell, Html, element, table
 from results.run import Run
 from results.text.labels import printable, shortened, spell
@@ -75,25 +76,10 @@ def _status_cell(run: Run) -> Cell:
 
 def _time_cells(run: Run, now: datetime) -> list[Cell]:
     """Return when a run started, how long ago that is, and how long it ran."""
-    started, finished = _parsed(run.status.started_at), _parsed(run.status.finished_at)
-    if started is None:
+    started, (age, duration) = read_time(run.status.started_at), ages_s(run, now)
+    if started is None or age is None:
         return [Cell(NOTHING)] * 3
-    age_s = (now - started).total_seconds()
-    end = now if run.status.state == "running" else finished
-    cells = [Cell(f"{started:%Y-%m-%d %H:%M}"), Cell(_age(age_s), kind="age", sort=f"{age_s:.0f}")]
-    if end is None:
+    cells = [Cell(as_text(started.astimezone(UTC))), Cell(age_text(age), kind="age", sort=f"{age:.0f}")]
+    if duration is None:
         return [*cells, Cell(NOTHING)]
-    duration_s = max(0.0, (end - started).total_seconds())
-    return [*cells, Cell(format_duration(duration_s), sort=f"{duration_s:.1f}")]
-
-
-def _age(seconds: float) -> str:
-    return f"{seconds / 86_400:.0f} days" if seconds >= 2 * 86_400 else format_duration(max(0.0, round(seconds)))
-
-
-def _parsed(text: str | None) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return [*cells, Cell(span_text(duration), sort=f"{duration:.1f}")]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-class ClusteredMean(NamedTuple):
+class ClusteredEstimate(NamedTuple):
     """A mean with its clustered standard error.
 
     Attributes:
@@ -35,7 +35,7 @@ class ClusteredMean(NamedTuple):
         return (self.error / self.plain_error) ** 2 if self.plain_error > 0 else math.nan
 
 
-def clustered_mean(values: ArrayLike, cluster_ids: ArrayLike) -> ClusteredMean:
+def clustered_mean(values: ArrayLike, cluster_ids: ArrayLike) -> ClusteredEstimate:
     """Return the mean of values with a standard error that allows for clusters.
 
     Args:
@@ -59,9 +59,9 @@ def clustered_mean(values: ArrayLike, cluster_ids: ArrayLike) -> ClusteredMean:
     # Reported beside the clustered error, so that a reader sees what the clusters cost.
     plain = float(np.std(x, ddof=1) / math.sqrt(len(x))) if len(x) > 1 else math.nan
     if n_clusters < 2:
-        return ClusteredMean(mean, math.nan, n_clusters, 0, plain)
+        return ClusteredEstimate(mean, math.nan, n_clusters, 0, plain)
     error = math.sqrt(float(np.sum(sums**2)) * n_clusters / (n_clusters - 1)) / len(x)
-    return ClusteredMean(mean, error, n_clusters, n_clusters - 1, plain)
+    return ClusteredEstimate(mean, error, n_clusters, n_clusters - 1, plain)
 
 
 def cluster_columns(values: ArrayLike, cluster_ids: ArrayLike) -> NDArray[np.float64]:

@@ -288,13 +288,13 @@ def test_failures_mixed_environments_and_stale_results_are_among_the_findings(ma
 
 def test_the_list_of_runs_has_links_times_and_environments(make_run: MakeRun, report, experiments: Path) -> None:
     path = make_run({LOSS: 0.3})
-    set_status(path, started_at="2026-01-01T10:00:00+00:00", finished_at="2026-01-01T10:05:00+00:00")
+    set_status(path, started_at="2026-01-01T10:00:00+00:00", finished_at="2026-01-01T12:05:00+00:00")
     set_status(make_run({LOSS: 0.3}, seed=1), started_at="no time", finished_at=None)
     page, content = report()
     assert f'href="./{experiments.name}/{path.name}/"' in content
     assert "2026-01-01 10:00" in page.texts
-    assert "5 min" in page.texts
-    assert '<td data-sort="300.0">5 min</td>' in content
+    assert "2 h 5 min" in page.texts
+    assert '<td data-sort="7500.0">2 h 5 min</td>' in content
 
 
 def test_a_link_can_name_nothing_but_a_directory(make_run: MakeRun, report, experiments: Path) -> None:
