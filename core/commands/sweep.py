@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -136,7 +137,7 @@ def start(
     if dry_run:
         say(text.list_configs(configs, list(values)))
         return
-    _check_slurm(slurm)
+    _check_machine(slurm)
     for tracker in everywhere.tracker:
         plugins.load(plugins.TRACKERS, tracker)
     made = create_sweep(name or f"{datetime.now(UTC):%Y%m%dT%H%M%S}", configs, everywhere, evaluate=evaluate)
@@ -153,7 +154,7 @@ def start(
 @debug_option
 def resume(name: str, n_jobs: int, detach: bool, slurm: tuple[str, ...], experiments_dir: str | None) -> None:
     """Start the runs of a sweep that are missing, failed or dead."""
-    _check_slurm(slurm)
+    _check_machine(slurm)
     _go(_find(name, experiments_dir), n_jobs, detach, slurm)
 
 
@@ -215,12 +216,14 @@ def _find(name: str, experiments_dir: str | None) -> Sweep:
     return find_sweep(name, _where(experiments_dir))
 
 
-def _check_slurm(texts: Sequence[str]) -> None:
-    """Check the options and that there is a Slurm to submit to, before anything is written."""
+def _check_machine(texts: Sequence[str]) -> None:
+    """Check the options of Slurm, that there is a Slurm to submit to, and PyTorch, before anything is written."""
     from core.sweeps.slurm import check_available, parse_parameters
 
     if parse_parameters(texts):
         check_available()
+    if importlib.util.find_spec("torch") is None:  # each run would fail for itself; importing it takes seconds
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 
 def _go(found: Sweep, n_jobs: int, detach: bool, slurm: tuple[str, ...]) -> None:

@@ -45,6 +45,22 @@ def states(sweep: Sweep) -> list[str]:
     return [sweep.state(job).state for job in sweep.jobs]
 
 
+@pytest.mark.parametrize("start", [(), ("--detach",)])
+def test_without_torch_a_sweep_is_refused_before_anything_is_written(
+    start: tuple[str, ...], invoke: Invoke, experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
+    code, out, err = invoke("seed=0..1", "--name", "two", *start)
+    assert (code, out) == (1, "")
+    assert "needs PyTorch, which is not installed" in err
+    assert not list(experiments.glob("*"))
+    create_sweep("two", [ModelConfig()], GlobalConfig(experiments_dir=experiments), evaluate=False)
+    written = sorted(experiments.rglob("*"))
+    code, out, err = invoke("resume", "two", *start)
+    assert (code, out, sorted(experiments.rglob("*"))) == (1, "", written)
+    assert "needs PyTorch, which is not installed" in err
+
+
 def test_each_config_becomes_a_run_and_again_starts_nothing(invoke: Invoke, experiments: Path) -> None:
     arguments = ("seed=0..2", "--jobs", "2", "--name", "three", "--evaluate")
     code, out, err = invoke(*arguments)
