@@ -86,7 +86,7 @@ def train(
     messages: Place = "nowhere" if quiet else "stderr" if print_run else "stdout"
     if len(configs) == 1:
         _train(configs[0], resolved, print_run, messages, run_path=run_path, run_id=run_id, force=force)
-    elif failed := [each.seed for each in configs if not _trained(each, resolved, print_run, messages)]:
+    elif failed := _failed_seeds(configs, resolved, print_run, messages):
         raise click.ClickException(f"{len(failed)} of {len(configs)} runs failed: seeds {', '.join(map(str, failed))}")
 
 
@@ -112,16 +112,23 @@ def _with_seeds(config: ModelConfig, seeds: str, resume: str | None, resolved: R
     return [attrs.evolve(config, seed=seed) for seed in found]
 
 
-def _trained(config: ModelConfig, resolved: Resolved, print_run: bool, messages: Place) -> bool:
-    """Train one of several runs; report an error and return False where it fails, so that the others still run."""
+def _failed_seeds(configs: list[ModelConfig], resolved: Resolved, print_run: bool, messages: Place) -> list[int]:
+    """Train the runs one after another, and return the seeds of those that failed, each with a message."""
     from core.diffusion.training.curve import TrainingDivergedError
 
-    try:
-        _train(config, resolved, print_run, messages)
-    except TrainingDivergedError as error:
-        say(f"Error: seed {config.seed}: {error}", err=True)
-        return False
-    return True
+    failed = []
+    for index, config in enumerate(configs):
+        try:
+            _train(config, resolved, print_run, messages)
+        except TrainingDivergedError as error:
+            say(f"Error: seed {config.seed}: {error}", err=True)
+            failed.append(config.seed)
+        except RunInterrupted as stopped:
+            n_started = index + hasattr(stopped, "__notes__")  # a note says how to continue this run
+            if rest := [each.seed for each in configs[n_started:]]:
+                stopped.add_note(f"Seeds still to do: --seeds {','.join(map(str, rest))}")
+            raise
+    return failed
 
 
 def _resumed(resume: str, resolved: Resolved, force: bool) -> tuple[ModelConfig, Path]:

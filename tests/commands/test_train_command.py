@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.commands.train import train
 from core.runs.directory import run_ids
+from core.utils.signals import RunInterrupted
 
 Invoke = Callable[..., tuple[int, str, str]]
 SMALL = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "2", "--n-samples", "0"]
@@ -65,6 +67,29 @@ def test_seeds_beside_one_seed_or_a_resumed_run_are_wrong_usage(
     assert code == 2
     assert f"--seeds cannot be combined with {named}." in err
     assert run_ids(experiments) == before
+
+
+@pytest.mark.parametrize(("is_checkpointed", "rest"), [(True, "5,1"), (False, "7,5,1")])
+def test_what_interrupts_one_of_several_seeds_names_those_still_to_do(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, is_checkpointed: bool, rest: str
+) -> None:
+    from core.diffusion import train as trainer
+
+    real = trainer.train_diffusion_model
+
+    def stopped_at_seven(config: Any, run_path: Path, **options: Any) -> Any:
+        if config.seed != 7:
+            return real(config, run_path, **options)
+        if is_checkpointed:
+            (run_path / "checkpoints").mkdir()
+            (run_path / "checkpoints" / "last.pt").touch()
+        raise RunInterrupted("interrupted by Ctrl-C")
+
+    monkeypatch.setattr(trainer, "train_diffusion_model", stopped_at_seven)
+    code, _, err = invoke("--seeds", "3,7,5,1", "--quiet")
+    assert code == 130
+    assert err.endswith(f" Seeds still to do: --seeds {rest}\n")
+    assert ("Continue with: pyml-train --resume" in err) == is_checkpointed
 
 
 def test_a_seed_that_fails_costs_the_others_nothing(
