@@ -35,7 +35,7 @@ STYLES = ["text", "markdown", "latex", "csv", "json"]
     "renamed",
     metavar="OLD=NEW",
     multiple=True,
-    help="Give a column another name; may be repeated.",
+    help="Give a column another name (not in csv and json); may be repeated.",
 )
 @click.option("--siunitx", is_flag=True, help="With --format latex or a .tex file: write numbers for siunitx.")
 @click.option("--sort", metavar="NAME", help="Sort by a measure's mean or a config field.  [default: oldest first]")
@@ -89,6 +89,8 @@ def table(
     style = _style(style, path)
     if siunitx and style != "latex":
         raise ConfigError(f"--siunitx needs --format latex or a .tex file, not {style}.")
+    if renamed and style in {"csv", "json"}:
+        raise ConfigError(f"--rename: {style} keeps the names of fields and measures; rename them where you read it.")
     names = dict(_renaming(text) for text in renamed)
     from results.environments import mixed_environments
     from results.groups import group_runs
@@ -109,6 +111,8 @@ def table(
         mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
         wanted = _names(columns)
         measures = _measures(database.metadata(), metrics, wanted)
+        if wanted and not measures and style == "csv":
+            raise ConfigError("--columns: csv has one line per group and measure; name a measure, too.")
         mixed |= mixed_weights_of(groups, measures)
         shared.refuse_mixed(mixed, strict)
         n_measures = len(measures) if metrics or wanted else len(choose_measures(database.metadata()))

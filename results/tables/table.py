@@ -164,6 +164,8 @@ class Table:
                 f"{mark}: the best. Its difference to every other row is significant at {level} (two-sided t tests, "
                 "paired over seeds if all rows have the same seeds, else Welch's)."
             )
+            if len(self.rows[0].cells) > 1:
+                notes.append("Each measure is tested by itself: of many, a few may have a false mark; see compare.")
         return " ".join(notes)
 
 

@@ -98,3 +98,32 @@ def test_a_name_with_a_comma_in_brackets_is_one_name(experiments: Path, invoke: 
     code, out, _ = invoke("table", "--columns", "model,loss (k=97, split=a)")
     assert code == 0, out
     assert [name.strip() for name in header(out)] == ["model", "loss (k=97, split=a) ↓"]
+
+
+@pytest.mark.usefixtures("two_models")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--format", "csv", "--rename", "loss=L"), "--rename: csv keeps the names of fields and measures"),
+        (("--format", "json", "--rename", "loss=L"), "--rename: json keeps the names of fields and measures"),
+        (("--format", "csv", "--columns", "model,runs"), "--columns: csv has one line per group and measure"),
+    ],
+)
+def test_csv_and_json_refuse_what_they_cannot_show(invoke: Invoke, arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = invoke("table", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_a_mark_among_several_measures_says_that_each_is_tested_by_itself(experiments: Path, invoke: Invoke) -> None:
+    for i, model in enumerate(("mlp", "unet")):
+        for seed in range(3):
+            lines = [
+                record(0.3 + 0.5 * i + 0.01 * seed**2 * (1 + i)),
+                record(0.9 - 0.01 * seed, measure("accuracy", higher_is_better=True)),
+            ]
+            write_run(experiments, 10 * i + seed, lines, model=model, seed=seed)
+    assert "Each measure is tested by itself" in invoke("table")[1]
+    one = invoke("table", "--metric", "loss")[1]
+    assert "*: the best" in one
+    assert "tested by itself" not in one
