@@ -44,9 +44,10 @@ def robust_text(one: Comparison, found: RobustFinding) -> str:
         f"{_signed(part.estimate, one)} {_ends(part.ci_low, part.ci_high, one)}" for part in (found.iqm, found.median)
     )
     chance = found.improvement
+    ends = "[unknown]" if math.isnan(chance.ci_low) else f"[{chance.ci_low:.2f}, {chance.ci_high:.2f}]"
     return (
         f"IQM {iqm}; median {median}; permutation test of the means p = {found.permutation_p_value:.2g}; a run of A is "
-        f"{better} than one of B with probability {chance.estimate:.2f} [{chance.ci_low:.2f}, {chance.ci_high:.2f}]."
+        f"{better} than one of B with probability {chance.estimate:.2f} {ends}."
     )
 
 

@@ -18,10 +18,11 @@ Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
 
 N_RESAMPLES = 10_000  # 250 of them lie beyond each end of a 95% interval
+_ROUNDING = 1e-12  # relative spread of resamples that are equal but for rounding
 
 
 class BootstrapInterval(NamedTuple):
-    """A statistic with its percentile bootstrap interval; NaN where there are fewer than two replicates."""
+    """A statistic with its percentile bootstrap interval, whose ends are NaN if the resamples show no spread."""
 
     estimate: float
     ci_low: float
@@ -203,5 +204,7 @@ def _percentiles(estimate: Array, resampled: Array, level: float, n: int) -> Boo
     tail = (1 - level) / 2
     if n < 2 or not np.isfinite(estimate):
         return BootstrapInterval(float(estimate), math.nan, math.nan)
+    if np.ptp(resampled) <= _ROUNDING * np.abs(resampled).max(initial=0.0):
+        return BootstrapInterval(float(estimate), math.nan, math.nan)  # replicates without spread show no error
     low, high = np.quantile(resampled, [tail, 1 - tail])
     return BootstrapInterval(float(estimate), float(low), float(high))

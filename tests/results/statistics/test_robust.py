@@ -156,3 +156,15 @@ def test_wrong_values_are_refused() -> None:
         rank_test([1.0, math.nan], [1.0, 2.0])
     with pytest.raises(ValueError, match=r"one value per run is needed, got shape \(1, 2\)"):
         rank_test([[1.0, 2.0]], [1.0])
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_without_spread_there_is_no_interval_of_width_0(paired: bool) -> None:
+    found = bootstrap_difference([0.9, 0.9], [0.8, 0.8], iqm, paired=paired)
+    assert found.estimate == pytest.approx(0.1)
+    assert math.isnan(found.ci_low)
+    assert math.isnan(found.ci_high)
+    separated = probability_of_improvement([0.9, 0.95, 0.92], [0.8, 0.81, 0.83])  # three of three is no certainty
+    assert separated.estimate == 1.0
+    assert math.isnan(separated.ci_low)
+    assert math.isnan(separated.ci_high)
