@@ -59,7 +59,7 @@ def device_of_process(device: str) -> str:
 def evaluate_share(evaluator: Evaluator, share: tuple[int, int]) -> ResultCollection | None:
     """Measure a share of an evaluation; return the merged results if it was the last one, else None."""
     from core.diffusion.sharding import ShardedEvaluation
-    from core.runs.shards import is_merged
+    from core.runs.shards import is_merged, missing_shares, other_settings
 
     index, of = share
     sharded = ShardedEvaluation(evaluator)
@@ -72,7 +72,13 @@ def evaluate_share(evaluator: Evaluator, share: tuple[int, int]) -> ResultCollec
     sharded.measure(index, of)
     results = sharded.merge_if_complete(of)
     if results is None:
-        say(f"Share {index}/{of} is measured. The last share merges all; or use: pyml merge {evaluator.run_path}")
+        missing = ", ".join(missing_shares(sharded.directory, of)) or "none"
+        say(
+            f"Share {index}/{of} is measured. Missing: {missing}. "
+            f"The last share merges all; or use: pyml merge {evaluator.run_path}"
+        )
+        for difference in other_settings(sharded.directory, sharded.setting):
+            say(f"The run has shares with other settings, which are not merged with this one ({difference}).", err=True)
     return results
 
 
@@ -99,7 +105,8 @@ def merge(run: str, experiments_dir: str | None) -> None:
         try:
             results = _merge(directory, run_path, config)
         except ConfigError as error:
-            faults += error.faults
+            place = f"{directory}: " if len(directories) > 1 else ""
+            faults += [f"{place}{fault}" for fault in error.faults]
             continue
         say(f"\n{results}\n\nSaved in {run_path / 'results.jsonl'}")
     if faults:

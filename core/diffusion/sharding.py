@@ -106,7 +106,7 @@ class ShardedEvaluation:
     def merge_if_complete(self, of: int) -> ResultCollection | None:
         """Merge the shards if all of them exist and no other process is merging them; return None if not."""
         with contextlib.suppress(BlockingIOError), shards.exclusively(self.directory):
-            if shards.is_complete(self.directory, of):
+            if not shards.missing_shares(self.directory, of):
                 return self.merge()
         return None
 

@@ -174,9 +174,20 @@ def read_shards(directory: Path) -> list[Shard]:
     return shards
 
 
-def is_complete(directory: Path, of: int) -> bool:
-    """Return whether a file of each of ``of`` shares exists."""
-    return all((directory / f"{index}-of-{of}.npz").exists() for index in range(1, of + 1))
+def missing_shares(directory: Path, of: int) -> list[str]:
+    """Return the shares, such as "2/3", of which no file exists."""
+    return [f"{index}/{of}" for index in range(1, of + 1) if not (directory / f"{index}-of-{of}.npz").exists()]
+
+
+def other_settings(directory: Path, setting: Mapping[str, Any]) -> list[str]:
+    """Return what the settings of shares in other directories differ in, such as "n_samples: 100 there, 500 here"."""
+    found = []
+    for path in sorted({path.parent for path in directory.parent.glob("*/*.npz")} - {directory}):
+        with contextlib.suppress(ShardError, StopIteration):
+            other = read_shard(next(each for each in sorted(path.glob("*.npz")) if FILE.fullmatch(each.name))).setting
+            names = sorted(name for name in {*other, *setting} if other.get(name) != setting.get(name))
+            found.append("; ".join(f"{name}: {other.get(name)} there, {setting.get(name)} here" for name in names))
+    return found
 
 
 def mark_merged(directory: Path, of: int) -> None:

@@ -161,11 +161,26 @@ def test_values_of_another_length_are_refused(
         sharded(run_path, trained_config, "denoising").measure(1, 2)
 
 
+def test_shares_with_other_settings_are_told_apart(run_path: Path, run_command: Callable[..., Any]) -> None:
+    options = (run_path, "--evaluator", "denoising", "--device", "cpu")
+    first = run_command(evaluate, *options, "--shard", "1/2", "--n-samples", "40")
+    assert "other settings" not in first.err
+    second = run_command(evaluate, *options, "--shard", "2/2", "--n-samples", "41")
+    assert "Missing: 1/2." in second.out
+    assert "shares with other settings, which are not merged with this one (n_samples: 40 there, 41 here)" in second.err
+    merged = run_command(merge, run_path)
+    assert merged.code == 2
+    for shares, missing in (("1-of-2", "2/2"), ("2-of-2", "1/2")):
+        (path,) = run_path.glob(f"shards/*/{shares}.npz")
+        assert f"{path.parent}: missing: shard {missing}." in merged.err
+
+
 def test_the_last_of_the_commands_merges(run_path: Path, run_command: Callable[..., Any]) -> None:
     options = (run_path, "--evaluator", "denoising", "--device", "cpu")
     first = run_command(evaluate, *options, "--shard", "2/2")
     assert first.code == 0
-    assert f"Share 2/2 is measured. The last share merges all; or use: pyml merge {run_path}" in first.out
+    merging = f"The last share merges all; or use: pyml merge {run_path}"
+    assert f"Share 2/2 is measured. Missing: 1/2. {merging}" in first.out
     early = run_command(merge, run_path)
     assert early.code == 2
     assert "missing: shard 1/2. Make each with pyml-eval RUN --shard I/2." in early.err

@@ -128,7 +128,7 @@ def test_a_second_process_does_not_merge_at_the_same_time(directory: Path) -> No
 
 
 def test_merged_shards_are_deleted_and_noted(directory: Path) -> None:
-    assert shards.is_complete(directory, 3)
+    assert shards.missing_shares(directory, 3) == []
     assert not shards.is_merged(directory)
     shards.mark_merged(directory, 3)
     assert shards.is_merged(directory)
