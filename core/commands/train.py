@@ -224,6 +224,7 @@ def _train(
     from core.runs.tracking import guarded
     from core.utils.utils import create_experiment_subdir, generate_run_id
 
+    engine = engines.describe()  # before the directory is made: PYML_ENGINE may be wrong
     with joined_ranks(resolved.global_config.device) as (ranks, device):
         plugins.load(plugins.MODELS, config.model)  # before the directory is made: a broken plugin leaves no empty run
         plugins.load(plugins.DATASETS, config.dataset)
@@ -237,7 +238,7 @@ def _train(
                 with messages_to("stdout"):
                     say(str(path), exact=True)
             say(f"Run {path}")
-            say(engines.describe())
+            say(engine)
 
         options: dict[str, Any] = {"device": device, "resume": run_path, "started": announce, "force": force}
         options |= {"trackers": trackers, "ranks": ranks}

@@ -38,7 +38,7 @@ class Import:
     faults: list[Fault] = field(factory=list)
 
 
-def import_mlruns(store: Path, experiments_dir: Path, *, unfinished: bool = False) -> Import:
+def import_mlruns(store: str | Path, experiments_dir: str | Path, *, unfinished: bool = False) -> Import:
     """Import the runs of a store that are not yet in an experiments directory.
 
     Everything is written into a temporary directory and renamed at the end, so that no reader sees a part of a run.
@@ -52,6 +52,7 @@ def import_mlruns(store: Path, experiments_dir: Path, *, unfinished: bool = Fals
         ConfigError: ``store`` is no file store, or PyYAML is not installed.
         OSError: The experiments directory cannot be written. No run was added.
     """
+    store, experiments_dir = Path(store), Path(experiments_dir)
     done, used = Import(), set[str]()
     directories = run_directories(store)
     with _temporary(experiments_dir) as place:

@@ -119,12 +119,12 @@ def test_conditional_mlp_without_labels_is_refused_and_an_unconditional_one_need
 
 def test_a_denoiser_before_the_data_are_known_is_refused() -> None:
     with pytest.raises(ValueError, match="data_shape, n_classes and sigma_data"):
-        Denoiser(ModelConfig())
+        MLP(ModelConfig())
 
 
 def test_a_denoiser_without_a_network_says_what_is_missing() -> None:
-    with pytest.raises(NotImplementedError, match="must define network"):
-        Denoiser(CONFIG)(torch.randn(2, 1, 4, 4), torch.ones(2))
+    with pytest.raises(TypeError, match=r"Denoiser must define network\(scaled, c_noise, labels\)"):
+        Denoiser(CONFIG)
 
 
 @pytest.mark.parametrize(("sigma_data_from", "is_one"), [("rms", True), ("std", False)])

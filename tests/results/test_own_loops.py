@@ -101,7 +101,7 @@ def test_two_settings_are_compared_over_seeds_and_two_runs_over_samples(invoke: 
     first, other = (sorted(path.name for path in experiments.iterdir())[index] for index in (0, 5))
     code, out, _ = invoke("compare", first, other)
     assert code == 0
-    assert "paired over samples, 40 pairs" in out
+    assert "paired over samples, McNemar, 40 pairs" in out
 
 
 def test_curves_and_fields_are_plotted_and_reported(invoke: Invoke, tmp_path: Path) -> None:

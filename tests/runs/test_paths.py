@@ -15,6 +15,7 @@ from results.database import ResultsDatabase
 ROOT = Path(__file__).parents[2]
 ROOMS = ("core/runs", "core/utils", "core/sweeps", "core/diffusion/training", "results")
 PUBLIC = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))] + [ROOT / "core/diffusion/trained.py"]
+CALLED_BY_US = {("tracking.py", "start"), ("tensorboard.py", "start")}  # a tracker is given a Path
 DIRECTORIES = {"run_path", "experiments_dir"}
 
 
@@ -43,5 +44,6 @@ def test_no_public_function_takes_path_objects_alone() -> None:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
         for argument in [*node.args.args, *node.args.kwonlyargs]
         if argument.arg in DIRECTORIES and argument.annotation and "str" not in ast.unparse(argument.annotation)
+        if (path.name, node.name) not in CALLED_BY_US
     ]
     assert narrow == []

@@ -23,7 +23,7 @@ from core.utils.utils import Timer
 def dummy_run(
     config: ModelConfig,
     model_class: type[nn.Module],
-    run_path: Path,
+    run_path: str | Path,
     progress: Progress,
     started: Callable[[Run], None],
     trackers: Sequence[Tracker | str] | None,

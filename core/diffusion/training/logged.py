@@ -50,7 +50,7 @@ class NoRun:
 
 def start_run(
     config: ModelConfig,
-    run_path: Path,
+    run_path: str | Path,
     device: torch.device,
     ranks: Ranks,
     *,
@@ -72,7 +72,7 @@ def start_run(
         trackers: See ``Run``.
     """
     if not ranks.is_first:
-        return NoRun(run_path)
+        return NoRun(Path(run_path))
     served = {"model": (plugins.MODELS, config.model), "dataset": (plugins.DATASETS, config.dataset)}
     described = {kind: plugins.find(group, name).describe() for kind, (group, name) in served.items()}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
