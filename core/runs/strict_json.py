@@ -86,6 +86,9 @@ def _check_depth(text: str) -> None:
 _INVISIBLE = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
+_line_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False)  # to make one takes as long as a line
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, float):
         return encode_float(value)
@@ -105,10 +108,11 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
         value: The tree. NaN becomes null, infinities become strings.
         indent: Spaces per level; None writes one line.
     """
+    encoder = _line_encoder if indent is None else json.JSONEncoder(allow_nan=False, ensure_ascii=False, indent=indent)
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent)
+        text = encoder.encode(value)
     except ValueError:  # a float is not finite; most trees have none, and need no copy
-        text = json.dumps(_encode(value), allow_nan=False, ensure_ascii=False, indent=indent)
+        text = encoder.encode(_encode(value))
     return (
         text if text.isascii() and "\x7f" not in text else _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     )
