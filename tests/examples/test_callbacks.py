@@ -30,6 +30,8 @@ N_BATCHES = -(-N_TRAIN // 64)
 @pytest.fixture(params=NEEDS)
 def example(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """An example's module; its runs go to tmp_path."""
+    # pytest puts tests/diffusion on the path, where transformers would take the folder for the package datasets.
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if Path(path).name != "diffusion"])
     for package in NEEDS[request.param]:
         pytest.importorskip(package, exc_type=ImportError)
     import torch
