@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 import platform
@@ -20,6 +21,7 @@ from core.runs.redact import redacted
 
 RECORD_VARIABLE = "PYML_RECORD"  # "minimal" leaves out the host, the working directory and the command line
 ENVIRONMENT = RunFile("environment.json", "pyml.environment/1")
+_COMMAND = '\n  "command": '  # as the file is written; a newline cannot stand inside a JSON string
 
 
 def describe_environment(**more: Any) -> dict[str, Any]:
@@ -97,8 +99,25 @@ def read_environment_fields(run_path: str | Path) -> Mapping[str, Any]:
         return {}
     before, _, rest = content.partition('\n  "packages": {\n')
     _, cut, after = rest.partition("\n  }")
-    for text in (f'{before}\n  "packages": {{}}{after}', content) if cut else (content,):
-        with contextlib.suppress(ValueError):
-            found = strict_json.loads(text)
+    with contextlib.suppress(ValueError):
+        if cut:
+            found = _parsed_but_for_command(f'{before}\n  "packages": {{}}{after}')
             return found if isinstance(found, dict) else {}
+    with contextlib.suppress(ValueError):
+        found = strict_json.loads(content)
+        return found if isinstance(found, dict) else {}
     return {}
+
+
+def _parsed_but_for_command(text: str) -> Any:
+    """Parse an environment. Most runs of a directory differ in the command only, so the rest is parsed once."""
+    before, found, rest = text.partition(_COMMAND)
+    command, newline, after = rest.partition("\n")
+    if not (found and newline) or _COMMAND in rest:
+        return strict_json.loads(text)
+    comma = "," if command.endswith(",") else ""
+    shared = _parsed(f"{before}{_COMMAND}null{comma}\n{after}")
+    return {**shared, "command": strict_json.loads(command.removesuffix(","))} if isinstance(shared, dict) else shared
+
+
+_parsed = functools.lru_cache(maxsize=1024)(strict_json.loads)

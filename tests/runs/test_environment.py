@@ -1,11 +1,14 @@
 """What environment.json records, and what it leaves out."""
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.runs.environment import describe_environment, installed_packages
+from core.runs import strict_json
+from core.runs.environment import ENVIRONMENT, describe_environment, installed_packages, read_environment_fields
 
 
 def test_secrets_on_the_command_line_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +30,33 @@ def test_a_package_with_damaged_metadata_is_left_out(tmp_path: Path, monkeypatch
         (folder / "METADATA").write_bytes(content)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert installed_packages()["good"] == "1"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"torch": "2.6", "packages": {"a": "1"}, "git_commit": None, "command": "train --seed 1", "device": "cpu"},
+        {"packages": {"a": "1"}, "command": 'say ",\n  \\"command\\": 1'},
+        {"packages": {}, "command": None},
+        {"packages": {"command": "1"}, "device": "cpu"},
+        {"command": ["a", "b"], "packages": {"a": "1"}},
+        {"x": {"command": "inner"}, "packages": {"a": "1"}, "command": "outer"},
+    ],
+)
+def test_the_fields_are_those_of_the_whole_file(content: dict[str, Any], tmp_path: Path) -> None:
+    for command in (content.get("command"), "another"):  # the second one shares what was parsed for the first
+        fields = content | ({"command": command} if "command" in content else {})
+        ENVIRONMENT.write(tmp_path, fields)
+        expected = json.loads((tmp_path / ENVIRONMENT.name).read_text())
+        assert {**read_environment_fields(tmp_path), "packages": fields["packages"]} == expected
+
+
+@pytest.mark.parametrize("line", ['"a" "b",', "1e999,", ",", '"a",\n  "command": "b",', '"a'])
+def test_a_damaged_command_is_read_as_the_whole_file_would_be(line: str, tmp_path: Path) -> None:
+    text = '{\n  "packages": {\n    "a": "1"\n  },\n  "command": ' + line + '\n  "device": "cpu"\n}\n'
+    (tmp_path / ENVIRONMENT.name).write_text(text)
+    try:
+        expected = strict_json.loads(text)
+    except ValueError:
+        expected = {"packages": {}}
+    assert {**read_environment_fields(tmp_path), "packages": {}} == {**expected, "packages": {}}
