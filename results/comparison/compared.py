@@ -152,8 +152,8 @@ class Comparison:
         """
         if self.test.unit != RUNS or math.isnan(self.test.error):
             return math.nan, math.nan, math.nan
-        factors = (1.0, *sd_limits(1.0, self.test.df))
-        return tuple(self._runs_needed(delta, factor) for factor in factors)  # type: ignore[return-value]
+        low, high = sd_limits(1.0, self.test.df)
+        return self._runs_needed(delta, 1.0), self._runs_needed(delta, low), self._runs_needed(delta, high)
 
     def excludes(self, delta: float) -> bool:
         """Return whether the interval lies within ± delta, which rules out a difference of that size."""

@@ -30,9 +30,9 @@ def fill_disk(tmp_path: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
     command = ["sh", "-c", ON_A_SMALL_DISK, "sh", str(disk), sys.executable, str(PROGRAM), str(copy)]
     try:
         done = subprocess.run(["unshare", "-rm", *command], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
+    except FileNotFoundError:  # not on Linux
         pytest.skip("needs unshare, of util-linux")
-    if not copy.exists():
+    if not copy.exists():  # containers may forbid the mount
         pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
     return done, copy
 

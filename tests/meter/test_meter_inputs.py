@@ -397,4 +397,4 @@ def test_messages_about_wrong_arguments_are_short_and_name_no_internals(engine: 
     with pytest.raises(TypeError, match=r"x: got n=array.{,60} \(ndarray\); accepted: a positive integer"):
         meter.update(x=1.0, n=np.arange(0.5, 900.0))
     with pytest.raises(TypeError, match=r"^update\(\) takes (at most|from 0 to) 1 positional argument"):
-        meter.update({}, {})  # type: ignore[call-arg]
+        meter.update({}, {})  # type: ignore[call-arg] # what is tested

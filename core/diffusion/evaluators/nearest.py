@@ -34,7 +34,7 @@ class NearestEvaluator(SampleEvaluator):
         """Import also SciPy's functions for the test."""
         super().prepare()
         import scipy.special
-        import scipy.stats  # noqa: F401  # imported here so that its time is no part of the evaluation's
+        import scipy.stats  # noqa: F401 - only loaded, so that its time is no part of the evaluation's
 
     def results(self, _values: Values) -> ResultCollection:
         """Return "nearest_distance" of samples, its "memorisation_p" and that of "held_out" images."""
