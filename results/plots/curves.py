@@ -11,7 +11,8 @@ from core.config.errors import ConfigError, unknown_name
 from results.curve import GroupCurve, curve_names, group_curves
 from results.groups import Group, name_groups
 from results.plots.end_labels import END_WIDTH, add_end_label
-from results.plots.figure import FEW_LINES, PANEL, WIDE_PANEL, new_figure, plain, styles
+from results.plots.figure import PANEL, WIDE_PANEL, new_figure, plain
+from results.plots.line_styles import FEW_LINES, styles
 from results.plots.look import DEFAULT, Look
 from results.plots.room import LINE_SPACING, finish, wrapped
 from results.text.labels import count, spell

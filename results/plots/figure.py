@@ -1,4 +1,4 @@
-"""Shared by all plots: panels, colours for the colour-blind, and the output file."""
+"""Shared by all plots: panels, text, and the output file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
-from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.config.errors import ConfigError
 from core.runs.files import write_atomic
@@ -21,13 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
-MOST_LINES = 20
-FEW_LINES = 7  # so many have a colour of their own; single runs are drawn too
-# Okabe and Ito 2008, "Color universal design": distinct with every kind of colour blindness. Their yellow is left out,
-# because it is too pale on white; their black is the colour of the style's text.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "text")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", ":")
 PANEL = (5.6, 3.8)  # inches
 WIDE_PANEL = (7.2, 4.4)  # for many lines
 DPI = 150
@@ -56,29 +48,6 @@ def new_figure(
         one.spines[["top", "right"]].set_visible(False)
         one.grid(visible=True, alpha=0.25, linewidth=0.6)
     return figure, axes
-
-
-def styles(n: int) -> list[dict[str, Any]]:
-    """Return a different combination of colour, marker and dash for each of n lines.
-
-    Raises:
-        ConfigError: There are more than ``MOST_LINES`` lines.
-    """
-    if n > MOST_LINES:
-        raise ConfigError(
-            f"cannot plot {n} groups; at most {MOST_LINES} lines can be told apart. Select fewer runs with --where."
-        )
-    from matplotlib import rcParams
-
-    colours, markers = islice(cycle(COLOURS), n), islice(cycle(MARKERS), n)
-    return [
-        {
-            "color": rcParams["text.color"] if colour == "text" else colour,
-            "marker": marker,
-            "linestyle": DASHES[i // len(COLOURS)],
-        }
-        for i, (colour, marker) in enumerate(zip(colours, markers, strict=True))
-    ]
 
 
 def plain(text: str) -> str:

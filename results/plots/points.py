@@ -13,7 +13,8 @@ from core.utils.results import ResultMetadata
 from results.groups import SEED, Group, described, name_groups
 from results.over_runs import OverRuns
 from results.plots.end_labels import END_WIDTH, add_end_label
-from results.plots.figure import FEW_LINES, PANEL, WIDE_PANEL, new_figure, plain, styles
+from results.plots.figure import PANEL, WIDE_PANEL, new_figure, plain
+from results.plots.line_styles import FEW_LINES, styles
 from results.plots.look import DEFAULT, Look
 from results.plots.room import LINE_SPACING, finish, wrapped
 from results.plots.ticks import short_number

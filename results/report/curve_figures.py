@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from results.curve import GroupCurve, curve_names, group_curves
 from results.groups import Group
 from results.plots.curves import CurveOptions, curve_caption, draw_curves
-from results.plots.figure import FEW_LINES, MOST_LINES, render, styles
+from results.plots.figure import render
+from results.plots.line_styles import FEW_LINES, MOST_LINES, styles
 from results.plots.look import Look
 from results.report.html import Html, element, picture
 from results.text.labels import count, printable

@@ -9,7 +9,7 @@ from core.config.errors import ConfigError
 from core.runs.sample_pictures import read_picture
 from core.utils.results import ResultMetadata
 from results.groups import SEED, Group, described
-from results.plots.figure import MOST_LINES
+from results.plots.line_styles import MOST_LINES
 from results.plots.look import Look
 from results.report.html import Cell, Html, element, picture, table
 from results.report.verdicts import Verdicts

@@ -13,7 +13,8 @@ from core.utils.results import ResultMetadata
 from results.database import ResultsDatabase
 from results.groups import Group, group_runs
 from results.plots.curves import plot_curves
-from results.plots.figure import plain, styles
+from results.plots.figure import plain
+from results.plots.line_styles import styles
 from results.plots.points import plot_field, plot_steps
 from results.plots.samples import grids_of, newest_grid, plot_samples
 
