@@ -22,8 +22,9 @@ from core.diffusion.pictures import save_sample_grid
 from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.curve import TrainingDivergedError
+from core.diffusion.training.draws import draws_of_batch
 from core.diffusion.training.dummy_run import dummy_run
-from core.diffusion.training.gradients import add_gradient, draws_of_batch
+from core.diffusion.training.gradients import add_gradient
 from core.diffusion.training.logged import NoRun, log_times, start_run
 from core.diffusion.training.random_state import draws_of_step, seeded
 from core.diffusion.training.ranks import Ranks
