@@ -18,11 +18,11 @@ from results.statistics.best_marking import best_row
 from results.statistics.clusters import clustered_mean
 from results.statistics.equivalence import equivalence
 from results.statistics.intervals import paired_difference, t_quantile, welch_difference
-from results.statistics.mixed import two_level_mean
 from results.statistics.power import pairs_needed
 from results.statistics.robust import bootstrap_difference, iqm, median, rank_test
 from results.statistics.sequential import sequential_t_test
 from results.statistics.shape import shape_of
+from results.statistics.two_level import two_level_mean
 
 Array = NDArray[np.float64]
 Line = tuple[str, float]

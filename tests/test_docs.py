@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,6 +202,12 @@ def test_every_command_is_documented_with_exactly_its_options(command: str) -> N
     missing, unknown = COMMANDS[command] - documented, documented - COMMANDS[command] - EVERYWHERE
     assert not missing, f"{REFERENCE.name}: the section of `{command}` does not name {sorted(missing)}"
     assert not unknown, f"{REFERENCE.name}: the section of `{command}` names {sorted(unknown)}, which --help does not"
+
+
+def test_the_list_of_modules_is_that_of_the_code() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "make_modules.py"))["page"]()
+    written = (ROOT / "docs" / "modules.md").read_text(encoding="utf-8")
+    assert written == page, "docs/modules.md is old; run: python docs/make_modules.py"
 
 
 def test_every_folder_has_a_place_in_the_contributors_table() -> None:

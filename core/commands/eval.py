@@ -95,10 +95,10 @@ def evaluate(
     changes = changed_fields(ctx, config)
     _note_unfinished(run_path)
 
-    from core.commands.progress import reporting
+    from core.commands.progress_bar import reporting
     from core.diffusion.devices import use_threads
     from core.diffusion.eval import Evaluator
-    from core.diffusion.findings import EvaluationError
+    from core.diffusion.evaluator_results import EvaluationError
     from core.utils.signals import StopSignals
 
     use_threads(threads)

@@ -73,7 +73,7 @@ def sample(
     changes = {name: value for name, value in own.items() if value is not None} | changed_fields(ctx, saved)
     config = attrs.evolve(saved, **changes)
 
-    from core.commands.progress import reporting
+    from core.commands.progress_bar import reporting
     from core.diffusion.devices import use_threads
     from core.diffusion.make_samples import make_samples
     from core.utils.signals import StopSignals

@@ -123,7 +123,7 @@ def _with_shards(run_path: Path) -> list[Path]:
 
 
 def _merge(directory: Path, run_path: Path, config: ModelConfig) -> ResultCollection:
-    from core.commands.progress import reporting
+    from core.commands.progress_bar import reporting
     from core.diffusion.sharding import ShardedEvaluation, evaluator_of
     from core.runs.shards import ShardError, exclusively, read_shards
 

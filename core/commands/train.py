@@ -254,7 +254,7 @@ def _train_in(run_path: Path, config: ModelConfig, messages: Place, options: dic
         messages: Where messages are printed.
         options: More arguments of ``train_diffusion_model``.
     """
-    from core.commands.progress import reporting
+    from core.commands.progress_bar import reporting
     from core.diffusion.model import Denoiser
     from core.diffusion.placeholder import placeholder_notice
     from core.diffusion.train import train_diffusion_model

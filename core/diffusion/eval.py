@@ -16,9 +16,9 @@ from core.config.fields import evaluation_fields
 from core.diffusion.datasets.base import HELD_OUT, SPLITS, TRAIN, ImageData, load_data
 from core.diffusion.datasets.fingerprint import check_not_trained_on, fingerprint
 from core.diffusion.devices import choose_device
+from core.diffusion.evaluator_results import EvaluationError as EvaluationError  # also importable from here
+from core.diffusion.evaluator_results import EvaluatorFailure, Found, records_of, samples
 from core.diffusion.evaluators.base import RunEvaluator, Settings
-from core.diffusion.findings import EvaluationError as EvaluationError  # also importable from here
-from core.diffusion.findings import EvaluatorFailure, Found, records_of, samples
 from core.diffusion.trained import is_denoiser, trained_config
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
 from core.runs import Run

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.devices import choose_device
-from core.diffusion.sample_files import check_output, write_samples
+from core.diffusion.sample_export import check_output, write_samples
 from core.diffusion.sample_store import SampleStore
 from core.diffusion.sampling import sample_labels
 from core.diffusion.trained import denoiser_of, is_denoiser

@@ -21,8 +21,8 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.devices import choose_device
 from core.diffusion.eval import Evaluator
+from core.diffusion.evaluator_results import Found, samples
 from core.diffusion.evaluators.base import Values
-from core.diffusion.findings import Found, samples
 from core.runs import shards
 from core.runs.shards import Part, Shard, ShardError, share
 from core.utils.results import ResultCollection, ScalarResult

@@ -1,8 +1,7 @@
-"""A run's config.json, and the TOML and JSON files that configs are read from."""
+"""A run's config.json; a new run may take its fields from it, or from a config file of the user's."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.config.fields import describe_fault, found_fields, rule_of
 from core.config.load import Layer
+from core.config.table_file import read_table
 from core.runs.files import Fault, RunFile, read_before_replacing
 
 CONFIG = RunFile("config.json", "pyml.config/1")
@@ -89,23 +89,9 @@ def read_config_file(path: str | Path) -> tuple[Layer, Layer]:
     Raises:
         ConfigError: The file is missing, unreadable, not TOML or JSON, or not a table.
     """
-    import tomllib
-
-    path = Path(path)
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a config file: {error}.") from None
-    if path.suffix not in {".toml", ".json"}:
-        raise ConfigError(f"{path}: got a file named {path.suffix or 'without suffix'}; accepted: .toml or .json.")
-    try:
-        table = tomllib.loads(content) if path.suffix == ".toml" else json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid {path.suffix[1:].upper()}: {error}.") from None
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: got a {type(table).__name__}; accepted: a table of fields.")
+    table = read_table(Path(path))
     if table.get("schema") == CONFIG.schema:
-        table = _asked_for(table, path)
+        table = _asked_for(table, Path(path))
     everywhere = table.pop(GLOBAL_TABLE, {})
     if not isinstance(everywhere, dict):
         raise ConfigError(f"{path}: {GLOBAL_TABLE}: got a {type(everywhere).__name__}; accepted: a table of fields.")

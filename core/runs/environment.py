@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from core.runs import strict_json
-from core.runs.commit import read_commit
 from core.runs.files import RunFile, read_file
+from core.runs.git_commit import read_commit
 from core.runs.redact import redacted
 
 RECORD_VARIABLE = "PYML_RECORD"  # "minimal" leaves out the host, the working directory and the command line

@@ -90,7 +90,7 @@ def compare(
     from results.comparison.failed import only_failures
     from results.comparison.outcome import Outcome
     from results.environments import mixed_environments
-    from results.mixed import mixed_weights
+    from results.hidden_differences import mixed_weights
     from results.run_files import without_garbage_collection
     from results.selection import select_group
 

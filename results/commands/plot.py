@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from core.utils.results import ResultMetadata
     from results.groups import Group
-    from results.mixed import Mixed
+    from results.hidden_differences import Mixed
     from results.plots.look import Look
 
 N_PANELS = 4
@@ -170,7 +170,7 @@ class _Opened:
 
     def noting_weights(self, measures: Iterable[ResultMetadata], *, strict: bool) -> _Opened:
         """Return this with a note if results of different weights are drawn; with ``strict``, raise an error."""
-        from results.mixed import mixed_weights_of
+        from results.hidden_differences import mixed_weights_of
 
         mixed = mixed_weights_of(self.groups, measures)
         shared.refuse_mixed(mixed, strict)
@@ -205,7 +205,7 @@ def _open(
 
 def _notes(mixed: Mixed) -> tuple[str, ...]:
     """Print what the runs mix, and return it as notes for the caption."""
-    from results.mixed import mixed_line, mixed_text
+    from results.hidden_differences import mixed_line, mixed_text
 
     if not mixed:
         return ()

@@ -114,7 +114,7 @@ def refuse_mixed(mixed: Mapping[str, Mapping[str, int]], strict: bool) -> None:
     Raises:
         ConfigError: ``strict`` is set and something is mixed. The message names the fields and values.
     """
-    from results.mixed import mixed_remedy, mixed_text
+    from results.hidden_differences import mixed_remedy, mixed_text
 
     if strict and mixed:
         raise ConfigError(f"--strict: the runs differ: {mixed_text(mixed)}. {mixed_remedy(mixed)}.")

@@ -94,8 +94,8 @@ def table(
     names = dict(_renaming(text) for text in renamed)
     from results.environments import mixed_environments
     from results.groups import group_runs
+    from results.hidden_differences import mixed_line, mixed_weights_of
     from results.measures import choose_measures
-    from results.mixed import mixed_line, mixed_weights_of
     from results.run_files import without_garbage_collection
     from results.staleness import stale_note
     from results.tables.formats import FORMATS

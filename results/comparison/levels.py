@@ -14,7 +14,7 @@ from results.comparison.findings import TwoLevels
 from results.comparison.measured import Measured
 from results.samples import Values, sample_values
 from results.statistics.clusters import cluster_columns
-from results.statistics.mixed import TwoLevelEstimate, two_level_difference, two_level_mean
+from results.statistics.two_level import TwoLevelEstimate, two_level_difference, two_level_mean
 
 
 def two_levels(one: Comparison) -> TwoLevels | None:

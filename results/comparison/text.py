@@ -21,7 +21,7 @@ from results.comparison.outcome import Outcome
 from results.comparison.relative_kl import relative_kl_lines
 from results.comparison.significance import RUNS
 from results.groups import Group, UnknownSeed
-from results.mixed import mixed_line
+from results.hidden_differences import mixed_line
 from results.text.labels import names_text, spell
 
 OTHERS = (

@@ -1,4 +1,4 @@
-"""Build HTML. All text of the report is escaped here."""
+"""Build HTML: elements, attributes, and the escaping of all text of the report."""
 
 from __future__ import annotations
 

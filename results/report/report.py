@@ -13,7 +13,7 @@ from core.utils.results import ResultMetadata
 from results.database import ResultsDatabase
 from results.environments import mixed_environments
 from results.groups import Group, group_runs, name_groups
-from results.mixed import mixed_remedy, mixed_text, mixed_weights_of
+from results.hidden_differences import mixed_remedy, mixed_text, mixed_weights_of
 from results.plots.end_labels import END_WIDTH
 from results.provenance import provenance
 from results.report import curve_figures, sections

@@ -1,4 +1,4 @@
-"""The list of runs: one row each, with its status and its main results."""
+"""The list of runs: one row each, with its status and its main results; which rows and columns, and in which order."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_a_run_that_is_resumed_and_was_finished_is_named(invoke: Invoke, experim
 
 def test_what_is_printed_beside_a_progress_bar_goes_to_stdout() -> None:
     program = (
-        "from core.commands.progress import reporting\nfrom core.utils.output import say\n"
+        "from core.commands.progress_bar import reporting\nfrom core.utils.output import say\n"
         "with reporting() as progress:\n    say('a message', err=True)\n    progress(1, 2, 'text')\n"
         "    say('the path of the run')"
     )

@@ -15,7 +15,7 @@ from PIL import Image
 from core.commands.sample import sample
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.sample_files import check_output
+from core.diffusion.sample_export import check_output
 from core.diffusion.sampling import generate
 from core.diffusion.trained import load_denoiser
 

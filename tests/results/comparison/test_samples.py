@@ -13,7 +13,7 @@ from core.runs import Run
 from core.runs.sample_values import read_clusters, save_values
 from core.utils.results import ResultMetadata, ScalarResult
 from results.statistics.clusters import clustered_mean
-from results.statistics.mixed import two_level_difference, two_level_mean
+from results.statistics.two_level import two_level_difference, two_level_mean
 
 
 def with_values(make_run: MakeRun, values: np.ndarray, clusters: list[int] | None = None, **config: object) -> Path:

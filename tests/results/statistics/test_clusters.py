@@ -7,7 +7,7 @@ import pytest
 
 from results.statistics.clusters import cluster_columns, clustered_mean
 from results.statistics.intervals import t_quantile
-from results.statistics.mixed import two_level_mean
+from results.statistics.two_level import two_level_mean
 
 
 def test_the_error_is_inspect_ais_on_its_own_test_data() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from results.statistics.intervals import paired_difference
-from results.statistics.mixed import TwoLevelEstimate, two_level_difference, two_level_mean
+from results.statistics.two_level import TwoLevelEstimate, two_level_difference, two_level_mean
 
 N_EXPERIMENTS = 4_000
 # Shrout and Fleiss 1979, "Intraclass correlations", Psychological Bulletin 86, table 2: six targets, four judges.

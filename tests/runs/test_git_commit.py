@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.runs.commit import read_commit
+from core.runs.git_commit import read_commit
 
 
 def git(repository: Path, *arguments: str) -> str:
