@@ -20,6 +20,12 @@ weights_option = click.option(
     show_default=True,
     help="Weights of the model: the moving average (ema), or those of the last step (raw).",
 )
+half_life_option = click.option(
+    "--ema-half-life-images",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Moving average to use, by its half-life in training images, of a run that has several.  [default: its first]",
+)
 device_option = click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 
 

@@ -113,8 +113,11 @@ class ModelConfig:
         rule=rules.boolean(),
         help="Skip a training step whose gradient is not finite, instead of stopping the run.",
     )
-    ema_half_life_images: int = option(
-        20_000, rule=rules.integer(1), help="Half-life of the moving average of the weights, in training images."
+    ema_half_life_images: int | tuple[int, ...] = option(
+        20_000,
+        rule=rules.one_or_more_integers(1),
+        help="Half-life of the moving average of the weights, in training images. Of several, the first is the default "
+        "of evaluations.",
     )
     family: str = option(
         "edm",

@@ -92,6 +92,22 @@ def integers(minimum: int, *, may_be_empty: bool = False) -> Rule:
     return Rule(f"a list of {size} integers, each at least {minimum}", "INTEGER,...", check, parse)
 
 
+def one_or_more_integers(minimum: int) -> Rule:
+    """Accept an int, or several different ones, each at least ``minimum``; on the command line "100" or "100,200".
+
+    A list of one becomes the int itself.
+    """
+    one, several = integer(minimum), integers(minimum)
+
+    def check(value: object) -> object:
+        found = [one.check(item) for item in (value if isinstance(value, list | tuple) else [value])]
+        if not found or len(set(found)) < len(found):
+            raise ValueError
+        return tuple(found) if len(found) > 1 else found[0]
+
+    return Rule(f"one or more different integers, each at least {minimum}", several.metavar, check, several.parse)
+
+
 def text() -> Rule:
     """Accept a non-empty string."""
 

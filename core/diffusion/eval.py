@@ -19,7 +19,7 @@ from core.diffusion.devices import choose_device
 from core.diffusion.evaluator_results import EvaluationError as EvaluationError  # also importable from here
 from core.diffusion.evaluator_results import EvaluatorFailure, Found, records_of, samples
 from core.diffusion.evaluators.base import RunEvaluator, Settings
-from core.diffusion.trained import is_denoiser, trained_config
+from core.diffusion.trained import is_denoiser, other_average, trained_config
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
 from core.runs import Run
 from core.runs.tracking import Tracker, guarded
@@ -42,6 +42,8 @@ class Evaluator:
         seed: Seed of the samples' noise; None means the config's.
         changes: Other values for config fields that change only the evaluation, such as ``{"sampler": "euler"}``.
         weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
+        ema_half_life_images: Which moving average, by its half-life in training images, of a run that has several; None
+            for its first one.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         features: Feature space in which samples are compared with images, by its plugin's name.
         progress: Called with the work done, the total work, and a short text.
@@ -49,7 +51,8 @@ class Evaluator:
         trackers: See ``core.runs.Run``.
 
     Raises:
-        ConfigError: An evaluator or the feature space is unknown or does not support the run, or a field cannot change.
+        ConfigError: An evaluator or the feature space is unknown or does not support the run, a field cannot change, or
+            the run has no such moving average.
         PluginError: An evaluator cannot be imported.
     """
 
@@ -64,6 +67,7 @@ class Evaluator:
         seed: int | None = None,
         changes: Mapping[str, Any] | None = None,
         weights: str = EMA_WEIGHTS,
+        ema_half_life_images: int | None = None,
         device: str = "auto",
         features: str = "pixels",
         progress: Progress | None = None,
@@ -83,7 +87,8 @@ class Evaluator:
         }
         self.config = trained_config(attrs.evolve(config, **changed), self.run_path)
         self.n_steps = tuple(dict.fromkeys(n_steps)) or (config.n_steps,)
-        self.settings = Settings(device=device, weights=weights, features=features)
+        ema_half_life_images = other_average(self.config, weights, ema_half_life_images)
+        self.settings = Settings(device, weights, features=features, ema_half_life_images=ema_half_life_images)
         if progress is not None:
             self.settings = attrs.evolve(self.settings, progress=progress)
         if note is not None:
@@ -185,8 +190,11 @@ class Evaluator:
         if not chosen:
             raise ConfigError(f"no built-in evaluator can evaluate {run}. Name one of a plugin with --evaluator.")
         for name, cls in chosen.items():
-            if self.settings.weights != EMA_WEIGHTS and not issubclass(cls, RunEvaluator):
-                raise ConfigError(f"evaluator {name!r} cannot choose the weights; leave out --weights.")
+            default = self.settings.weights == EMA_WEIGHTS and self.settings.ema_half_life_images is None
+            if not default and not issubclass(cls, RunEvaluator):
+                raise ConfigError(
+                    f"evaluator {name!r} cannot choose the weights; leave out --weights and --ema-half-life-images."
+                )
         return chosen
 
     def _configs(self, cls: Any) -> Iterator[ModelConfig]:
@@ -196,6 +204,7 @@ class Evaluator:
 
     def asked_for(self) -> dict[str, Any]:
         """Return what was asked for, as ``evaluations/<id>.json`` keeps it."""
+        half_life = self.settings.ema_half_life_images
         return {
             "evaluators": list(dict.fromkeys(name for name, _, _ in self._evaluators)),
             "n_steps": list(self.n_steps),
@@ -204,6 +213,7 @@ class Evaluator:
             "weights": self.settings.weights,
             "features": self.settings.features,
             "changes": self._changes,
+            **({} if half_life is None else {"ema_half_life_images": half_life}),
             "n_threads": torch.get_num_threads(),
         }
 

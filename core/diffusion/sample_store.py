@@ -34,13 +34,23 @@ class SampleStore:
         digest: Digest of the checkpoint file.
         weights: "ema" or "raw".
         device: Device that the samples are made on; another kind of device gives other last bits.
+        ema_half_life_images: Which moving average, by its half-life in training images; None for the first one.
     """
 
-    def __init__(self, run_path: Path, config: ModelConfig, digest: str, weights: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        run_path: Path,
+        config: ModelConfig,
+        digest: str,
+        weights: str,
+        device: torch.device,
+        ema_half_life_images: int | None = None,
+    ) -> None:
         self._config, self._device = config, device
         self.setting = {
             "checkpoint": digest,
             "weights": weights,
+            **({} if ema_half_life_images is None else {"ema_half_life_images": ema_half_life_images}),
             "n_steps": config.n_steps,
             "seed": config.seed,
             **sampler_protocol(config),

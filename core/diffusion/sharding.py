@@ -149,6 +149,7 @@ def evaluator_of(setting: Mapping[str, Any], config: ModelConfig, run_path: Path
         ConfigError: The setting cannot be used.
     """
     names = ("evaluators", "n_steps", "n_samples", "seed", "changes", "weights", "features", "device")
+    more |= {name: setting[name] for name in ("ema_half_life_images",) if name in setting}  # where it was chosen
     try:
         asked_for = {name: setting[name] for name in names}
     except KeyError as error:

@@ -263,5 +263,5 @@ def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
         return
     state.set_learning_rate()
     state.optimizer.step()
-    state.ema.update(state.n_images_seen, len(indices))
+    state.update_averages(len(indices))
     state.measures.add(state.step, losses, sigma, grad_norm)

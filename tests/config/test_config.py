@@ -48,6 +48,11 @@ def test_a_config_is_frozen() -> None:
         ("hidden_layer_sizes", [64, 0]),
         ("hidden_layer_sizes", "64"),
         ("hidden_layer_sizes", 64),
+        ("ema_half_life_images", []),
+        ("ema_half_life_images", 0),
+        ("ema_half_life_images", [100, 100]),
+        ("ema_half_life_images", [100, 0.5]),
+        ("ema_half_life_images", True),
         ("model", ""),
         ("model", None),
         ("n_steps", 1),
@@ -79,6 +84,15 @@ def test_accepted_values_are_normalised() -> None:
     config = ModelConfig(learning_rate=1, hidden_layer_sizes=[3, 4])
     assert repr(config.learning_rate) == "1.0"
     assert config.hidden_layer_sizes == (3, 4)
+
+
+def test_one_moving_average_is_a_number_and_several_are_a_list() -> None:
+    assert ModelConfig().ema_half_life_images == 20_000
+    assert ModelConfig(ema_half_life_images=[500]).ema_half_life_images == 500
+    assert ModelConfig(ema_half_life_images=[500, 50]).ema_half_life_images == (500, 50)
+    for text, expected in (("500", 500), ("500,50", (500, 50))):
+        layer = Layer("command line", {"ema_half_life_images": text}, is_text=True)
+        assert build_config(ModelConfig, layer).ema_half_life_images == expected
 
 
 def test_the_experiments_directory_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

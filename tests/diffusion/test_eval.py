@@ -291,6 +291,9 @@ def test_a_foreign_evaluator_needs_no_base_class(
     assert {record.source for record in results} == {ResultSource(12, digest, sample_seed=0)}
     with pytest.raises(ConfigError, match="evaluator 'foreign' cannot choose the weights"):
         Evaluator(trained_config, run_path, evaluators=["foreign"], weights="raw")
+    two = attrs.evolve(trained_config, ema_half_life_images=(20_000, 5))
+    with pytest.raises(ConfigError, match="'foreign' cannot choose the weights; leave out --weights and --ema-half"):
+        Evaluator(two, run_path, evaluators=["foreign"], ema_half_life_images=5)
     monkeypatch.setattr(Foreign, "evaluate", lambda _self: [1.0])
     with pytest.raises(EvaluationError, match="'foreign' returned a list; accepted: a ResultCollection"):
         Evaluator(trained_config, run_path, evaluators=["foreign"]).evaluate()

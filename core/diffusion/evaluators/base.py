@@ -35,6 +35,7 @@ class Settings:
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
+        ema_half_life_images: Which moving average, by its half-life in training images; None for the run's first one.
         evaluation: The evaluation's id, under which files are kept; None if an evaluator is used by itself.
         checkpoint: The checkpoint to evaluate, which all evaluators share; None lets an evaluator that is used by
             itself read the run's checkpoint.
@@ -51,6 +52,7 @@ class Settings:
     data: Mapping[str, ImageData] = field(factory=dict)
     progress: Progress = silent
     features: str = "pixels"
+    ema_half_life_images: int | None = None
     note: Callable[[str], None] = _no_note
 
 
@@ -101,7 +103,8 @@ class RunEvaluator:
             CheckpointError: There is no checkpoint, or it cannot be used.
         """
         checkpoint = self.settings.checkpoint or load_checkpoint(self.run_path, self.config)
-        return denoiser_of(checkpoint, self.config, self.device(), self.settings.weights)
+        settings = self.settings
+        return denoiser_of(checkpoint, self.config, self.device(), settings.weights, settings.ema_half_life_images)
 
     def data(self, split: str) -> ImageData:
         """Return one split of the run's data set; see ``core.diffusion.datasets.base.load_data`` for the errors."""
@@ -121,7 +124,13 @@ class RunEvaluator:
         return self.config.dataset if directory is None else f"{self.config.dataset} {Path(directory).name}"
 
     def metadata(self, name: str, **fields: Any) -> ResultMetadata:
-        """Return a result's metadata. Results of the raw weights get the suffix ``/raw``."""
+        """Return a result's metadata.
+
+        Results of the raw weights get the suffix ``/raw``. Those of another moving average than the run's first one
+        have its half-life in their protocol.
+        """
+        if (half_life := self.settings.ema_half_life_images) is not None:
+            fields["protocol"] = {**dict(fields.get("protocol", ())), "ema_half_life_images": half_life}
         return ResultMetadata(name if self.settings.weights == EMA_WEIGHTS else f"{name}/raw", **fields)
 
 

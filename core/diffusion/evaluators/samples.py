@@ -76,8 +76,11 @@ class SampleEvaluator(PerSample):
         return self._store().samples(self.denoiser(), self.config.n_samples, self.settings.progress)
 
     def _store(self) -> SampleStore:
-        digest = (self.settings.checkpoint or load_checkpoint(self.run_path, self.config)).digest
-        return SampleStore(self.run_path, self.config, digest, self.settings.weights, self.device())
+        settings = self.settings
+        digest = (settings.checkpoint or load_checkpoint(self.run_path, self.config)).digest
+        return SampleStore(
+            self.run_path, self.config, digest, settings.weights, self.device(), settings.ema_half_life_images
+        )
 
     @cached_property
     def space(self) -> FeatureSpace:

@@ -17,9 +17,12 @@ from core.config.config import ModelConfig
 from core.runs.files import make_directory, replacing
 
 CHECKPOINT_SCHEMA = "pyml.checkpoint/1"
+EXTENDED_SCHEMA = "pyml.checkpoint/2"  #: Of a checkpoint with optional keys, which earlier versions cannot read.
 KEYS = frozenset(
     {"schema", "model", "weights", "ema", "optimizer", "step", "epoch", "n_seen", "order", "random", "meter"}
 )
+OTHER_EMAS = "other_emas"  #: The moving averages besides "ema": their state dicts, by half-life in training images.
+OPTIONAL_KEYS = frozenset({OTHER_EMAS})
 
 EMA_WEIGHTS, RAW_WEIGHTS = WEIGHTS = ("ema", "raw")
 
@@ -38,12 +41,14 @@ def save_checkpoint(run_path: str | Path, state: dict[str, Any]) -> None:
 
     Args:
         run_path: The run directory.
-        state: One entry for each of ``KEYS`` but "schema": tensors, strings, numbers, None, and lists or dicts of them.
+        state: One entry for each of ``KEYS`` but "schema", and for any of ``OPTIONAL_KEYS``: tensors, strings, numbers,
+            None, and lists or dicts of them.
     """
     path = checkpoint_path(run_path)
     make_directory(path.parent)
     buffer = io.BytesIO()  # torch.save to a file reports a full disk as an unrelated RuntimeError
-    torch.save({"schema": CHECKPOINT_SCHEMA, **state}, buffer)
+    schema = EXTENDED_SCHEMA if OPTIONAL_KEYS & set(state) else CHECKPOINT_SCHEMA
+    torch.save({"schema": schema, **state}, buffer)
     with replacing(path) as file:
         file.write(buffer.getbuffer())
 
@@ -55,7 +60,7 @@ class Checkpoint:
     Attributes:
         path: Path of the file.
         digest: "sha256:" and the SHA-256 of the file's bytes, from which ``state`` was parsed.
-        state: The entries named by ``KEYS``; tensors are on the CPU.
+        state: The entries named by ``KEYS``, and any of ``OPTIONAL_KEYS``; tensors are on the CPU.
     """
 
     path: Path
@@ -66,6 +71,21 @@ class Checkpoint:
     def step(self) -> int:
         """Training steps done when it was saved."""
         return int(self.state["step"])
+
+    def average(self, half_life_images: int | None = None) -> dict[str, Any]:
+        """Return the state dict of a moving average of the weights.
+
+        Args:
+            half_life_images: Its half-life, in training images; None for the first one of the run's config.
+
+        Raises:
+            CheckpointError: The checkpoint does not hold it.
+        """
+        others = self.state.get(OTHER_EMAS, {})
+        if half_life_images is not None and (not isinstance(others, dict) or half_life_images not in others):
+            raise CheckpointError(f"{self.path}: has no moving average with a half-life of {half_life_images} images.")
+        average: dict[str, Any] = self.state["ema"] if half_life_images is None else others[half_life_images]
+        return average
 
 
 def digest_of(content: bytes) -> str:
@@ -127,10 +147,11 @@ def _verify(content: bytes) -> None:
 
 
 def _check(path: Path, state: Any, config: ModelConfig) -> None:
-    if not isinstance(state, dict) or state.get("schema") != CHECKPOINT_SCHEMA:
-        came = state.get("schema") if isinstance(state, dict) else type(state).__name__
-        raise CheckpointError(f"{path}: schema {came!r}; accepted: {CHECKPOINT_SCHEMA!r}.")
-    missing, unexpected = sorted(KEYS - set(state)), sorted(map(str, set(state) - KEYS))
+    schema = state.get("schema") if isinstance(state, dict) else type(state).__name__
+    if not isinstance(state, dict) or schema not in {CHECKPOINT_SCHEMA, EXTENDED_SCHEMA}:
+        raise CheckpointError(f"{path}: schema {schema!r}; accepted: {CHECKPOINT_SCHEMA!r}, {EXTENDED_SCHEMA!r}.")
+    accepted = KEYS | OPTIONAL_KEYS if schema == EXTENDED_SCHEMA else KEYS
+    missing, unexpected = sorted(KEYS - set(state)), sorted(map(str, set(state) - accepted))
     if missing or unexpected:
         raise CheckpointError(f"{path}: missing keys {missing}, unexpected keys {unexpected}.")
     if state["model"] != config.model:

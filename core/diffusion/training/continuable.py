@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.diffusion.training.checkpoints import OTHER_EMAS
 from core.utils.meters import Meter
 
 N_WORDS = 624  # of the state of a Mersenne Twister, which Python and NumPy use
@@ -30,6 +31,8 @@ def check_continuable(saved: Mapping[str, Any], model: nn.Module, n_images: int,
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     for name in ("weights", "ema"):
         _check_finite(saved[name], trained, name)
+    for half_life, average in saved.get(OTHER_EMAS, {}).items():
+        _check_finite(average, trained, f"{OTHER_EMAS} {half_life}")
     _check_optimizer(saved["optimizer"], list(trained.values()))
     _check_random(saved["random"])
     _check_measures(Meter.from_state_dict(saved["meter"]))

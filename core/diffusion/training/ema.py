@@ -5,6 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from core.config.config import ModelConfig
+
+
+def half_lives(config: ModelConfig) -> tuple[int, ...]:
+    """Return the half-lives of a config's moving averages, in training images; the first is the default."""
+    found = config.ema_half_life_images
+    return found if isinstance(found, tuple) else (found,)
+
 
 class EMA:
     """A moving average of a model's parameters, with a half-life in training images.

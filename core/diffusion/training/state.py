@@ -14,6 +14,7 @@ from torch import Tensor
 from core.config.config import ModelConfig
 from core.diffusion.model import Denoiser
 from core.diffusion.training.checkpoints import (
+    OTHER_EMAS,
     Checkpoint,
     CheckpointError,
     load_weights,
@@ -21,7 +22,7 @@ from core.diffusion.training.checkpoints import (
 )
 from core.diffusion.training.continuable import check_continuable
 from core.diffusion.training.curve import EpochMeasures
-from core.diffusion.training.ema import EMA
+from core.diffusion.training.ema import EMA, half_lives
 from core.diffusion.training.optimizer import learning_rate, make_optimizer
 from core.diffusion.training.random_state import random_states, set_random_states
 from core.diffusion.training.ranks import Losses, Ranks
@@ -39,6 +40,8 @@ class TrainingState:
         ranks: The processes that train together; None: this one alone.
 
     Attributes:
+        ema: The moving average of the weights; of several, the first.
+        other_emas: The other moving averages.
         step: Steps done.
         epoch: Epochs done.
         order: Order of the images in the current epoch, int64 of shape ``(n_images,)`` on the CPU; None between epochs.
@@ -53,7 +56,7 @@ class TrainingState:
         self.device = device
         self.n_images = n_images
         self.model = model.to(device)
-        self.ema = EMA(self.model, config.ema_half_life_images)
+        self.ema, *self.other_emas = (EMA(self.model, half_life) for half_life in half_lives(config))
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(config, self.parameters)
         self.measures = EpochMeasures(ranks=self.ranks)
@@ -88,8 +91,13 @@ class TrainingState:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self.step, n_steps)
 
+    def update_averages(self, n_images: int) -> None:
+        """Move all moving averages towards the weights after a step on ``n_images`` images."""
+        for ema in (self.ema, *self.other_emas):
+            ema.update(self.n_images_seen, n_images)
+
     def averaged_model(self) -> Denoiser:
-        """Return a copy of the model with the moving average of its weights, ready to denoise."""
+        """Return a copy of the model with the first moving average of its weights, ready to denoise."""
         twin = copy.deepcopy(self.model)
         twin.load_state_dict(self.ema.state_dict())
         return twin.eval().requires_grad_(False)
@@ -106,6 +114,7 @@ class TrainingState:
         self.ranks.wait_for_all()
 
     def _write(self, run_path: str | Path) -> None:
+        others = {ema.half_life_images: ema.state_dict() for ema in self.other_emas}
         save_checkpoint(
             run_path,
             {
@@ -119,6 +128,7 @@ class TrainingState:
                 "order": self.order,
                 "random": random_states(self.device),
                 "meter": self.measures.meter.state_dict(),
+                **({OTHER_EMAS: others} if others else {}),
             },
         )
 
@@ -130,8 +140,10 @@ class TrainingState:
         """
         saved = checkpoint.state
         try:
-            load_weights(checkpoint.path, self.model, saved["ema"])
-            self.ema.load_state_dict(self.model.state_dict())
+            for ema in (self.ema, *self.other_emas):
+                average = checkpoint.average(None if ema is self.ema else ema.half_life_images)
+                load_weights(checkpoint.path, self.model, average)
+                ema.load_state_dict(self.model.state_dict())
             load_weights(checkpoint.path, self.model, saved["weights"])
             check_continuable(saved, self.model, self.n_images, self.config.batch_size)
             self._restore_progress(saved)
