@@ -1,4 +1,4 @@
-"""Evaluations of a run. Each claims an id, saves its settings, and ends with a closing line in results.jsonl.
+"""Evaluations of a run: each claims an id, saves its settings, and ends with a closing line in results.jsonl.
 
 ``evaluations/eval-0001.json`` holds what was asked for. The closing line in results.jsonl makes the evaluation's
 records the run's results. Each of the two has its own schema; earlier versions wrote that of the line into the file,
