@@ -23,6 +23,7 @@ KEYS = frozenset(
 )
 OTHER_EMAS = "other_emas"  #: The moving averages besides "ema": their state dicts, by half-life in training images.
 OPTIONAL_KEYS = frozenset({OTHER_EMAS})
+_IS_DIRECTORY = 0x10  # of the attributes of MS-DOS, which a zip archive keeps for each entry
 
 EMA_WEIGHTS, RAW_WEIGHTS = WEIGHTS = ("ema", "raw")
 
@@ -116,7 +117,7 @@ def load_checkpoint(run_path: str | Path, config: ModelConfig) -> Checkpoint:
 
 def _parse(path: Path, content: bytes) -> Any:
     """Return what the bytes of a checkpoint hold, after their checksums have been verified."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+    if not _is_archive(content):
         raise CheckpointError(f"{path}: is truncated, or was never a checkpoint.")
     try:
         _verify(content)
@@ -127,21 +128,34 @@ def _parse(path: Path, content: bytes) -> Any:
         raise CheckpointError(
             f"{path}: holds objects that a checkpoint must not hold{what}; nothing was loaded."
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, NotImplementedError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # the unpickler answers damage with many errors, such as IndexError
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path}: is damaged ({reason}).") from None
+
+
+def _is_archive(content: bytes) -> bool:
+    try:
+        return zipfile.is_zipfile(io.BytesIO(content))
+    except zipfile.BadZipFile:  # such as a part of an archive of several files, as one flipped bit may say
+        return False
 
 
 def _verify(content: bytes) -> None:
     """Compare each entry with its checksum, which torch.load does not: one flipped bit would be other weights.
 
     Raises:
-        ValueError: A checksum is wrong, or an entry is compressed. torch.save never compresses, and a compressed entry
-            could expand to more than the memory.
+        ValueError: A checksum is wrong. Or an entry is compressed: torch.save never compresses, and a compressed entry
+            could expand to more than the memory. Or an entry is marked as a directory: torch.load would not read it,
+            and return tensors of whatever the memory held.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError("an entry is compressed")
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise ValueError("an entry is compressed")
+            if entry.external_attr & _IS_DIRECTORY:
+                raise ValueError("an entry is marked as a directory")
         if (bad := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {bad} is wrong")
 

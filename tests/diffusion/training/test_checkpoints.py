@@ -16,6 +16,7 @@ from core.config.config import ModelConfig
 from core.diffusion.trained import load_denoiser
 from core.diffusion.training import checkpoints
 from core.diffusion.training.checkpoints import (
+    KEYS,
     CheckpointError,
     checkpoint_path,
     load_checkpoint,
@@ -109,6 +110,23 @@ def test_a_flipped_bit_anywhere_in_the_weights_is_found(run_path: Path, trained_
         path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         with pytest.raises(CheckpointError, match=r"is damaged \(.*(checksum|CRC)"):
             load_checkpoint(run_path, trained_config)
+
+
+def test_a_flipped_bit_in_the_directory_of_the_archive_never_changes_the_weights(tmp_path: Path) -> None:
+    fields: dict[str, Any] = dict.fromkeys(KEYS - {"schema"})
+    save_checkpoint(tmp_path, {**fields, "model": "mlp", "weights": {"w": torch.tensor([0.5, -1.0, 3.0])}})
+    path, config = checkpoint_path(tmp_path), ModelConfig(model="mlp")
+    content = path.read_bytes()
+    start = content.rindex(b"PK\1\2", 0, content.rindex(b"archive/data/0"))
+    for bit in range(8 * start, 8 * (start + 46)):  # the entry's 46 bytes before its name
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            weights = load_checkpoint(tmp_path, config).state["weights"]["w"]
+        except CheckpointError:
+            continue
+        assert weights.tolist() == [0.5, -1.0, 3.0], bit - 8 * start
 
 
 def test_a_compressed_checkpoint_is_refused_before_it_is_expanded(run_path: Path, trained_config: ModelConfig) -> None:
