@@ -28,13 +28,19 @@ class Server:
     def __init__(self, process: "subprocess.Popen[str]", scratch: Path) -> None:
         self._process = process
         self._scratch = scratch
+        self._n_runs = 0
+        self._calls = scratch / "calls-0"
 
     def run(self, program: str, directory: Path, kind: str = "", at: int = 0) -> Ended:
         """Run a program on a directory; without ``kind``, without a fault."""
         directory.mkdir(parents=True, exist_ok=True)
-        request = {"program": program, "directory": str(directory), "FAULT_DIR": str(directory)}
+        self._n_runs += 1  # a process that outlives its parent goes on counting in the file of its own run
+        self._calls.unlink(missing_ok=True)
+        self._calls = self._scratch / f"calls-{self._n_runs}"
+        request = {"program": program, "directory": str(directory)}
+        request |= {"FAULT_DIR": str(directory), "FAULT_LOG": str(self._calls)}
         request |= {name: str(self._scratch / name) for name in ("stdout", "stderr")}
-        request |= {"FAULT_KIND": kind, "FAULT_AT": str(at)} if kind else {"FAULT_LOG": str(self._scratch / "calls")}
+        request |= {"FAULT_KIND": kind, "FAULT_AT": str(at)} if kind else {}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -44,10 +50,9 @@ class Server:
 
     def count(self, program: str, directory: Path) -> int:
         """Run a program without a fault and return how many calls it made below the directory."""
-        (self._scratch / "calls").unlink(missing_ok=True)
         ended = self.run(program, directory)
         assert ended.code == 0, ended.err
-        return (self._scratch / "calls").stat().st_size
+        return self._calls.stat().st_size
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +69,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=scratch,  # outside of the repository, whose commit takes git 0.1 s to read
         env=environment,
     ) as process:
         assert process.stdout is not None

@@ -11,7 +11,7 @@ from core.runs.directory import run_ids
 directory = Path(sys.argv[1])
 where = ["--experiments-dir", str(directory), "--device", "cpu"]
 small = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "2", "--checkpoint-every-epochs", "1"]
-small += ["--batch-size", "512", "--n-samples", "4", "--n-steps", "2"]
+small += ["--batch-size", "128", "--n-samples", "4", "--n-steps", "2"]
 
 
 def do(command: object, *arguments: str) -> None:
