@@ -13,6 +13,8 @@ TOKENS = (
     *(b"PK\x03\x04", b"PK\x05\x06", b"schema", b"pyml.result/1", b"evaluation", b"eval-0001", b"finished", b"mean"),
 )
 
+_VALUE = re.compile(rb'-?\d[\d.e+-]*|"[^"\n]{0,60}"')
+
 
 def mutated(content: bytes, pick: random.Random) -> bytes:
     """Return the content after one to four changes."""
@@ -46,10 +48,11 @@ def _insert(content: bytes, pick: random.Random) -> bytes:
 
 def _replace_value(content: bytes, pick: random.Random) -> bytes:
     """Put another value in the place of a number or a text."""
-    found = list(re.finditer(rb'-?\d[\d.e+-]*|"[^"\n]{0,60}"', content[:20_000]))
-    if not found:
+    at = content.rfind(b",", 0, pick.randrange(len(content) + 1)) + 1
+    found = _VALUE.search(content, at) or _VALUE.search(content)
+    if found is None:
         return _insert(content, pick)
-    a, b = pick.choice(found).span()
+    a, b = found.span()
     return content[:a] + pick.choice(TOKENS) + content[b:]
 
 

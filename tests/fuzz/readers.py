@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from core.runs.fast_results import read_results
 from core.runs.metrics import read_curve
 from core.runs.result_log import read_result_log
 from core.runs.sample_pictures import read_picture
-from core.runs.sample_values import read_values
+from core.runs.sample_values import read_values, save_values
 from core.runs.status import run_status
 from core.runs.training_lock import read_holder
 from core.utils.meters import Meter
@@ -29,10 +29,12 @@ from core.utils.results import ResultMetadata
 
 DATA = Path(__file__).parents[1] / "data"
 RUN = DATA / "run-1"
+LOSS = ResultMetadata("loss")
+FEW = 12  # of that many small files of a slow reader, one is a whole file
 
 
 class Reader(NamedTuple):
-    """A reader: the name of its file, files that are good, what it does, and the errors that it documents."""
+    """A reader: the path of its file in a run, files that are good, what it does, and the errors that it documents."""
 
     file: str
     seeds: tuple[bytes, ...]
@@ -52,19 +54,29 @@ def _json(path: Path) -> Any:
 
 
 def _values(path: Path) -> None:
-    folder = path.parent / "values" / "eval-0001"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.move(path, folder / "x.npz")
-    read_values(path.parent, "eval-0001", ResultMetadata("loss"))
+    read_values(path.parents[2], "eval-0001", LOSS)
 
 
-def _checkpoint(path: Path) -> None:
+def _values_of_a_few() -> bytes:
+    with tempfile.TemporaryDirectory() as run_path:
+        path = save_values(run_path, "eval-0001", "x", [3, 1, 4], [0.5, -2.0, 1e-9], LOSS, cluster_ids=[0, 0, 1])
+        assert path is not None
+        return path.read_bytes()
+
+
+def _checkpoint() -> tuple[Callable[[Path], object], bytes]:
+    """Return the reader of checkpoints, and one of a model with three weights: a whole one takes ten times as long."""
+    import torch
+
     from core.config.config import ModelConfig
-    from core.diffusion.training.checkpoints import load_checkpoint
+    from core.diffusion.training.checkpoints import KEYS, load_checkpoint, save_checkpoint
 
-    (path.parent / "checkpoints").mkdir(exist_ok=True)
-    path.replace(path.parent / "checkpoints" / "last.pt")
-    load_checkpoint(path.parent, ModelConfig(model="mlp"))
+    config, weights = ModelConfig(model="mlp"), {"w": torch.tensor([0.5, -1.0]), "b": torch.tensor(3.0)}
+    state = dict.fromkeys(KEYS - {"schema"}) | {"model": "mlp", "weights": weights, "step": 7, "epoch": 1, "n_seen": 9}
+    with tempfile.TemporaryDirectory() as run_path:
+        save_checkpoint(run_path, state | {"order": [2, 0, 1]})
+        small = (Path(run_path) / "checkpoints" / "last.pt").read_bytes()
+    return lambda path: load_checkpoint(path.parents[1], config), small
 
 
 def _checkpoint_errors() -> tuple[type[BaseException], ...]:
@@ -95,7 +107,12 @@ def readers() -> dict[str, Reader]:
     """Return all readers by name."""
     lock = {"schema": "pyml.lock/1", "host": "a", "pid": 3, "process": "b/n/5", "token": "ab12", "beats": 4}
     (values,) = (RUN / "values" / "eval-0001").glob("*.npz")
-    results = _seeds("run-1/results.jsonl", "results-1/results.jsonl", "results-2/results.jsonl")
+    whole = (RUN / "results.jsonl").read_bytes()
+    results = (
+        b"".join(whole.splitlines(keepends=True)[-4:]),
+        *_seeds("results-1/results.jsonl", "results-2/results.jsonl"),
+    )
+    read_checkpoint, checkpoint = _checkpoint()
     toml = b'n_epochs = 3\nlearning_rate = 1e-3\n[global]\ndevice = "cpu"\n'
     return {
         "json": Reader(
@@ -110,7 +127,7 @@ def readers() -> dict[str, Reader]:
             "environment.json", _seeds("run-1/environment.json"), lambda path: ENVIRONMENT.read(path.parent)
         ),
         "config file": Reader("a.toml", (toml,), read_config_file, (ConfigError,)),
-        "results": Reader("results.jsonl", results, _both_result_readers),
+        "results": Reader("results.jsonl", (*results * FEW, whole), _both_result_readers),
         "metrics": Reader("metrics.jsonl", _seeds("run-1/metrics.jsonl"), lambda path: read_curve(path.parent)),
         "lock": Reader("training.lock", (json.dumps(lock).encode(),), read_holder),
         "meter": Reader(
@@ -120,14 +137,23 @@ def readers() -> dict[str, Reader]:
             (ValueError,),
         ),
         "picture": Reader("a.png", (_picture(),), read_picture, (ValueError,)),
-        "values": Reader("x.npz", (values.read_bytes(),), _values),
-        "checkpoint": Reader("last.pt", _seeds("run-1/checkpoints/last.pt"), _checkpoint, _checkpoint_errors()),
+        "values": Reader("values/eval-0001/x.npz", (*[_values_of_a_few()] * FEW, values.read_bytes()), _values),
+        "checkpoint": Reader(
+            "checkpoints/last.pt",
+            (*[checkpoint] * FEW, *_seeds("run-1/checkpoints/last.pt")),
+            read_checkpoint,
+            _checkpoint_errors(),
+        ),
     }
 
 
 def read_content(reader: Reader, content: bytes, directory: Path) -> None:
     """Give a file with that content to the reader; anything but its documented errors propagates."""
     path = directory / reader.file
-    path.write_bytes(content)
+    try:
+        path.write_bytes(content)
+    except FileNotFoundError:  # the first file of the reader
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
     with contextlib.suppress(*reader.errors):
         reader.read(path)

@@ -43,6 +43,7 @@ def test_a_changed_file_raises_documented_errors_only(name: str, tmp_path: Path)
 def test_the_unchanged_files_are_read(name: str, tmp_path: Path) -> None:
     for content in READERS[name].seeds:
         path = tmp_path / READERS[name].file
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         READERS[name].read(path)
 
