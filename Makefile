@@ -50,8 +50,8 @@ fuzz: $(VENV)/.installed-for-tests  ## change the files of each reader a million
 sanitize: $(VENV)/.installed-for-tests  ## the extension under ASan, UBSan and TSan, through Python
 	sh tests/extension/sanitize.sh $(BIN)/python $(or $(CYCLES),2000)
 
-reliability: $(VENV)/.installed-for-tests  ## the figures of docs/reliability.md: hours; MINUTES=5 bounds each part
-	$(BIN)/python benchmarks/reliability.py --minutes $(or $(MINUTES),60)
+reliability: $(VENV)/.installed-for-tests  ## the figures of docs/reliability.md: hours; MINUTES=5 bounds each part; PARTS=fuzz makes one
+	$(BIN)/python benchmarks/reliability.py --minutes $(or $(MINUTES),120) $(PARTS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

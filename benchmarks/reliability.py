@@ -2,6 +2,7 @@
 
 It injects faults at every file-system call, fuzzes every reader, runs many processes at once, cycles meters by the
 million and stresses the extension under sanitizers. ``--minutes`` limits each part; the figures say how much was done.
+Each part replaces its own figures only, so that the parts can be made one at a time.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- figures: written by make reliability -->", "<!-- end of figures -->"
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a directory in memory: an attempt leaves many small files
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -35,31 +38,35 @@ def outcome(done: subprocess.CompletedProcess[str]) -> str:
     return "all tests passed" if done.returncode == 0 else f"pytest ended with exit code {done.returncode}"
 
 
-def faults(minutes: float) -> list[str]:
+def faults(minutes: float, n_jobs: int) -> list[str]:
     """Try the points at which a process is killed or a call fails."""
-    with tempfile.NamedTemporaryFile() as log:
-        each = f"{60 * minutes / 24:.0f}"  # eight kinds of three programs
+    with tempfile.TemporaryDirectory(dir=MEMORY) as scratch:
+        log = Path(scratch) / "points"
         done = run(
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/faults"),
-            **{"PYML_FAULTS": "all", "PYML_FAULTS_SECONDS": each, "PYML_FAULTS_LOG": log.name},
+            *("-n", str(n_jobs), "--basetemp", f"{scratch}/runs"),
+            PYML_FAULTS="all",
+            PYML_FAULTS_SECONDS=f"{60 * minutes * n_jobs / 24:.0f}",  # for each of eight kinds of three programs
+            PYML_FAULTS_LOG=str(log),
         )
-        rows = [json.loads(line) for line in Path(log.name).read_text().splitlines()]
+        rows = sorted(map(json.loads, log.read_text().splitlines()), key=lambda row: str(row["program"]))
     lines = ["| program | kind of fault | points tried | of |", "|---|---|---:|---:|"]
     lines += [f"| {row['program']} | {row['kind']} | {row['tried']:,} | {row['points']:,} |" for row in rows]
-    tried = sum(row["tried"] for row in rows)
-    return [f"Fault injection: {tried:,} points tried; {outcome(done)}.", "", *lines]
+    tried, points = (sum(row[name] for row in rows) for name in ("tried", "points"))
+    return [f"Fault injection: {tried:,} of {points:,} points tried; {outcome(done)}.", "", *lines]
 
 
-def fuzz(minutes: float) -> list[str]:
+def fuzz(minutes: float, n_jobs: int) -> list[str]:
     """Fuzz every reader."""
-    done = run(sys.executable, "tests/fuzz/run.py", "--cases", "1000000", "--seconds", f"{60 * minutes / 12:.0f}")
+    limits = ("--cases", "1000000", "--seconds", f"{60 * minutes * n_jobs / 12:.0f}")
+    done = run(sys.executable, "tests/fuzz/run.py", *limits, "--jobs", str(n_jobs))
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     lines = ["| reader | cases | undocumented errors | slowest case (s) |", "|---|---:|---:|---:|"]
     lines += [f"| {row['reader']} | {row['cases']:,} | {row['bad']} | {row['slowest_s']:.2f} |" for row in rows]
     return [f"Fuzzing: {sum(row['cases'] for row in rows):,} changed files.", "", *lines]
 
 
-def concurrency(minutes: float) -> list[str]:
+def concurrency(minutes: float, _n_jobs: int) -> list[str]:
     """Run many processes at once."""
     n_runs = min(10_000, int(400 * minutes))
     variables = {"PYML_RELIABILITY": "all", "PYML_RELIABILITY_RUNS": str(n_runs)}
@@ -70,15 +77,21 @@ def concurrency(minutes: float) -> list[str]:
     ]
 
 
-def cycles(minutes: float) -> list[str]:
+def cycles(minutes: float, n_jobs: int) -> list[str]:
     """Cycle meters with each engine."""
-    done = run(sys.executable, "tests/extension/stress.py", "1000000", f"{30 * minutes:.0f}")
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+    def cycle(engine: str) -> subprocess.CompletedProcess[str]:
+        return run(sys.executable, "tests/extension/stress.py", "1000000", f"{30 * minutes * n_jobs:.0f}", engine)
+
+    with ThreadPoolExecutor(n_jobs) as pool:
+        done = list(pool.map(cycle, ("c++", "python")))
+    rows = [json.loads(line) for each in done for line in each.stdout.splitlines() if line.startswith("{")]
     told = [f"{row['cycles']:,} with the {row['engine']} engine (memory {row['grown_kb']:+,} KiB)" for row in rows]
-    return [f"Cycles of create, update, merge, pickle and read: {'; '.join(told)}. Exit code {done.returncode}."]
+    codes = " and ".join(str(each.returncode) for each in done)
+    return [f"Cycles of create, update, merge, pickle and read: {'; '.join(told)}. Exit codes {codes}."]
 
 
-def sanitizers(_minutes: float) -> list[str]:
+def sanitizers(_minutes: float, _n_jobs: int) -> list[str]:
     """Stress the extension under ASan with UBSan, and under TSan."""
     done = run("sh", "tests/extension/sanitize.sh", sys.executable, "2000")
     named = re.findall(r"sanitizer: (\S+)", done.stdout)
@@ -98,22 +111,33 @@ PARTS = {
 }
 
 
+def write(part: str, lines: list[str]) -> None:
+    """Put the figures of one part in the place of its former ones; the other parts keep theirs."""
+    begin, end = f"<!-- {part}: written by make reliability -->", f"<!-- end of {part} -->"
+    before, rest = DOCS.read_text().split(begin)
+    after = rest.split(end)[1]
+    DOCS.write_text("\n".join([f"{before}{begin}", "", *lines, "", f"{end}{after}"]))
+
+
 def main() -> None:
-    """Run the parts and write their figures into the docs."""
+    """Run the parts, and write the figures of each into the docs when it ends."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60.0, help="time limit for each part")
+    parser.add_argument("--minutes", type=float, default=120.0, help="time limit for each part")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that work at the same time")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []])
     given = parser.parse_args()
-    found: list[str] = []
+    where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {os.cpu_count()} CPUs"
     for name in given.parts or PARTS:
         print(name, file=sys.stderr, flush=True)
-        found += [*PARTS[name](given.minutes), ""]
-        print("\n".join(found[-8:]), file=sys.stderr, flush=True)
-    where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {os.cpu_count()} CPUs"
-    head = f"Made on {datetime.now(UTC):%Y-%m-%d} on {where}, at most {given.minutes:g} minutes for each part."
-    content = DOCS.read_text()
-    before, after = content.split(BEGIN)[0], content.split(END)[1]
-    DOCS.write_text(f"{before}{BEGIN}\n\n{head}\n\n" + "\n".join(found) + f"{END}{after}")
+        start_s = time.monotonic()
+        lines = PARTS[name](given.minutes, given.jobs)
+        minutes = (time.monotonic() - start_s) / 60
+        lines += [
+            "",
+            f"Made on {datetime.now(UTC):%Y-%m-%d} in {minutes:.0f} minutes; {given.jobs} at a time; {where}.",
+        ]
+        print("\n".join(lines), file=sys.stderr, flush=True)
+        write(name, lines)
 
 
 if __name__ == "__main__":
