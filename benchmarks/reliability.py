@@ -19,9 +19,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs" / "reliability.md"
+NOTES = ROOT / "build" / "reliability"  # what parts that take hours have done, so that they can be continued
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a directory in memory: an attempt leaves many small files
 
 
@@ -38,32 +40,44 @@ def outcome(done: subprocess.CompletedProcess[str]) -> str:
     return "all tests passed" if done.returncode == 0 else f"pytest ended with exit code {done.returncode}"
 
 
+def noted(part: str) -> list[dict[str, Any]]:
+    """Return the notes of a part, one for each kind of fault or each reader that has been tried."""
+    return [json.loads(line) for line in (NOTES / part).read_text().splitlines()] if (NOTES / part).exists() else []
+
+
+def sum_of_minutes(rows: list[dict[str, Any]]) -> str:
+    """Say how long the rows of a table took."""
+    return f"The rows took {sum(row['wall_s'] for row in rows) / 60:.0f} minutes together."
+
+
 def faults(minutes: float, n_jobs: int) -> list[str]:
     """Try the points at which a process is killed or a call fails."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as scratch:
-        log = Path(scratch) / "points"
         done = run(
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/faults"),
             *("-n", str(n_jobs), "--basetemp", f"{scratch}/runs"),
             PYML_FAULTS="all",
             PYML_FAULTS_SECONDS=f"{60 * minutes * n_jobs / 24:.0f}",  # for each of eight kinds of three programs
-            PYML_FAULTS_LOG=str(log),
+            PYML_FAULTS_LOG=str(NOTES / "faults"),
         )
-        rows = sorted(map(json.loads, log.read_text().splitlines()), key=lambda row: str(row["program"]))
+    newest = {(row["program"], row["kind"]): row for row in noted("faults")}
+    rows = sorted(newest.values(), key=lambda row: str(row["program"]))
     lines = ["| program | kind of fault | points tried | of |", "|---|---|---:|---:|"]
     lines += [f"| {row['program']} | {row['kind']} | {row['tried']:,} | {row['points']:,} |" for row in rows]
     tried, points = (sum(row[name] for row in rows) for name in ("tried", "points"))
-    return [f"Fault injection: {tried:,} of {points:,} points tried; {outcome(done)}.", "", *lines]
+    head = f"Fault injection: {tried:,} of {points:,} points tried; {outcome(done)}. {sum_of_minutes(rows)}"
+    return [head, "", *lines]
 
 
 def fuzz(minutes: float, n_jobs: int) -> list[str]:
     """Fuzz every reader."""
-    limits = ("--cases", "1000000", "--seconds", f"{60 * minutes * n_jobs / 12:.0f}")
-    done = run(sys.executable, "tests/fuzz/run.py", *limits, "--jobs", str(n_jobs))
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    limits = ("--cases", "1000000", "--seconds", f"{60 * minutes * n_jobs / 12:.0f}", "--jobs", str(n_jobs))
+    done = run(sys.executable, "tests/fuzz/run.py", *limits, "--log", str(NOTES / "fuzz"))
+    print(done.stderr[-3000:], file=sys.stderr)
+    rows = list({row["reader"]: row for row in noted("fuzz")}.values())
     lines = ["| reader | cases | undocumented errors | slowest case (s) |", "|---|---:|---:|---:|"]
     lines += [f"| {row['reader']} | {row['cases']:,} | {row['bad']} | {row['slowest_s']:.2f} |" for row in rows]
-    return [f"Fuzzing: {sum(row['cases'] for row in rows):,} changed files.", "", *lines]
+    return [f"Fuzzing: {sum(row['cases'] for row in rows):,} changed files. {sum_of_minutes(rows)}", "", *lines]
 
 
 def concurrency(minutes: float, _n_jobs: int) -> list[str]:
@@ -88,7 +102,8 @@ def cycles(minutes: float, n_jobs: int) -> list[str]:
     rows = [json.loads(line) for each in done for line in each.stdout.splitlines() if line.startswith("{")]
     told = [f"{row['cycles']:,} with the {row['engine']} engine (memory {row['grown_kb']:+,} KiB)" for row in rows]
     codes = " and ".join(str(each.returncode) for each in done)
-    return [f"Cycles of create, update, merge, pickle and read: {'; '.join(told)}. Exit codes {codes}."]
+    what = "Cycles of create, update, pickle and merge, every tenth with pairs, states, resets and refused updates too"
+    return [f"{what}: {'; '.join(told)}. Exit codes {codes}."]
 
 
 def sanitizers(_minutes: float, _n_jobs: int) -> list[str]:
@@ -124,18 +139,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=120.0, help="time limit for each part")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that work at the same time")
+    parser.add_argument("--continue", action="store_true", dest="goes_on", help="keep what an interrupted run has done")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []])
     given = parser.parse_args()
     where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {os.cpu_count()} CPUs"
     for name in given.parts or PARTS:
         print(name, file=sys.stderr, flush=True)
+        NOTES.mkdir(parents=True, exist_ok=True)
+        if not given.goes_on:
+            (NOTES / name).unlink(missing_ok=True)
         start_s = time.monotonic()
         lines = PARTS[name](given.minutes, given.jobs)
-        minutes = (time.monotonic() - start_s) / 60
-        lines += [
-            "",
-            f"Made on {datetime.now(UTC):%Y-%m-%d} in {minutes:.0f} minutes; {given.jobs} at a time; {where}.",
-        ]
+        if name not in {"faults", "fuzz"}:
+            lines[-1] += f" It took {(time.monotonic() - start_s) / 60:.0f} minutes."
+        made = f"Made on {datetime.now(UTC):%Y-%m-%d} on {where}; up to {given.jobs} processes at a time."
+        lines += ["", made]
         print("\n".join(lines), file=sys.stderr, flush=True)
         write(name, lines)
 

@@ -24,7 +24,17 @@ from core.utils.meters import Meter
 
 
 def cycle(engine: str, i: int, array: np.ndarray) -> None:
-    """Create, update in every way, merge, read, pickle and drop meters."""
+    """Create, update, pickle, merge and drop meters."""
+    one = Meter(engine=engine)
+    one.update(x=0.5 + i)
+    one.update(x=array)
+    total = pickle.loads(pickle.dumps(one))
+    total.merge(one)
+    assert total.count("x") == 2 * one.count("x")
+
+
+def long_cycle(engine: str, i: int, array: np.ndarray) -> None:
+    """Create, update in every way, merge, read, pickle, reset and drop meters."""
     one, other = Meter(engine=engine), Meter("x", "y", pairs=[("x", "y")], engine=engine)
     one.update(x=0.5 + i, y=i)
     one.update({"z": [1, 2.5, np.float32(3)]}, n=1)
@@ -37,6 +47,7 @@ def cycle(engine: str, i: int, array: np.ndarray) -> None:
     total.merge(pickle.loads(pickle.dumps(one)))
     assert total.count("x") == 3 * one.count("x")
     assert Meter.from_state_dict(other.state_dict(), engine=engine) == other
+    total.results()
     total.reset()
 
 
@@ -113,17 +124,24 @@ def memory_kb() -> int:
 
 
 def main() -> None:
-    """Run ``N`` cycles, at most ``SECONDS``, with each engine; check that memory stays constant."""
+    """Run ``N`` cycles, at most ``SECONDS``, with each engine; check that memory stays constant.
+
+    Of many cycles, every tenth is a long one; of a few, each.
+    """
     n, most_s = int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 1e9
+    array, long_every = np.linspace(-1, 1, 50), 10 if n > 10_000 else 1
+
+    def do(engine: str, i: int) -> None:
+        (cycle if i % long_every else long_cycle)(engine, i, array)
+
     for engine in sys.argv[3:] or ("c++", "python"):
-        array = np.linspace(-1, 1, 50)
         for i in range(min(n, 2000) // 2):
-            cycle(engine, i, array)
+            do(engine, i)
         reenter(engine)
         share(engine, 5)
         before_kb, start_s, done = memory_kb(), time.monotonic(), 0
         while done < n and time.monotonic() - start_s < most_s:
-            cycle(engine, done, array)
+            do(engine, done)
             done += 1
             if done % 10_000 == 0:
                 reenter(engine)

@@ -30,20 +30,28 @@ ALL = os.environ.get("PYML_FAULTS") == "all"
 def points(name: str, kind: str, n_calls: int, most: int) -> Iterator[int]:
     """Yield the calls to hit: at most ``most``, or all of them within the time that there is; note how many were tried.
 
-    The order is random, with a fixed seed, so that a part of them is spread over the program.
+    The order is random, with a fixed seed, so that a part of them is spread over the program. Nothing is yielded if all
+    were tried before, as the notes say.
     """
+    log = Path(os.environ.get("PYML_FAULTS_LOG", os.devnull))
+    if any(row.items() >= {"program": name, "kind": kind, "tried": n_calls}.items() for row in noted(log)):
+        return
     order = list(range(1, n_calls + 1))
     random.Random(f"{name} {kind}").shuffle(order)
-    until = time.monotonic() + float(os.environ.get("PYML_FAULTS_SECONDS", "inf"))
+    start_s, most_s = time.monotonic(), float(os.environ.get("PYML_FAULTS_SECONDS", "inf"))
     tried = 0
     for at in order if ALL else order[:most]:
-        if ALL and time.monotonic() > until:
+        if ALL and time.monotonic() - start_s > most_s:
             break
         yield at
         tried += 1
-    if log := os.environ.get("PYML_FAULTS_LOG"):
-        with Path(log).open("a") as file:
-            file.write(json.dumps({"program": name, "kind": kind, "points": n_calls, "tried": tried}) + "\n")
+    row = {"program": name, "kind": kind, "points": n_calls, "tried": tried, "wall_s": time.monotonic() - start_s}
+    with log.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def noted(log: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
 
 
 def reported(out: str) -> set[str]:

@@ -35,9 +35,9 @@ MOST_BYTES = 4 << 30
 def fuzz(name: str, n_cases: int, most_s: float, seed: int) -> dict[str, Any]:
     """Try changes of one reader's files until all cases or the time are used."""
     reader, pick, n_bad, n = readers()[name], random.Random(seed), 0, 0
-    slowest_s, until, places = 0.0, time.monotonic() + most_s, set[str]()
+    slowest_s, begin_s, places = 0.0, time.monotonic(), set[str]()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
-        while n < n_cases and time.monotonic() < until:
+        while n < n_cases and time.monotonic() - begin_s < most_s:
             content = mutated(pick.choice(reader.seeds), pick)
             n += 1
             start_s = time.perf_counter()
@@ -54,7 +54,8 @@ def fuzz(name: str, n_cases: int, most_s: float, seed: int) -> dict[str, Any]:
                     print(f"{name}: {place}: {error}: kept as {keep(name, content)}", file=sys.stderr, flush=True)
             signal.alarm(0)
             slowest_s = max(slowest_s, time.perf_counter() - start_s)
-    return {"reader": name, "cases": n, "bad": n_bad, "slowest_s": round(slowest_s, 3)}
+    wall_s = round(time.monotonic() - begin_s)
+    return {"reader": name, "cases": n, "bad": n_bad, "slowest_s": round(slowest_s, 3), "wall_s": wall_s}
 
 
 def place_of(error: BaseException) -> str:
@@ -71,6 +72,11 @@ def keep(name: str, content: bytes) -> Path:
     return path
 
 
+def read_lines(path: Path | None) -> list[str]:
+    """Return the lines of a file; of no file, none."""
+    return path.read_text().splitlines() if path and path.exists() else []
+
+
 def too_slow(_number: int, _frame: object) -> None:
     raise TimeoutError(f"more than {MOST_S} s")
 
@@ -82,15 +88,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0, help="the most for one reader")
     parser.add_argument("--jobs", type=int, default=1, help="readers at the same time")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--log", type=Path, help="file that receives the lines; readers in it are left out")
     parser.add_argument("names", nargs="*")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, too_slow)
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, resource.RLIM_INFINITY))
+    tried = {json.loads(line)["reader"] for line in read_lines(given.log)}
     n_bad, work = 0, functools.partial(fuzz, n_cases=given.cases, most_s=given.seconds, seed=given.seed)
     with multiprocessing.get_context("fork").Pool(given.jobs, maxtasksperchild=1) as pool:
-        for found in pool.imap(work, given.names or list(readers())):
+        for found in pool.imap(work, [name for name in given.names or readers() if name not in tried]):
             print(json.dumps(found), flush=True)
+            if given.log:
+                with given.log.open("a") as file:
+                    file.write(json.dumps(found) + "\n")
             n_bad += found["bad"]
     sys.exit(n_bad > 0)
 
