@@ -23,8 +23,8 @@ from core.utils.meters import Meter
 ROOT = Path(__file__).parents[1]
 N_PROCESSES = 100_000
 LATENCY_S, BYTES_PER_S = 5e-6, 12.5e9  # of one message and of one link: InfiniBand HDR100, 100 Gbit/s
-N_CALLS = 3  # the agreement on names, the sums, and the extremes
 AGREEMENT_BYTES = 40
+FIRST_BYTES = AGREEMENT_BYTES + 8 * reduce._ROOM  # with the extremes, if there is room for them
 MARK = re.compile(r"<!-- scale -->.*?(?=\n##|\Z)", re.DOTALL)
 
 
@@ -40,7 +40,9 @@ def tree_s(n_processes: int, n_bytes: int) -> float:
 
 def all_reduce_s(n_processes: int, n_measures: int) -> float:
     """Return the calculated time of ``Meter.all_reduce`` of some measures."""
-    return 2 * tree_s(n_processes, n_measures * bytes_per_measure() // 2) + tree_s(n_processes, AGREEMENT_BYTES)
+    sums_s = tree_s(n_processes, 8 * reduce._WIDTH * n_measures)
+    extremes_s = tree_s(n_processes, 16 * n_measures) if 2 * n_measures > reduce._ROOM else 0.0
+    return tree_s(n_processes, FIRST_BYTES) + extremes_s + sums_s
 
 
 def meters() -> Iterator[Meter]:
@@ -79,14 +81,15 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [
         f"A process sends {bytes_per_measure():,} bytes per measure, however many values it has seen, and",
-        f"{AGREEMENT_BYTES} bytes to agree on the names. The table is calculated, not measured: the {N_CALLS}",
-        f"reductions of `all_reduce` by a binary tree, with {LATENCY_S * 1e6:.0f} µs per message and links of",
-        f"{BYTES_PER_S * 8 / 1e9:.0f} Gbit/s.",
+        f"{AGREEMENT_BYTES} bytes to agree on the names. Up to {reduce._FEW_PROCESSES} processes send all of it in one",
+        f"message, if they have at most {reduce._ROOM_OF_SUMS // reduce._WIDTH} measures. More processes need two",
+        f"reductions, or three for more than {reduce._ROOM // 2} measures. The table is calculated for these, not",
+        f"measured: a binary tree, {LATENCY_S * 1e6:.0f} µs per message, links of {BYTES_PER_S * 8 / 1e9:.0f} Gbit/s.",
         "",
         "| processes | 1 measure | 10 measures | 100 measures |",
         "|---|---|---|---|",
     ]
-    for n in (8, 1_000, 100_000):
+    for n in (16, 1_000, 100_000):
         times = " | ".join(f"{1e3 * all_reduce_s(n, m):.2f} ms" for m in (1, 10, 100))
         lines.append(f"| {n:,} | {times} |")
     lines += [

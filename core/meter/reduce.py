@@ -35,6 +35,11 @@ _BASE = 1 << _DIGIT_BITS
 _OFFSETS = {n: int.from_bytes(b"\0\0\0\x80" * n, "little") for n in _DIGITS.values()}
 _NOTHING = 2**63 - 1  # sent as min and -max where there is no data: larger than any other
 
+# What processes send before they know that they agree has the same size on all of them, or a crash or hang would
+# follow. It has room for the extremes of 32 measures and the sums of 18; more are sent after it.
+_ROOM, _ROOM_OF_SUMS = 64, 4096
+_FEW_PROCESSES = 8  #: So many send their sums at once; see :func:`_exchanged`.
+
 Int64s = NDArray[np.int64]
 
 
@@ -73,36 +78,75 @@ def all_reduce(
         return dict(measures), list(pairs.values())
     if torch.distributed.get_rank(group) < 0:
         raise ValueError("all_reduce: this process is not in the group")
-    names = _agree(sorted(measures), settings, fault, group)
+    names = sorted(measures)
+    least, sums = _numbers(names, measures, pairs)
+    head = _agreement(names, settings, fault)
+    found = _exchanged(np.concatenate([head, _padded(least, _ROOM, _NOTHING)]), _padded(sums, _ROOM_OF_SUMS, 0), group)
+    if _is_agreed(found.least[: len(head)].tolist(), fault):
+        least_of_all = found.least[len(head) :][: len(least)] if len(least) <= _ROOM else None
+        sums_of_all = found.sums[: len(sums)] if found.sums is not None and len(sums) <= _ROOM_OF_SUMS else None
+    else:
+        names = _names_of_all(names, settings, group)
+        least, sums = _numbers(names, measures, pairs)
+        least_of_all = sums_of_all = None
+    if not len(sums):
+        return {}, []
+    if least_of_all is None:
+        least_of_all = _reduced(least, "MIN", group)
+    if sums_of_all is None:
+        sums_of_all = _reduced(sums, "SUM", group)
+    return _merged(names, pairs, least_of_all, sums_of_all)
+
+
+class _Exchanged(NamedTuple):
+    """The least of each value that the processes sent, and the sums of others; None if these were not sent."""
+
+    least: Int64s
+    sums: Int64s | None
+
+
+def _numbers(names: Sequence[str], measures: Mapping[str, Measure], pairs: Pairs) -> tuple[Int64s, Int64s]:
+    """Return what a process knows of the measures and pairs: extremes, to take the least of, and digits, to add up."""
     in_pairs = [measure for pair in pairs.values() for measure in (pair.a, pair.b)]
     mine = [*(measures.get(name, Measure()) for name in names), *in_pairs]
-    if not mine:
-        return {}, []
-    rows = [_digits(mine, _DIGITS).ravel(), _digits([*pairs.values()], _PAIR_DIGITS).ravel()]
-    sums = _reduced(np.concatenate(rows), "SUM", group)
-    least = _reduced(np.array([_extremes(each) for each in mine]), "MIN", group).tolist()
-    measure_digits, pair_digits = np.split(sums, [len(mine) * _WIDTH])
+    digits = _digits(mine, _DIGITS).ravel()
+    if pairs:
+        digits = np.concatenate([digits, _digits([*pairs.values()], _PAIR_DIGITS).ravel()])
+    return np.array([_extremes(each) for each in mine], np.int64).ravel(), digits
+
+
+def _merged(names: Sequence[str], pairs: Pairs, least: Int64s, sums: Int64s) -> tuple[dict[str, Measure], list[Pair]]:
+    """Return the measures and pairs of all processes; see :func:`_numbers` for ``least`` and ``sums``."""
+    extremes = least.reshape(-1, 2).tolist()
+    measure_digits, pair_digits = np.split(sums, [len(extremes) * _WIDTH])
     fields = _fields(measure_digits.reshape(-1, _WIDTH), _DIGITS)
-    reduced = [_measure(*each) for each in zip(fields, least, strict=True)]
+    reduced = [_measure(*each) for each in zip(fields, extremes, strict=True)]
     both = iter(reduced[len(names) :])
-    others = _fields(pair_digits.reshape(-1, _PAIR_WIDTH), _PAIR_DIGITS)
+    others = _fields(pair_digits.reshape(-1, _PAIR_WIDTH), _PAIR_DIGITS) if pairs else []
     return dict(zip(names, reduced, strict=False)), [Pair(next(both), next(both), **fields) for fields in others]
 
 
-def _agree(names: list[str], settings: Settings, fault: Exception | None, group: Any) -> list[str]:
-    """Return the names of the measures of all processes, sorted.
-
-    One MIN of a few integers tells every process whether all is well. It has the same size on every process, so that
-    those that disagree get an error and not a crash or a hang. Names are exchanged only if they differ.
-    """
-    # MIN of x and of -x gives the least and the largest: all processes agree where the two are one.
+def _agreement(names: list[str], settings: Settings, fault: Exception | None) -> Int64s:
+    """Return a few integers whose least values tell every process whether all is well, and whether all agree."""
+    # The least of x and of -x are the least and the largest x: all processes agree where the two are one.
     prints = [_fingerprint(settings), _fingerprint([settings, names])]
-    mine = np.array([0 if fault else 1, *prints, *(-each for each in prints)], np.int64)
-    is_well, *least = _reduced(mine, "MIN", group).tolist()
+    return np.array([0 if fault else 1, *prints, *(-each for each in prints)], np.int64)
+
+
+def _is_agreed(least: Sequence[int], fault: Exception | None) -> bool:
+    """Return whether all processes have the same names and settings, from the least of each's :func:`_agreement`.
+
+    Raises:
+        ValueError: A process has a fault.
+    """
+    is_well, _, least_print, _, minus_largest_print = least
     if not is_well:
         raise fault or ValueError("all_reduce: another process of the group raised an error; nothing was reduced")
-    if least[1] == -least[3]:
-        return names
+    return least_print == -minus_largest_print
+
+
+def _names_of_all(names: list[str], settings: Settings, group: Any) -> list[str]:
+    """Return the names of the measures of all processes, sorted; ValueError on all of them if their settings differ."""
     from torch import distributed
 
     gathered: list[Any] = [None] * distributed.get_world_size(group)
@@ -163,12 +207,44 @@ def _measure(fields: Mapping[str, int], extremes: Sequence[int]) -> Measure:
     return Measure(**fields)
 
 
-def _reduced(values: Int64s, operation: str, group: Any) -> Int64s:
-    import torch
+def _padded(values: Int64s, room: int, filling: int) -> Int64s:
+    """Return an array of ``room`` values that begins with ``values``, if they fit into it."""
+    padded = np.full(room, filling, np.int64)
+    if len(values) <= room:
+        padded[: len(values)] = values
+    return padded
+
+
+def _exchanged(least: Int64s, sums: Int64s, group: Any) -> _Exchanged:
+    """Return the least and the sums of the values of all processes, all of which give as many.
+
+    Few processes send both at once. Many send only the values to take the least of: what each of them would receive of
+    the others grows with their number.
+    """
     from torch import distributed
 
-    device: torch.device | str = "cuda" if distributed.get_backend(group) == "nccl" else "cpu"
-    tensor = torch.from_numpy(values).to(device)
+    n = distributed.get_world_size(group)
+    if n > _FEW_PROCESSES:
+        return _Exchanged(_reduced(least, "MIN", group), None)
+    mine = _tensor(np.concatenate([least, sums]), group)
+    rows = mine.new_empty(n, len(mine))
+    distributed.all_gather(list(rows), mine, group=group)
+    received: Int64s = rows.cpu().numpy()
+    return _Exchanged(received[:, : len(least)].min(0), received[:, len(least) :].sum(0))
+
+
+def _reduced(values: Int64s, operation: str, group: Any) -> Int64s:
+    from torch import distributed
+
+    tensor = _tensor(values, group)
     distributed.all_reduce(tensor, getattr(distributed.ReduceOp, operation), group=group)
     reduced: Int64s = tensor.cpu().numpy()
     return reduced
+
+
+def _tensor(values: Int64s, group: Any) -> torch.Tensor:
+    """Return the values on the device through which the processes talk."""
+    import torch
+    from torch import distributed
+
+    return torch.from_numpy(values).to("cuda" if distributed.get_backend(group) == "nccl" else "cpu")

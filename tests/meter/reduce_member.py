@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch.distributed as dist
 
+from core.meter import reduce
 from core.utils.cluster_means import ClusteredMean
 from core.utils.meters import Meter
 
@@ -16,7 +17,17 @@ from core.utils.meters import Meter
 def main(path: Path, n_processes: int, rank: int) -> None:
     dist.init_process_group("gloo", init_method=f"file://{path}/store", rank=rank, world_size=n_processes)
     collectives = record_collectives()
-    answer = {
+    answers = {}
+    for way, most_processes in (("few", n_processes), ("many", n_processes - 1)):
+        reduce._FEW_PROCESSES = most_processes
+        collectives.clear()
+        answers[way] = all_answers(path, rank, collectives)
+    (path / f"{rank}.json").write_text(json.dumps(answers))
+    dist.destroy_process_group()
+
+
+def all_answers(path: Path, rank: int, collectives: list[str]) -> dict:
+    return {
         **uneven(np.load(path / "shards.npz")[f"arr_{rank}"], rank),
         "collectives": list(collectives),
         **declared(rank, collectives),
@@ -31,17 +42,22 @@ def main(path: Path, n_processes: int, rank: int) -> None:
         "clusters": clusters(rank),
         "other_pairs": refused(Meter(pairs=[("a", "b" if rank else "c")]).all_reduce),
         "declared_pairs": refused(Meter("a", "b", pairs=[("a", "b")] if rank else []).all_reduce),
+        **by_number_of_measures(rank, collectives),
     }
-    (path / f"{rank}.json").write_text(json.dumps(answer))
-    dist.destroy_process_group()
 
 
 def record_collectives() -> list[str]:
     """Write down the collectives that are used from now on."""
     used: list[str] = []
-    gather, reduce = dist.all_gather_object, dist.all_reduce
+    gather_objects, gather, reduce = dist.all_gather_object, dist.all_gather, dist.all_reduce
 
     def all_gather_object(*args, **kwargs):
+        dist.all_gather = gather  # which it uses itself
+        gather_objects(*args, **kwargs)
+        used.append("names")
+        dist.all_gather = all_gather
+
+    def all_gather(*args, **kwargs):
         used.append("gather")
         return gather(*args, **kwargs)
 
@@ -49,7 +65,7 @@ def record_collectives() -> list[str]:
         used.append(str(op).rpartition(".")[2])
         return reduce(tensor, op, group)
 
-    dist.all_gather_object, dist.all_reduce = all_gather_object, all_reduce
+    dist.all_gather_object, dist.all_gather, dist.all_reduce = all_gather_object, all_gather, all_reduce
     return used
 
 
@@ -74,12 +90,23 @@ def declared(rank: int, collectives: list[str]) -> dict:
         meter.update(a=[-5e-324, 1e308])
     collectives.clear()
     reduced = meter.all_reduce()
-    exchanges = collectives.count("gather")
     return {
         "declared": reduced.state_dict(),
-        "exchanges": exchanges,
+        "collectives_declared": list(collectives),
         "still_declared": refused(lambda: reduced.update(c=1.0)),
     }
+
+
+def by_number_of_measures(rank: int, collectives: list[str]) -> dict:
+    """Return what few and many measures come to, and the collectives that each number takes."""
+    answers: dict = {"collectives_of": {}, "means_of": {}}
+    for n in (18, 19, 33):
+        meter = Meter()
+        meter.update({f"m{i}": float(rank * i) for i in range(n)})
+        collectives.clear()
+        answers["means_of"][n] = meter.all_reduce().means()
+        answers["collectives_of"][n] = list(collectives)
+    return answers
 
 
 def pairs(rank: int) -> dict:

@@ -28,8 +28,8 @@ def shards() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory) -> list[dict]:
-    """Run ``reduce_member.py`` in processes that share a gloo group; return what each answered."""
+def all_answers(tmp_path_factory) -> list[dict]:
+    """Run ``reduce_member.py`` in processes that share a gloo group; return what each answered, in either way."""
     path = tmp_path_factory.mktemp("reduce")
     np.savez(path / "shards.npz", *shards())
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
@@ -37,6 +37,12 @@ def answers(tmp_path_factory) -> list[dict]:
     processes = [subprocess.Popen([*command, str(rank)], env=env) for rank in range(N_PROCESSES)]
     assert [process.wait(timeout=120) for process in processes] == [0] * N_PROCESSES
     return [json.loads((path / f"{rank}.json").read_text()) for rank in range(N_PROCESSES)]
+
+
+@pytest.fixture(params=["few", "many"])
+def answers(request, all_answers) -> list[dict]:
+    """What each process answered, where they exchange as few processes do and as many do."""
+    return [each[request.param] for each in all_answers]
 
 
 def test_processes_with_uneven_data_agree_with_one_that_saw_all(answers) -> None:
@@ -57,12 +63,32 @@ def test_declared_measures_are_reduced_without_an_exchange_of_names(answers) -> 
     whole.update(a=[-5e-324, 1e308])
     for answer in answers:
         assert answer["declared"] == whole.state_dict()
-        assert answer["exchanges"] == 0
+        assert "names" not in answer["collectives_declared"]
         assert "'c'" in answer["still_declared"]
 
 
-def test_three_small_exchanges_are_all_and_one_more_where_names_differ(answers) -> None:
-    assert [answer["collectives"] for answer in answers] == [["MIN", "gather", "SUM", "MIN"]] * N_PROCESSES
+def test_few_processes_send_all_at_once_and_many_twice(all_answers) -> None:
+    for answer in all_answers:
+        assert answer["few"]["collectives_declared"] == ["gather"]
+        assert answer["many"]["collectives_declared"] == ["MIN", "SUM"]
+
+
+def test_names_are_exchanged_where_they_differ(all_answers) -> None:
+    for answer in all_answers:
+        assert answer["few"]["collectives"] == ["gather", "names", "MIN", "SUM"]
+        assert answer["many"]["collectives"] == ["MIN", "names", "MIN", "SUM"]
+
+
+def test_what_does_not_fit_into_the_first_exchange_is_sent_after_it(all_answers) -> None:
+    expected = {
+        "few": {"18": ["gather"], "19": ["gather", "SUM"], "33": ["gather", "MIN", "SUM"]},
+        "many": {"18": ["MIN", "SUM"], "19": ["MIN", "SUM"], "33": ["MIN", "MIN", "SUM"]},
+    }
+    for answer in all_answers:
+        for way, collectives in expected.items():
+            assert answer[way]["collectives_of"] == collectives
+            # The mean of 0, i and 2 i is i.
+            assert answer[way]["means_of"] == {str(n): {f"m{i}": i for i in range(n)} for n in (18, 19, 33)}
 
 
 def test_what_differs_between_processes_is_refused_on_each(answers) -> None:
