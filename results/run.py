@@ -12,9 +12,10 @@ from core.runs.evaluations import read_requests
 from core.runs.fast_config import FastConfig, Template, read_config
 from core.runs.fast_results import Measures, NewestResults, Sources, read_results
 from core.runs.files import Fault, RunFile
-from core.runs.metrics import read_curve
+from core.runs.metrics import best_step, read_curve
 from core.runs.status import STATUS, RunState, run_state
 from core.runs.tags import NONE, Tags, read_tags
+from core.utils.metadata import BEST, checkpoint_of
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, ScalarResult
 
 if TYPE_CHECKING:
@@ -155,14 +156,27 @@ class Run:
 
     @cached_property
     def stale(self) -> Sources:
-        """The newest results that are stale, with their sources: the run has trained beyond the source's step."""
-        sources = self.sources
-        return {metadata: source for metadata, source in sources.items() if self._is_stale(source)} if sources else {}
+        """The newest results that are stale, with their sources.
 
-    def _is_stale(self, source: ResultSource | None) -> bool:
-        if source is None or source.step is None:
+        The run has trained beyond the source's step. A result of the best checkpoint is stale if the run has found a
+        better one; that of a checkpoint of one step never is.
+        """
+        sources = self.sources
+        return {m: source for m, source in sources.items() if self._is_stale(m, source)} if sources else {}
+
+    @cached_property
+    def best_step(self) -> int | None:
+        """The training step of the lowest validation loss, or None if the run has none."""
+        return best_step(self._directory)
+
+    def _is_stale(self, metadata: ResultMetadata, source: ResultSource | None) -> bool:
+        """Return whether the run has trained on since, or, of the best checkpoint, found a better one."""
+        if source is None or source.step is None or self.last_step is None or source.step >= self.last_step:
             return False
-        return self.last_step is not None and source.step < self.last_step
+        checkpoint = checkpoint_of(metadata)
+        if checkpoint == BEST:
+            return self.best_step is not None and source.step != self.best_step
+        return checkpoint is None
 
     @cached_property
     def current_measures(self) -> Measures:
@@ -198,7 +212,7 @@ class Run:
     def complete_entries(self, metadata: ResultMetadata) -> list[LoggedRecord]:
         """Return all records of a measure from complete evaluations, without stale ones, oldest first."""
         entries = [entry for entry in self.log().entries if entry.is_complete and entry.record.metadata == metadata]
-        return [entry for entry in entries if not self._is_stale(entry.record.source)]
+        return [entry for entry in entries if not self._is_stale(metadata, entry.record.source)]
 
     def check(self) -> list[Fault]:
         """Read config, status and results, and return ``faults``."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from core.config.config import GlobalConfig
+from core.utils.metadata import BEST, checkpoint_of
 from core.utils.results import ResultMetadata
 from results.run import Run
 from results.text.labels import count, measure_labels, printable
@@ -27,7 +28,10 @@ def stale_text(run: Run) -> str:
         f"{', '.join(names)} {'were' if len(names) > 1 else 'was'} measured at step {step:,}"
         for step, names in sorted(by_step.items())
     ]
-    return printable(f"Stale: {'; '.join(parts)}; the run is at step {run.last_step:,}.") + f" {evaluate_again([run])}"
+    now = {checkpoint_of(metadata) for metadata in run.stale}
+    parts += [f"the run is at step {run.last_step:,}"] if None in now else []
+    parts += [f"the best checkpoint is of step {run.best_step:,}"] if BEST in now else []
+    return printable(f"Stale: {'; '.join(parts)}.") + f" {evaluate_again([run])}"
 
 
 def stale_note(runs: Sequence[Run]) -> str:
@@ -60,12 +64,15 @@ def evaluate_again(runs: Sequence[Run]) -> str:
     They name the experiments directory unless ``pyml-eval`` looks there by itself.
     """
     default = GlobalConfig().experiments_dir.resolve()
-    commands = "; ".join(_command(run, default) for run in runs[:MOST_RUNS])
+    commands = "; ".join(command for run in runs[:MOST_RUNS] for command in _commands(run, default))
     more = f"; and {len(runs) - MOST_RUNS:,} more" if len(runs) > MOST_RUNS else ""
     return f"Evaluate again: {commands}{more}"
 
 
-def _command(run: Run, default: Path) -> str:
+def _commands(run: Run, default: Path) -> list[str]:
+    """Return the commands that measure a run's stale results again: of its last checkpoint, its best one, or both."""
     directory = run.path.resolve().parent
     where = "" if directory == default else f" --experiments-dir {shlex.quote(str(run.path.parent))}"
-    return printable(f"pyml-eval {run.id}{where}")
+    checkpoints = sorted({checkpoint_of(metadata) or "" for metadata in run.stale}) or [""]
+    which = [f" --checkpoint {checkpoint}" if checkpoint else "" for checkpoint in checkpoints]
+    return [printable(f"pyml-eval {run.id}{where}{chosen}") for chosen in which]

@@ -11,7 +11,7 @@ from core import __version__, plugins
 from core.commands.completion import complete_plugins
 from core.commands.evaluation_command import EvaluationCommand, changed_fields
 from core.commands.shards import device_of_process, evaluate_share, parse_share, share_of_process
-from core.commands.target import device_option, find_run, half_life_option, weights_option
+from core.commands.target import checkpoint_option, device_option, find_run, half_life_option, weights_option
 from core.config.config import GlobalConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the evaluation.  [default: the run's]")
 @weights_option
 @half_life_option
+@checkpoint_option
 @click.option(
     "--features",
     metavar="NAME",
@@ -76,6 +77,7 @@ def evaluate(
     seed: int | None,
     weights: str,
     ema_half_life_images: int | None,
+    checkpoint: str,
     features: str,
     shard: tuple[int, int] | None,
     tracker: tuple[str, ...],
@@ -116,6 +118,7 @@ def evaluate(
             changes=changes,
             weights=weights,
             ema_half_life_images=ema_half_life_images,
+            checkpoint=checkpoint,
             device=device_of_process(place),
             features=features,
             progress=progress,

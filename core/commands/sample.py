@@ -10,7 +10,7 @@ import click
 from core import __version__, plugins
 from core.commands.evaluation_command import EvaluationCommand, changed_fields
 from core.commands.shards import parse_share
-from core.commands.target import device_option, find_run, half_life_option, weights_option
+from core.commands.target import checkpoint_option, device_option, find_run, half_life_option, weights_option
 from core.config.options import debug_option, experiments_dir_option, threads_option
 from core.utils.output import say
 
@@ -35,6 +35,7 @@ class SampleCommand(EvaluationCommand):
 @click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the samples.  [default: the run's]")
 @weights_option
 @half_life_option
+@checkpoint_option
 @click.option(
     "--shard",
     metavar="I/N",
@@ -58,6 +59,7 @@ def sample(
     seed: int | None,
     weights: str,
     ema_half_life_images: int | None,
+    checkpoint: str,
     shard: tuple[int, int],
     device: str | None,
     threads: int | None,
@@ -82,7 +84,9 @@ def sample(
 
     use_threads(threads)
     with StopSignals(deferred=False), reporting() as progress:
-        made, path = make_samples(config, run_path, output, weights, ema_half_life_images, place, shard, progress)
+        made, path = make_samples(
+            config, run_path, output, weights, ema_half_life_images, checkpoint, place, shard, progress
+        )
     if made < config.n_samples:
         say(f"{made:,} of {config.n_samples:,} samples are made; the others belong to other shares. Kept in {path}")
     else:

@@ -26,6 +26,14 @@ half_life_option = click.option(
     type=click.IntRange(1),
     help="Moving average to use, by its half-life in training images, of a run that has several.  [default: its first]",
 )
+checkpoint_option = click.option(
+    "--checkpoint",
+    metavar="NAME",
+    default="last",
+    show_default=True,
+    help="Checkpoint to use: last, best (of a run with --validation-share), or step-N (of one with "
+    "--keep-every-epochs).",
+)
 device_option = click.option("--device", metavar="D", help="Device: auto, cpu, cuda or cuda:N.  [default: auto]")
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from core.runs import Run
 
 ECHO_S = 5.0
-MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs"}  # and whatever changes only evaluations
+#: And whatever changes only evaluations.
+MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs", "keep_every_epochs"}
 
 
 @click.command(cls=RankCommand, context_settings={"help_option_names": ["-h", "--help"]})

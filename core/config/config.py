@@ -1,16 +1,13 @@
-"""The configs: ModelConfig, the hyperparameters of one run; GlobalConfig, the settings of a machine."""
+"""ModelConfig: the hyperparameters of one run."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-import attrs
 from attrs import frozen
 
 from core.config import rules
 from core.config.errors import ConfigError
 from core.config.fields import check_fields, option
+from core.config.global_config import GlobalConfig as GlobalConfig  # also importable from here
 
 
 def combination_faults(config: ModelConfig) -> list[str]:
@@ -69,6 +66,11 @@ class ModelConfig:
     )
     split_seed: int = option(
         0, rule=rules.integer(0, 2**32 - 1), help="Seed of the split into training and held-out data."
+    )
+    validation_share: float = option(
+        0.0,
+        rule=rules.number(0, 0.5),
+        help="Share of the training images that is left out of training and chooses the checkpoint 'best'; 0: none.",
     )
     learning_rate: float = option(1e-3, rule=rules.number(above=0), help="Learning rate after warm-up.")
     lr_schedule: str = option(
@@ -234,6 +236,11 @@ class ModelConfig:
     checkpoint_every_epochs: int = option(
         50, rule=rules.integer(1), help="Number of epochs between checkpoints; the last epoch always writes one."
     )
+    keep_every_epochs: int | None = option(
+        None,
+        rule=rules.optional(rules.integer(1)),
+        help="Number of epochs between checkpoints that are kept; none keeps the last (and the best) one only.",
+    )
     data_shape: tuple[int, ...] | None = option(
         None, rule=rules.optional(rules.integers(1)), cli=False, help="Shape of one image; set by the trainer."
     )
@@ -252,43 +259,5 @@ class ModelConfig:
 
     def __attrs_post_init__(self) -> None:
         faults = check_fields(self) or combination_faults(self)
-        if faults:
-            raise ConfigError(*faults)
-
-
-def _experiments_dir() -> Path:
-    return Path(os.environ.get("PYML_EXPERIMENTS_DIR") or "experiments")
-
-
-def _tracker() -> object:
-    names = os.environ.get("PYML_TRACKER")
-    return rules.names().parse(names) if names else ()
-
-
-@frozen(kw_only=True)
-class GlobalConfig:
-    """Where runs are kept, on which device they run, and what tracks them: settings of a machine, not of a run.
-
-    Raises:
-        ConfigError: One or more values are not accepted; all faults are named at once.
-    """
-
-    experiments_dir: Path = option(
-        attrs.Factory(_experiments_dir),
-        rule=rules.path(),
-        help="Directory that holds the runs.  [environment: PYML_EXPERIMENTS_DIR; default: ./experiments]",
-    )
-    device: str = option(
-        "auto", rule=rules.device(), help="Device: auto, cpu, cuda or cuda:N. auto uses a GPU if there is one."
-    )
-    tracker: tuple[str, ...] = option(
-        attrs.Factory(_tracker),
-        rule=rules.names(),
-        help="Tracker that gets the curve and the results while the run writes them, such as tensorboard. May be "
-        "repeated.  [environment: PYML_TRACKER; default: none]",
-    )
-
-    def __attrs_post_init__(self) -> None:
-        faults = check_fields(self)
         if faults:
             raise ConfigError(*faults)

@@ -20,6 +20,7 @@ from core.diffusion.evaluator_results import EvaluationError as EvaluationError 
 from core.diffusion.evaluator_results import EvaluatorFailure, Found, records_of, samples
 from core.diffusion.evaluators.base import RunEvaluator, Settings
 from core.diffusion.trained import is_denoiser, other_average, trained_config
+from core.diffusion.training.checkpoint_names import LAST, checkpoint_path
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
 from core.runs import Run
 from core.runs.tracking import Tracker, guarded
@@ -44,6 +45,7 @@ class Evaluator:
         weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
         ema_half_life_images: Which moving average, by its half-life in training images, of a run that has several; None
             for its first one.
+        checkpoint: Which of the run's checkpoints: "last", "best" or "step-N".
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         features: Feature space in which samples are compared with images, by its plugin's name.
         progress: Called with the work done, the total work, and a short text.
@@ -52,7 +54,7 @@ class Evaluator:
 
     Raises:
         ConfigError: An evaluator or the feature space is unknown or does not support the run, a field cannot change, or
-            the run has no such moving average.
+            there is no such moving average or no checkpoint of this name.
         PluginError: An evaluator cannot be imported.
     """
 
@@ -68,6 +70,7 @@ class Evaluator:
         changes: Mapping[str, Any] | None = None,
         weights: str = EMA_WEIGHTS,
         ema_half_life_images: int | None = None,
+        checkpoint: str = LAST,
         device: str = "auto",
         features: str = "pixels",
         progress: Progress | None = None,
@@ -88,6 +91,8 @@ class Evaluator:
         self.config = trained_config(attrs.evolve(config, **changed), self.run_path)
         self.n_steps = tuple(dict.fromkeys(n_steps)) or (config.n_steps,)
         ema_half_life_images = other_average(self.config, weights, ema_half_life_images)
+        checkpoint_path(run_path, checkpoint)  # its name is checked before anything is written
+        self._checkpoint_name = checkpoint
         self.settings = Settings(device, weights, features=features, ema_half_life_images=ema_half_life_images)
         if progress is not None:
             self.settings = attrs.evolve(self.settings, progress=progress)
@@ -119,7 +124,7 @@ class Evaluator:
         """
         if not is_denoiser(self.config):
             return self.settings
-        checkpoint = load_checkpoint(self.run_path, self.config)
+        checkpoint = load_checkpoint(self.run_path, self.config, self._checkpoint_name)
         return attrs.evolve(self.settings, checkpoint=checkpoint, data=self._checked_data())
 
     def chosen(self, settings: Settings) -> Iterator[tuple[str, ModelConfig, Any]]:
@@ -170,6 +175,8 @@ class Evaluator:
                 f"data set {name!r}: the training images are not those that the run was trained on (fingerprint {now}, "
                 f"in training: {before}), so held-out images may have been trained on. Restore the data."
             )
+        if self.config.validation_share:  # images that chose the checkpoint count as trained on
+            train = load_data(attrs.evolve(self.config, validation_share=0.0), TRAIN)
         check_not_trained_on(train, data[HELD_OUT], name)
         return data
 
@@ -190,10 +197,11 @@ class Evaluator:
         if not chosen:
             raise ConfigError(f"no built-in evaluator can evaluate {run}. Name one of a plugin with --evaluator.")
         for name, cls in chosen.items():
-            default = self.settings.weights == EMA_WEIGHTS and self.settings.ema_half_life_images is None
-            if not default and not issubclass(cls, RunEvaluator):
+            chooses = (self.settings.weights, self.settings.ema_half_life_images, self._checkpoint_name)
+            if chooses != (EMA_WEIGHTS, None, LAST) and not issubclass(cls, RunEvaluator):
                 raise ConfigError(
-                    f"evaluator {name!r} cannot choose the weights; leave out --weights and --ema-half-life-images."
+                    f"evaluator {name!r} cannot choose the weights; leave out --weights, --ema-half-life-images and "
+                    "--checkpoint."
                 )
         return chosen
 
@@ -214,6 +222,7 @@ class Evaluator:
             "features": self.settings.features,
             "changes": self._changes,
             **({} if half_life is None else {"ema_half_life_images": half_life}),
+            **({} if self._checkpoint_name == LAST else {"checkpoint": self._checkpoint_name}),
             "n_threads": torch.get_num_threads(),
         }
 

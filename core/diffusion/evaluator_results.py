@@ -74,7 +74,7 @@ def records_of(name: str, evaluator: Any, config: ModelConfig, settings: Setting
     if not isinstance(found.results, ResultCollection):
         raise TypeError(f"evaluator {name!r} returned a {type(found.results).__name__}; accepted: a ResultCollection")
     sampled: dict[str, Any] = {"n_steps": config.n_steps, "n_samples": config.n_samples} if samples(evaluator) else {}
-    protocol = {"device": choose_device(settings.device).type, **found.how}
+    protocol = {"device": choose_device(settings.device).type, **settings.chosen(), **found.how}
     metadata = ResultMetadata(f"time/eval/{name}", unit="run", protocol=protocol, higher_is_better=False, **sampled)
     source = _source(evaluator, config, settings)
     return [

@@ -11,6 +11,7 @@ from core.diffusion.sample_export import check_output, write_samples
 from core.diffusion.sample_store import SampleStore
 from core.diffusion.sampling import sample_labels
 from core.diffusion.trained import denoiser_of, is_denoiser, other_average
+from core.diffusion.training.checkpoint_names import LAST
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, load_checkpoint
 from core.runs.shards import share
 from core.utils.progress import Progress, silent
@@ -22,6 +23,7 @@ def make_samples(
     output: Path | None = None,
     weights: str = EMA_WEIGHTS,
     ema_half_life_images: int | None = None,
+    checkpoint_name: str = LAST,
     device: str = "auto",
     shard: tuple[int, int] = (1, 1),
     progress: Progress = silent,
@@ -34,6 +36,7 @@ def make_samples(
         output: File ending in .npz, or directory for PNG files; None only keeps the samples in the run's directory.
         weights: "ema" or "raw".
         ema_half_life_images: Which moving average, by its half-life in training images; None for the first one.
+        checkpoint_name: Which of the run's checkpoints: "last", "best" or "step-N".
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         shard: Which share of the samples to make, from 1, and the number of shares.
         progress: Called after every batch.
@@ -45,7 +48,7 @@ def make_samples(
     """
     if not is_denoiser(config):
         raise ConfigError(f"model {config.model!r} is not trained, so that there is nothing to sample from.")
-    where, checkpoint = choose_device(device), load_checkpoint(run_path, config)
+    where, checkpoint = choose_device(device), load_checkpoint(run_path, config, checkpoint_name)
     half_life = other_average(config, weights, ema_half_life_images)
     denoiser = denoiser_of(checkpoint, config, where, weights, half_life)
     if output is not None:

@@ -55,6 +55,8 @@ class ShardedEvaluation:
         self._settings = evaluator.ready()
         checkpoint = self._settings.checkpoint
         asked_for = {key: value for key, value in evaluator.asked_for().items() if key != "n_threads"}
+        if "checkpoint" in asked_for:
+            asked_for["checkpoint_name"] = asked_for.pop("checkpoint")
         self.setting: dict[str, Any] = {
             **json.loads(json.dumps(asked_for)),
             "device": choose_device(evaluator.settings.device).type,
@@ -149,7 +151,8 @@ def evaluator_of(setting: Mapping[str, Any], config: ModelConfig, run_path: Path
         ConfigError: The setting cannot be used.
     """
     names = ("evaluators", "n_steps", "n_samples", "seed", "changes", "weights", "features", "device")
-    more |= {name: setting[name] for name in ("ema_half_life_images",) if name in setting}  # where it was chosen
+    chosen = {"ema_half_life_images": "ema_half_life_images", "checkpoint_name": "checkpoint"}
+    more |= {argument: setting[name] for name, argument in chosen.items() if name in setting}
     try:
         asked_for = {name: setting[name] for name in names}
     except KeyError as error:

@@ -15,7 +15,7 @@ from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.data_fields import completed_from_data, without_found
-from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data
+from core.diffusion.datasets.base import TRAIN, VALIDATION, Batches, ImageData, load_data
 from core.diffusion.devices import choose_device
 from core.diffusion.model import Denoiser
 from core.diffusion.pictures import save_sample_grid
@@ -24,11 +24,13 @@ from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.curve import TrainingDivergedError
 from core.diffusion.training.draws import draws_of_batch
 from core.diffusion.training.dummy_run import dummy_run
+from core.diffusion.training.epoch_end import add_to_curve, checkpoint_is_due, kept_as, measured
 from core.diffusion.training.gradients import add_gradient
 from core.diffusion.training.logged import NoRun, log_times, start_run
 from core.diffusion.training.random_state import draws_of_step, seeded
 from core.diffusion.training.ranks import Ranks
 from core.diffusion.training.state import TrainingState
+from core.diffusion.training.validation import Validation
 from core.runs import Run
 from core.runs.metrics import wall_time_until
 from core.runs.shards import share
@@ -105,6 +107,7 @@ def train_diffusion_model(
         checkpoint = load_checkpoint(Path(resume), config)
         config = trained_config(config, Path(resume))
     data = load_data(config, TRAIN)
+    chooses = load_data(config, VALIDATION) if config.validation_share else None
     config, found_in_data = completed_from_data(config, data)
     ranks.check_shares(config.batch_size, len(data))
     ranks.check_same({**attrs.asdict(config), "n_images": len(data), "checkpoint": checkpoint and checkpoint.digest})
@@ -134,10 +137,17 @@ def train_diffusion_model(
         with run, ranks.failing_together(on_stuck=run.finish):
             if isinstance(run, Run):
                 started(run)
-            return fit(state, data, run, stop, progress)
+            return fit(state, data, run, stop, progress, None if chooses is None else Validation(chooses, place))
 
 
-def fit(state: TrainingState, data: ImageData, run: Run | NoRun, stop: Stop, progress: Progress) -> Denoiser:
+def fit(
+    state: TrainingState,
+    data: ImageData,
+    run: Run | NoRun,
+    stop: Stop,
+    progress: Progress,
+    validation: Validation | None = None,
+) -> Denoiser:
     """Train until ``n_epochs`` are done; write the curve, checkpoints, sample images and the training time.
 
     Args:
@@ -146,6 +156,7 @@ def fit(state: TrainingState, data: ImageData, run: Run | NoRun, stop: Stop, pro
         run: The run, which has started; it writes in the first process only.
         stop: See ``train_diffusion_model``.
         progress: See ``train_diffusion_model``.
+        validation: Measures what chooses the best checkpoint; None chooses none.
 
     Returns:
         A copy of the model with the moving average of its weights.
@@ -185,27 +196,22 @@ def fit(state: TrainingState, data: ImageData, run: Run | NoRun, stop: Stop, pro
             with timer:
                 train_epoch(state, batches, after_step)
 
-            # Add the epoch to the training curve.
+            # Add the epoch to the training curve, with the loss on the validation images where a checkpoint is due.
             images_per_s = (len(data) - n_trained_before) / timer.last_s
+            is_due = checkpoint_is_due(config, state.epoch)
+            meter = measured(state, validation if is_due else None)
             wall_time_s = earlier_s + time.perf_counter() - start_s
-            text = _add_epoch_to_curve(state, run, wall_time_s=wall_time_s, images_per_s=images_per_s)
+            text = add_to_curve(state, meter, run, wall_time_s=wall_time_s, images_per_s=images_per_s)
             progress(state.step, n_steps_total, text)
 
             # Save a checkpoint and sample images.
-            if state.epoch % config.checkpoint_every_epochs == 0 or state.epoch == config.n_epochs:
-                state.save(run.path)
+            if is_due:
+                state.save(run.path, also=kept_as(state, meter))
                 draw_samples()
 
     _check_learned(state)
     log_times(state, run, training, epochs, earlier_s)
     return state.averaged_model()
-
-
-def _add_epoch_to_curve(state: TrainingState, run: Run | NoRun, **rates: float) -> str:
-    """Write the measures of an epoch to the training curve, and return a line about it for the progress."""
-    meter = state.measures.meter
-    run.log_curve(state.step, epoch=state.epoch, meter=meter, **rates)
-    return f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}"
 
 
 def _check_learned(state: TrainingState) -> None:

@@ -12,6 +12,7 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError, unknown_name
 from core.config.fields import found_fields
 from core.diffusion.model import Denoiser
+from core.diffusion.training.checkpoint_names import LAST
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, WEIGHTS, Checkpoint, load_checkpoint, load_weights
 from core.diffusion.training.ema import half_lives
 from core.runs.config_file import CONFIG
@@ -42,7 +43,7 @@ def trained_config(config: ModelConfig, run_path: str | Path) -> ModelConfig:
 
 
 def load_denoiser(
-    run_path: str | Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS
+    run_path: str | Path, config: ModelConfig, device: torch.device, weights: str = EMA_WEIGHTS, checkpoint: str = LAST
 ) -> Denoiser:
     """Read a run's checkpoint and return its model on the device, in eval mode, without gradients.
 
@@ -50,13 +51,14 @@ def load_denoiser(
         run_path: The run directory.
         config: The run's config as saved, in which data_shape, n_classes and sigma_data are known.
         device: Device of the model.
-        weights: "ema" for the moving average of the weights, "raw" for the weights of the last step.
+        weights: "ema" for the moving average of the weights, "raw" for the weights of the checkpoint's step.
+        checkpoint: Which of the run's checkpoints: "last", "best" or "step-N".
 
     Raises:
-        ConfigError: ``weights`` is neither.
+        ConfigError: ``weights`` is neither, or the checkpoint's name is none of these.
         CheckpointError: There is no checkpoint that can be read, or it does not fit the config's model.
     """
-    return denoiser_of(load_checkpoint(run_path, config), config, device, weights)
+    return denoiser_of(load_checkpoint(run_path, config, checkpoint), config, device, weights)
 
 
 def other_average(config: ModelConfig, weights: str, ema_half_life_images: int | None) -> int | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 METRICS_SCHEMA = "pyml.metrics/1"
 METRICS_FILE = "metrics.jsonl"
+VALIDATION_LOSS = "validation_loss"  #: The measure that chooses the best checkpoint, where there is one.
 
 
 def log_curve_point(
@@ -85,6 +86,13 @@ def last_step(run_path: str | Path) -> int | None:
     """Return the greatest step of a run's curve, None where there is none."""
     points, _ = read_curve(run_path)
     return points[-1].step if points else None
+
+
+def best_step(run_path: str | Path) -> int | None:
+    """Return the step whose validation loss is lowest, the first of several; None if the curve has no such loss."""
+    points, _ = read_curve(run_path)
+    losses = [(point.means[VALIDATION_LOSS], point.step) for point in points if VALIDATION_LOSS in point.means]
+    return min((pair for pair in losses if math.isfinite(pair[0])), default=(0.0, None))[1]
 
 
 @frozen

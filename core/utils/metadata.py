@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from attrs import field, frozen
 
 from core.utils.fields import Scalar, as_integer, is_count_or_none, one_of, protocol_pairs, text, true_false_or_none
 
 ROLES = ("primary", "part", "reference")
 KINDS = ("mean", "proportion")
+BEST = "best"  #: The checkpoint with the lowest validation loss.
+STEP = re.compile(r"step-\d+")
 
 
 @frozen(cache_hash=True)  # commands look measures up hundreds of thousands of times
@@ -55,3 +59,9 @@ class ResultMetadata:
         """Return n_steps and n_samples as pairs, where they are known."""
         pairs: list[tuple[str, Scalar]] = [("n_steps", self.n_steps), ("n_samples", self.n_samples)]
         return [pair for pair in pairs if pair[1] is not None]
+
+
+def checkpoint_of(metadata: ResultMetadata) -> str | None:
+    """Return which checkpoint a result is of, as its protocol says: "best" or "step-N"; None if it is the last one."""
+    named = next((value for name, value in metadata.protocol if name == "checkpoint"), None)
+    return named if isinstance(named, str) and (named == BEST or STEP.fullmatch(named)) else None

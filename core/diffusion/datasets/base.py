@@ -12,11 +12,14 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from core.config.config import ModelConfig
+from core.config.errors import ConfigError
+from core.diffusion.datasets.validation import parted
 from core.diffusion.training.random_state import seeded
 from core.plugins import DATASETS, load, named_in_errors
 from core.utils.meters import Meter
 
-TRAIN, HELD_OUT = SPLITS = ("train", "held_out")
+TRAIN, HELD_OUT = SPLITS = ("train", "held_out")  #: The splits that a data set offers.
+VALIDATION = "validation"  #: The part of its training images that chooses the best checkpoint.
 HELD_OUT_SHARE = 0.2
 
 
@@ -106,13 +109,29 @@ def is_from_before_fingerprints(config: ModelConfig) -> bool:
 
 
 def load_data(config: ModelConfig, split: str) -> ImageData:
-    """Return one split of the config's data set.
+    """Return one split of the config's data set: "train", "held_out" or "validation".
 
     Raises:
-        ConfigError: The data set is unknown, or its images cannot be used.
+        ConfigError: The data set is unknown, its images cannot be used, or a part of the training images is empty.
         PluginError: The data set cannot be imported.
         ValueError: It is empty, or its first image does not have the type and shape that it should have.
     """
+    if split == HELD_OUT or (split == TRAIN and config.validation_share == 0):
+        return _load(config, split)
+    data = _load(config, TRAIN)
+    train: ImageData
+    validation: ImageData
+    train, validation = parted(data, config.validation_share, config.split_seed)
+    if not len(train) or not len(validation):
+        raise ConfigError(
+            f"validation_share: {config.validation_share:g} of {len(data):,} training images leaves {len(train):,} for "
+            f"training and {len(validation):,} for validation; accepted: some of both."
+        )
+    return validation if split == VALIDATION else train
+
+
+def _load(config: ModelConfig, split: str) -> ImageData:
+    """Return one split as the data set offers it. See ``load_data`` for the errors."""
     generators = seeded(config.split_seed, torch.device("cpu"))  # a data set may draw from the global generators
     with generators, named_in_errors(DATASETS, config.dataset):
         data: ImageData = load(DATASETS, config.dataset)(config, split)

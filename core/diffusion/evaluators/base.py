@@ -17,6 +17,7 @@ from core.diffusion.datasets.fingerprint import fingerprint
 from core.diffusion.devices import choose_device
 from core.diffusion.model import Denoiser
 from core.diffusion.trained import denoiser_of, is_denoiser, trained_config
+from core.diffusion.training.checkpoint_names import LAST
 from core.diffusion.training.checkpoints import EMA_WEIGHTS, Checkpoint, load_checkpoint
 from core.utils.progress import Progress, silent
 from core.utils.results import ResultCollection, ResultMetadata, Scalar
@@ -54,6 +55,12 @@ class Settings:
     features: str = "pixels"
     ema_half_life_images: int | None = None
     note: Callable[[str], None] = _no_note
+
+    def chosen(self) -> dict[str, Scalar]:
+        """Return what a protocol says of the weights, where they are not the last checkpoint's first average."""
+        name, half_life = LAST if self.checkpoint is None else self.checkpoint.name, self.ema_half_life_images
+        about: dict[str, Scalar] = {} if name == LAST else {"checkpoint": name}
+        return about if half_life is None else {**about, "ema_half_life_images": half_life}
 
 
 class RunEvaluator:
@@ -126,11 +133,11 @@ class RunEvaluator:
     def metadata(self, name: str, **fields: Any) -> ResultMetadata:
         """Return a result's metadata.
 
-        Results of the raw weights get the suffix ``/raw``. Those of another moving average than the run's first one
-        have its half-life in their protocol.
+        Results of the raw weights get the suffix ``/raw``. If they are of another checkpoint than the last one, or of
+        another moving average than the run's first one, their protocol names it.
         """
-        if (half_life := self.settings.ema_half_life_images) is not None:
-            fields["protocol"] = {**dict(fields.get("protocol", ())), "ema_half_life_images": half_life}
+        if chosen := self.settings.chosen():
+            fields["protocol"] = {**dict(fields.get("protocol", ())), **chosen}
         return ResultMetadata(name if self.settings.weights == EMA_WEIGHTS else f"{name}/raw", **fields)
 
 

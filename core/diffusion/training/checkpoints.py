@@ -7,6 +7,7 @@ import io
 import pickle
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 from attrs import frozen
 
 from core.config.config import ModelConfig
+from core.diffusion.training.checkpoint_names import LAST, checkpoint_names, name_of
+from core.diffusion.training.checkpoint_names import checkpoint_path as checkpoint_path  # also importable from here
 from core.runs.files import make_directory, replacing
 
 CHECKPOINT_SCHEMA = "pyml.checkpoint/1"
@@ -22,7 +25,8 @@ KEYS = frozenset(
     {"schema", "model", "weights", "ema", "optimizer", "step", "epoch", "n_seen", "order", "random", "meter"}
 )
 OTHER_EMAS = "other_emas"  #: The moving averages besides "ema": their state dicts, by half-life in training images.
-OPTIONAL_KEYS = frozenset({OTHER_EMAS})
+BEST_SO_FAR = "best"  #: Step and loss of the best checkpoint so far, where there are validation images.
+OPTIONAL_KEYS = frozenset({OTHER_EMAS, BEST_SO_FAR})
 _IS_DIRECTORY = 0x10  # of the attributes of MS-DOS, which a zip archive keeps for each entry
 
 EMA_WEIGHTS, RAW_WEIGHTS = WEIGHTS = ("ema", "raw")
@@ -32,26 +36,23 @@ class CheckpointError(RuntimeError):
     """A checkpoint that is missing, damaged, or of another model; the message says which."""
 
 
-def checkpoint_path(run_path: str | Path) -> Path:
-    """Return the path of a run's checkpoint."""
-    return Path(run_path) / "checkpoints" / "last.pt"
-
-
-def save_checkpoint(run_path: str | Path, state: dict[str, Any]) -> None:
-    """Replace the run's checkpoint. After a crash at any moment, the old one or the new one is there, complete.
+def save_checkpoint(run_path: str | Path, state: dict[str, Any], also: Sequence[str] = ()) -> None:
+    """Replace the run's last checkpoint. After a crash at any moment, the old one or the new one is there, complete.
 
     Args:
         run_path: The run directory.
         state: One entry for each of ``KEYS`` but "schema", and for any of ``OPTIONAL_KEYS``: tensors, strings, numbers,
             None, and lists or dicts of them.
+        also: Names of checkpoints with the same content: "best", "step-N". They are written first: a run that is
+            killed in between continues from an earlier step, and writes them again.
     """
-    path = checkpoint_path(run_path)
-    make_directory(path.parent)
-    buffer = io.BytesIO()  # torch.save to a file reports a full disk as an unrelated RuntimeError
+    make_directory(checkpoint_path(run_path).parent)
     schema = EXTENDED_SCHEMA if OPTIONAL_KEYS & set(state) else CHECKPOINT_SCHEMA
+    buffer = io.BytesIO()  # torch.save to a file reports a full disk as an unrelated RuntimeError
     torch.save({"schema": schema, **state}, buffer)
-    with replacing(path) as file:
-        file.write(buffer.getbuffer())
+    for name in (*also, LAST):
+        with replacing(checkpoint_path(run_path, name)) as file:
+            file.write(buffer.getbuffer())
 
 
 @frozen(eq=False)
@@ -67,6 +68,11 @@ class Checkpoint:
     path: Path
     digest: str
     state: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Which of the run's checkpoints it is: "last", "best" or "step-N"."""
+        return name_of(self.path)
 
     @property
     def step(self) -> int:
@@ -94,25 +100,38 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def load_checkpoint(run_path: str | Path, config: ModelConfig) -> Checkpoint:
-    """Read the checkpoint that ``save_checkpoint`` wrote.
+def load_checkpoint(run_path: str | Path, config: ModelConfig, name: str = LAST) -> Checkpoint:
+    """Read a checkpoint that ``save_checkpoint`` wrote.
 
     The file is read once: digest and content come from the same bytes, even if training replaces it meanwhile.
 
+    Args:
+        run_path: The run directory.
+        config: The run's config.
+        name: "last", "best" or "step-N".
+
     Raises:
+        ConfigError: The name is none of these.
         CheckpointError: It is missing, damaged or of another model, or holds anything but plain data.
     """
-    path = checkpoint_path(run_path)
+    path = checkpoint_path(run_path, name)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: there is no checkpoint; the run has not saved one yet.") from None
+        raise CheckpointError(f"{path}: there is no checkpoint; {_those_there_are(run_path)}") from None
     except OSError as error:  # such as EIO of a network file system: it says nothing about the file
         why = error.strerror or error
         raise CheckpointError(f"{path}: could not be read ({why}); the file itself may be whole. Try again.") from None
     state = _parse(path, content)
     _check(path, state, config)
     return Checkpoint(path, digest_of(content), state)
+
+
+def _those_there_are(run_path: str | Path) -> str:
+    """Return what to say of a run's checkpoints where one is missing."""
+    if not (names := checkpoint_names(run_path)):
+        return "the run has not saved one yet."
+    return f"the run has: {', '.join(names)}. Training keeps more with --keep-every-epochs and --validation-share."
 
 
 def _parse(path: Path, content: bytes) -> Any:

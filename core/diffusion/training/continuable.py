@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.diffusion.training.checkpoints import OTHER_EMAS
+from core.diffusion.training.checkpoints import BEST_SO_FAR, OTHER_EMAS
 from core.utils.meters import Meter
 
 N_WORDS = 624  # of the state of a Mersenne Twister, which Python and NumPy use
@@ -33,6 +33,8 @@ def check_continuable(saved: Mapping[str, Any], model: nn.Module, n_images: int,
         _check_finite(saved[name], trained, name)
     for half_life, average in saved.get(OTHER_EMAS, {}).items():
         _check_finite(average, trained, f"{OTHER_EMAS} {half_life}")
+    if BEST_SO_FAR in saved:
+        _check_best(saved[BEST_SO_FAR], saved["step"])
     _check_optimizer(saved["optimizer"], list(trained.values()))
     _check_random(saved["random"])
     _check_measures(Meter.from_state_dict(saved["meter"]))
@@ -51,6 +53,13 @@ def _check_progress(saved: Mapping[str, Any], n_images: int, batch_size: int) ->
     expected = epoch * math.ceil(n_images / batch_size) + math.ceil(n_seen / batch_size)
     if step != expected:
         raise ValueError(f"step: got {step}, but epoch {epoch} and {n_seen} images of the next are {expected} steps")
+
+
+def _check_best(best: Any, last_step: int) -> None:
+    """Check the step and the loss of the best checkpoint so far."""
+    step, loss = _count(_table(best, BEST_SO_FAR), "step"), best["loss"]
+    if len(best) != 2 or step > last_step or type(loss) is not float or not math.isfinite(loss):
+        raise ValueError(f"best: got {best!r}; accepted: a step up to {last_step}, and a finite loss")
 
 
 def _count(saved: Mapping[str, Any], name: str) -> int:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.diffusion.model import Denoiser
 from core.diffusion.training.checkpoints import (
+    BEST_SO_FAR,
     OTHER_EMAS,
     Checkpoint,
     CheckpointError,
@@ -26,6 +29,7 @@ from core.diffusion.training.ema import EMA, half_lives
 from core.diffusion.training.optimizer import learning_rate, make_optimizer
 from core.diffusion.training.random_state import random_states, set_random_states
 from core.diffusion.training.ranks import Losses, Ranks
+from core.diffusion.training.validation import Best
 from core.utils.meters import Meter
 
 
@@ -46,6 +50,7 @@ class TrainingState:
         epoch: Epochs done.
         order: Order of the images in the current epoch, int64 of shape ``(n_images,)`` on the CPU; None between epochs.
         n_seen: Images of the current epoch already trained on; 0 between epochs.
+        best: The best checkpoint so far, where there are validation images.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class TrainingState:
         self.epoch = 0
         self.order: Tensor | None = None
         self.n_seen = 0
+        self.best: Best | None = None
 
     @cached_property
     def losses(self) -> Losses:
@@ -102,18 +108,22 @@ class TrainingState:
         twin.load_state_dict(self.ema.state_dict())
         return twin.eval().requires_grad_(False)
 
-    def save(self, run_path: str | Path) -> None:
-        """Write the run's checkpoint. All processes call this; the first one writes, and the others wait for it.
+    def save(self, run_path: str | Path, also: Sequence[str] = ()) -> None:
+        """Write the run's last checkpoint. All processes call this; the first one writes, and the others wait for it.
+
+        Args:
+            run_path: The run directory.
+            also: Names of other checkpoints that are written with the same content.
 
         Raises:
             TrainingDivergedError: A loss is not finite. Nothing is written; the last good checkpoint is kept.
         """
         self.measures.gather()
         if self.ranks.is_first:
-            self._write(run_path)
+            self._write(run_path, also)
         self.ranks.wait_for_all()
 
-    def _write(self, run_path: str | Path) -> None:
+    def _write(self, run_path: str | Path, also: Sequence[str]) -> None:
         others = {ema.half_life_images: ema.state_dict() for ema in self.other_emas}
         save_checkpoint(
             run_path,
@@ -129,7 +139,9 @@ class TrainingState:
                 "random": random_states(self.device),
                 "meter": self.measures.meter.state_dict(),
                 **({OTHER_EMAS: others} if others else {}),
+                **({} if self.best is None else {BEST_SO_FAR: attrs.asdict(self.best)}),
             },
+            also,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -161,6 +173,7 @@ class TrainingState:
         self.optimizer.load_state_dict({"state": saved["optimizer"]["state"], "param_groups": own})
         self.step, self.epoch, self.order = (saved[key] for key in ("step", "epoch", "order"))
         self.n_seen = 0 if self.order is None else saved["n_seen"]  # older checkpoints kept it between epochs
+        self.best = Best(**saved[BEST_SO_FAR]) if BEST_SO_FAR in saved else None
         self.measures.restart()
         if self.ranks.is_first:
             self.measures.meter.merge(Meter.from_state_dict(saved["meter"]))

@@ -1,0 +1,47 @@
+"""The end of an epoch: its measures, its point of the training curve, and the checkpoints that are due."""
+
+from __future__ import annotations
+
+from core.config.config import ModelConfig
+from core.diffusion.training.checkpoint_names import BEST, step_name
+from core.diffusion.training.logged import NoRun
+from core.diffusion.training.state import TrainingState
+from core.diffusion.training.validation import Validation, better
+from core.runs import Run
+from core.runs.metrics import VALIDATION_LOSS
+from core.utils.meters import Meter
+
+
+def checkpoint_is_due(config: ModelConfig, epoch: int) -> bool:
+    """Return whether a checkpoint is written when so many epochs are done; the last one always is."""
+    return epoch % config.checkpoint_every_epochs == 0 or epoch == config.n_epochs or _is_kept(config, epoch)
+
+
+def _is_kept(config: ModelConfig, epoch: int) -> bool:
+    return config.keep_every_epochs is not None and epoch % config.keep_every_epochs == 0
+
+
+def measured(state: TrainingState, validation: Validation | None) -> Meter:
+    """Return the measures of an epoch; with ``validation``, also the loss of the averaged model on its images."""
+    if validation is None or not state.ranks.is_first:
+        return state.measures.meter
+    meter = Meter()
+    meter.merge(state.measures.meter)
+    meter.update({VALIDATION_LOSS: validation.losses(state.averaged_model())})
+    return meter
+
+
+def kept_as(state: TrainingState, meter: Meter) -> list[str]:
+    """Return the names under which an epoch's checkpoint is kept, besides "last"; the state remembers the best one."""
+    names = [step_name(state.step)] if _is_kept(state.config, state.epoch) else []
+    if VALIDATION_LOSS in meter.results():
+        before, state.best = state.best, better(state.step, meter.mean(VALIDATION_LOSS), state.best)
+        names += [] if state.best is before else [BEST]
+    return names
+
+
+def add_to_curve(state: TrainingState, meter: Meter, run: Run | NoRun, **rates: float) -> str:
+    """Write the measures of an epoch to the training curve, and return a line about it for the progress."""
+    run.log_curve(state.step, epoch=state.epoch, meter=meter, **rates)
+    chosen_by = f", validation {meter.mean(VALIDATION_LOSS):.3f}" if VALIDATION_LOSS in meter.results() else ""
+    return f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}{chosen_by}"
