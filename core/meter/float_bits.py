@@ -6,6 +6,7 @@ comparison, printing and scaling then treat a subnormal number as zero. Integer 
 
 import re
 import struct
+from math import isnan
 
 _DOUBLE = struct.Struct("<d")
 _INT64 = struct.Struct("<q")
@@ -70,6 +71,6 @@ def from_hex(text: str) -> float:
         except OverflowError:
             value = float("nan")
     # One text per value: states that are equal must be equal as text.
-    if value != value or to_hex(value) != text:
+    if isnan(value) or to_hex(value) != text:
         raise ValueError(f"{text!r} is not a float in the form of float.hex")
     return value

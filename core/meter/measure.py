@@ -1,5 +1,6 @@
 """Measure: the exact state of one measure in Python integers; both engines read and write it."""
 
+from math import isinf, isnan
 from typing import NamedTuple
 
 from core.meter.float_bits import nearest, order, parts
@@ -66,9 +67,9 @@ def of_integer(x: int, w: int = 1) -> Measure:
 
 def of_float(x: float, w: int = 1) -> Measure:
     """Return the state after one observation ``x`` that is the mean of ``w`` samples."""
-    if x != x:
+    if isnan(x):  # x != x would be an invalid operation in Python 3.12 and newer, which compares x and x by order
         return Measure(nan=1)
-    if x in (float("inf"), float("-inf")):
+    if isinf(x):
         return Measure(1, w, min=x, max=x, posinf=int(x > 0), neginf=int(x < 0))
     m, e = parts(x)
     # -0.0 becomes +0.0, since which of the two came first must not show in the state.

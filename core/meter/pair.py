@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isnan
 from typing import NamedTuple
 
 from core.meter.float_bits import parts
@@ -50,7 +51,7 @@ def of_numbers(a: Iterable[Number], b: Iterable[Number], w: int = 1) -> Pair:
 
 def _of_two(x: Number, y: Number, w: int) -> Pair:
     # Both values are left out, or the two measures would no longer be of the same observations.
-    if x != x or y != y:
+    if any(isinstance(value, float) and isnan(value) for value in (x, y)):
         return Pair(nan=1)
     first, second = _measure(x, w), _measure(y, w)
     if first.posinf or first.neginf or second.posinf or second.neginf:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,7 +79,7 @@ class PythonEngine:
             if n is one and measures is None:
                 if len(values) == 1:
                     name, value = item = values.popitem()
-                    if value.__class__ is float and name in known and (takes_nan or value == value):
+                    if value.__class__ is float and name in known and (takes_nan or not isnan(value)):
                         extend(item)
                         if len(pending) > 2 * MOST_PENDING:
                             settle()
@@ -86,7 +87,7 @@ class PythonEngine:
                     values[name] = value
                 else:
                     for name, value in values.items():
-                        if value.__class__ is not float or name not in known or not (takes_nan or value == value):
+                        if value.__class__ is not float or name not in known or not (takes_nan or not isnan(value)):
                             break
                     else:
                         extend([*flatten(values.items())])
