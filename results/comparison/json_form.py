@@ -13,6 +13,7 @@ from core.utils.results import ResultMetadata
 from results.comparison.comparison import Comparison
 from results.comparison.findings import findings_json
 from results.comparison.outcome import Outcome
+from results.comparison.relative_kl import relative_kl
 from results.groups import Group, UnknownSeed
 from results.over_runs import over_runs_numbers
 from results.run import Run
@@ -43,6 +44,7 @@ def _comparison(one: Comparison, delta: float | None) -> dict[str, Any]:
         "a": {**_group(one.a, one.values_a, one.metadata), **over_runs_numbers(one.over_a)},
         "b": {**_group(one.b, one.values_b, one.of_b), **over_runs_numbers(one.over_b)},
         "test": attrs.asdict(one.test),
+        "relative_kl": None if (kl := relative_kl(one.metadata)) is None else attrs.asdict(kl),
         "level": one.level,
         "n_family": one.n_family,
         "test_level": one.test_level,

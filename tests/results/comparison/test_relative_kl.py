@@ -1,5 +1,7 @@
 """Relative KL: where compare names it, and that its interval covers the truth on data of known density."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -57,3 +59,29 @@ def test_compare_names_it_where_it_is(
     assert code == 0
     assert ("A - B is relative KL" in out) == bool(expected)
     assert expected in " ".join(out.split())
+
+
+def test_its_json_form_says_what_the_difference_is(make_run: MakeRun, invoke: Invoke) -> None:
+    about = {"dequantisation": "gaussian"}
+    given = ResultMetadata("bits_per_dim/given_label/raw", unit="image", protocol=about, higher_is_better=False)
+    plain, loss = ResultMetadata("bits_per_dim", unit="image"), ResultMetadata("loss", unit="image")
+    for seed in range(3):
+        for model, factor in (("mlp", 1), ("unet", 2)):
+            make_run(dict.fromkeys((given, plain, loss), factor * (1 + 0.01 * seed)), model=model, seed=seed)
+    code, out, _ = invoke("compare", "model=mlp", "model=unet", "--format", "json")
+    assert code == 0
+    found = {one["measure"]["name"]: one["relative_kl"] for one in json.loads(out)["comparisons"]}
+    noisy = "data with the noise of the protocol"
+    assert found == {
+        "bits_per_dim/given_label/raw": {
+            "meaning": f"KL({noisy} || A) - KL({noisy} || B)",
+            "unit": "bits per dimension",
+            "conditional": "label",
+        },
+        "bits_per_dim": {
+            "meaning": "KL(data || A) - KL(data || B)",
+            "unit": "bits per dimension",
+            "conditional": "none",
+        },
+        "loss": None,
+    }
