@@ -31,6 +31,11 @@ class MLPConfig(ModelConfig):
 class UNetConfig(ModelConfig):
     """Hyperparameters of ``unet``; the multipliers 1,2,2 suit 28×28 images, which they halve twice."""
 
+    patch_size: int = option(
+        1,
+        rule=rules.integer(1),
+        help="Height and width of the patches that the network takes as one pixel. 2 takes about a third of the time.",
+    )
     channels: int = option(16, rule=rules.integer(4), help="Channels at full resolution.")
     channel_multipliers: tuple[int, ...] = option(
         (1, 2),

@@ -79,16 +79,20 @@ class UNet(Denoiser):
     Attention is used at the lowest resolution only. The last layer starts at 0, so the network of an untrained model
     returns 0.
 
+    With ``patch_size`` p, the network works on images of a p-th of the height and width, with p² times the channels.
+
     Source: Song et al. 2021, arXiv:2011.13456 (DDPM++), and NVlabs/edm, networks.py (SongUNet), made smaller. Unlike
     there, average pooling and nearest-neighbour upsampling change the resolution, and each level has as many blocks on
-    the way up as on the way down.
+    the way up as on the way down. Patches: Luhman & Luhman 2022, "Improving Diffusion Model Efficiency Through
+    Patching", arXiv:2207.04316.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         own = own_config(config, UNetConfig, "unet")
-        channels = check_shape(self.data_shape, own)
+        channels = check_shape(self.data_shape, own) * own.patch_size**2
         embedding, dropout, n_blocks = own.embedding_size, own.dropout, own.blocks_per_level
+        self.patch_size = own.patch_size
         widths = [own.channels * factor for factor in own.channel_multipliers]
         self.conditioning = Conditioning(embedding, self.n_classes if self.class_conditional else 0)
         self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
@@ -110,7 +114,8 @@ class UNet(Denoiser):
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
         """Return F, with the shape of ``scaled``. See ``Denoiser.network``."""
         conditioning = self.conditioning(c_noise, labels)  # (N, embedding_size)
-        hidden, skips = self.stem(scaled), []  # (N, channels, height, width)
+        patches = functional.pixel_unshuffle(scaled, self.patch_size)  # below, height and width are those of patches
+        hidden, skips = self.stem(patches), []  # (N, channels, height, width)
 
         # Down: each level after the first halves height and width.
         for level, blocks in enumerate(self.down):
@@ -130,25 +135,29 @@ class UNet(Denoiser):
                 hidden = functional.interpolate(hidden, scale_factor=2.0)
             for block in blocks:  # type: ignore[attr-defined]
                 hidden = block(torch.cat([hidden, skips.pop()], 1), conditioning)
-        raw: Tensor = self.out(functional.silu(self.norm(hidden)))  # (N, channels of the images, height, width)
-        return raw
+        raw: Tensor = self.out(functional.silu(self.norm(hidden)))  # (N, channels of the patches, height, width)
+        return functional.pixel_shuffle(raw, self.patch_size)
 
 
 def check_shape(data_shape: tuple[int, ...], config: UNetConfig) -> int:
     """Check that the U-Net can take data of this shape, and return its number of channels.
 
     Raises:
-        ConfigError: The data are not images, or height or width cannot be halved as often as the levels need.
+        ConfigError: The data are not images, or height or width cannot be divided into patches, and then halved as often
+            as the levels need.
     """
-    times = len(config.channel_multipliers) - 1
+    times, patch = len(config.channel_multipliers) - 1, config.patch_size
     if len(data_shape) != 3:
         raise ConfigError(
             f"model 'unet': data of shape {data_shape}; accepted: images. For other data try --model mlp."
         )
     channels, height, width = data_shape
-    if height % 2**times or width % 2**times:
+    if height % patch or width % patch:
+        raise ConfigError(f"patch_size: {patch} does not divide {height}×{width} images. Try: 1.")
+    if height % (patch * 2**times) or width % (patch * 2**times):
+        size = f"{height}×{width}" if patch == 1 else f"{height // patch}×{width // patch} patches"
         raise ConfigError(
             f"channel_multipliers: {len(config.channel_multipliers)} levels halve an image {times} times, which "
-            f"{height}×{width} does not allow. Give fewer."
+            f"{size} does not allow. Give fewer."
         )
     return channels

@@ -73,6 +73,28 @@ def test_every_parameter_learns_once_the_zeroed_layers_have_moved() -> None:
     assert unused == []
 
 
+def test_patches_of_pixels_are_channels_of_a_smaller_image() -> None:
+    patched = randomised(attrs.evolve(CONFIG, data_shape=(3, 8, 12), patch_size=2))
+    small = randomised(attrs.evolve(CONFIG, data_shape=(12, 4, 6)))
+    x, labels, c_noise = torch.randn(2, 3, 8, 12), torch.tensor([0, 1]), torch.zeros(2)
+    # By hand: channel c, row i and column j of each patch become channel 4 c + 2 i + j.
+    rearranged = torch.stack([x[:, c, i::2, j::2] for c in range(3) for i in range(2) for j in range(2)], 1)
+    with torch.no_grad():
+        out = small.network(rearranged, c_noise, labels)
+        expected = torch.zeros_like(x)
+        for place in range(12):
+            c, i, j = place // 4, place // 2 % 2, place % 2
+            expected[:, c, i::2, j::2] = out[:, place]
+        assert torch.allclose(patched.network(x, c_noise, labels), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_patches_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ConfigError, match="patch_size: 3 does not divide 8×8 images"):
+        UNet(attrs.evolve(CONFIG, patch_size=3))
+    with pytest.raises(ConfigError, match="3 levels halve an image 2 times, which 14×14 patches does not allow"):
+        UNet(attrs.evolve(CONFIG, data_shape=(1, 28, 28), channel_multipliers=(1, 2, 2), patch_size=2))
+
+
 def test_images_that_cannot_be_halved_so_often_are_refused() -> None:
     config = attrs.evolve(CONFIG, data_shape=(1, 28, 28), channel_multipliers=(1, 2, 2, 2))
     with pytest.raises(ConfigError, match="4 levels halve an image 3 times, which 28×28 does not allow"):
