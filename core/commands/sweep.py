@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from core import plugins
@@ -61,7 +62,7 @@ class SweepCommand(ConfigCommand):
             axes[name] = values
         line, line_everywhere = self.given(ctx)
         everywhere = build_config(GlobalConfig, file_everywhere, line_everywhere)
-        ctx.meta[self.PARTS] = [Layer(file.source, fields), line], everywhere, axes
+        ctx.meta[self.PARTS] = [attrs.evolve(file, values=fields), line], everywhere, axes
 
 
 experiments_dir_option = click.option("--experiments-dir", metavar="PATH", help="Directory that holds the runs.")

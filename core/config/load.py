@@ -19,11 +19,19 @@ MACHINE_SETTINGS = frozenset(field.name for field in attrs.fields(GlobalConfig))
 
 @frozen
 class Layer:
-    """Values from one source. ``is_text`` is True for command-line text, which must still be parsed."""
+    """Values from one source.
+
+    Attributes:
+        source: What messages call it.
+        values: The values by field.
+        is_text: Whether they are command-line text, which must still be parsed.
+        is_complete: Whether a field that is missing has its default: a saved config that an older version wrote.
+    """
 
     source: str
     values: Mapping[str, Any]
     is_text: bool = False
+    is_complete: bool = False
 
     def where(self, name: str) -> str:
         """Return a field's name as its source writes it: ``run.toml: seed`` or ``--seed``."""

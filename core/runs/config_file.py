@@ -90,12 +90,13 @@ def read_config_file(path: str | Path) -> tuple[Layer, Layer]:
         ConfigError: The file is missing, unreadable, not TOML or JSON, or not a table.
     """
     table = read_table(Path(path))
-    if table.get("schema") == CONFIG.schema:
+    is_of_a_run = table.get("schema") == CONFIG.schema
+    if is_of_a_run:
         table = _asked_for(table, Path(path))
     everywhere = table.pop(GLOBAL_TABLE, {})
     if not isinstance(everywhere, dict):
         raise ConfigError(f"{path}: {GLOBAL_TABLE}: got a {type(everywhere).__name__}; accepted: a table of fields.")
-    return Layer(str(path), table), Layer(f"{path}: {GLOBAL_TABLE}", everywhere)
+    return Layer(str(path), table, is_complete=is_of_a_run), Layer(f"{path}: {GLOBAL_TABLE}", everywhere)
 
 
 @frozen

@@ -13,6 +13,7 @@ from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
+from core.diffusion.datasets.suggestions import with_suggested
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 MOST_CONFIGS = 10_000  # a typo such as seed=0..1000000 should cost a message, not a million files
@@ -122,7 +123,7 @@ def _build(layers: Sequence[Layer], combination: Combination) -> ModelConfig:
     other = {name: value for name, value in combination.items() if name not in text}
     every = [*layers, Layer("sweep", other), Layer("sweep", text, is_text=True)]
     model = next((layer.values["model"] for layer in reversed(every) if "model" in layer.values), ModelConfig().model)
-    config = build_config(plugins.config_class(str(model)), *every)
+    config = build_config(plugins.config_class(str(model)), *with_suggested(every))
     plugins.check_data(config)
     return config
 

@@ -166,6 +166,23 @@ def test_a_mistyped_option_leaves_no_run(invoke: Invoke, experiments: Path, argu
     assert "Run " not in out
 
 
+def test_mnist_gets_what_suits_it_unless_the_user_or_an_earlier_run_says_otherwise(
+    invoke: Invoke, experiments: Path, tmp_path: Path
+) -> None:
+    def asked_for(*arguments: str) -> dict[str, Any]:
+        code, out, _ = invoke("--dry-run", *arguments)
+        assert code == 0
+        fields: dict[str, Any] = json.loads(out)
+        return fields
+
+    plain = asked_for("--model", "unet")
+    suggested = asked_for("--model", "unet", "--dataset", "mnist5k", "--n-epochs", "7")
+    assert (plain["patch_size"], suggested["patch_size"], suggested["n_epochs"]) == (1, 2, 7)
+    older = {"schema": "pyml.config/1", "config": {"model": "unet", "dataset": "mnist5k"}, "plugins": {}}
+    (tmp_path / "config.json").write_text(json.dumps({**older, "found_in_data": []}))
+    assert asked_for("--config", str(tmp_path / "config.json"))["patch_size"] == 1
+
+
 def test_two_config_files_are_wrong_usage(invoke: Invoke, tmp_path: Path) -> None:
     for name in ("a.toml", "b.toml"):
         (tmp_path / name).write_text("seed = 1")

@@ -27,6 +27,12 @@ def test_values_are_lists_and_ranges(text: str, parsed: tuple[str, list[str]]) -
     assert parse_axis(text) == parsed
 
 
+def test_each_config_gets_what_suits_its_data_set() -> None:
+    layers = [Layer("line", {"model": "unet"}, is_text=True)]
+    digits, mnist = build_configs(layers, {"dataset": ["digits", "mnist5k"]})
+    assert (digits.lr_schedule, mnist.lr_schedule) == ("constant", "cosine")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
