@@ -1,26 +1,33 @@
 """Make the table of the README: EDM and rectified flow in 5, 18 and 50 steps, on digits and mnist5k, 5 seeds each.
 
-Usage: python benchmarks/families.py [--experiments-dir DIRECTORY] [--jobs 2] [--quick] [-o TABLE.md]
+Usage: python benchmarks/families.py [--experiments-dir DIR] [--jobs 2] [--quick] [-o FILE.md] [--picture FILE.png]
 
-It trains with `pyml sweep`, evaluates with `pyml eval` and decides with `pyml compare`, as a user would. The same
-command, started again, continues where it stopped. Numbers are the Fréchet distance corrected for its bias, with 95%
-intervals over seeds; smaller is better, and 0 is a perfect model. --quick makes the table of two tiny runs each, to try
-the command.
+It trains with `pyml sweep`, evaluates with `pyml eval` and decides with `pyml compare`, as a user would, with one
+thread per process. The same command, started again, continues where it stopped. Numbers are the Fréchet distance
+corrected for its bias, with 95% intervals over seeds; smaller is better, and 0 is a perfect model. The picture shows
+samples of the first seed, one class per column. --quick makes the table of two tiny runs each, to try the command.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import multiprocessing
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from core import plugins
 from core.runs.directory import run_ids
@@ -29,6 +36,8 @@ from core.runs.result_log import read_result_log
 MEASURE = "frechet_distance/corrected"
 FAMILIES = ("edm", "flow")
 STEPS = (5, 18, 50)
+STEPS_SHOWN = (5, 18)
+IMAGES_SHOWN = 30
 
 
 @frozen
@@ -48,14 +57,15 @@ class Task:
     n_samples: int
 
 
-COMMON = ("--model", "mlp", "--lr-schedule", "cosine", "--checkpoint-every-epochs", "1000")
+COMMON = ("--lr-schedule", "cosine", "--checkpoint-every-epochs", "1000")
+MLP, UNET = ("--model", "mlp"), ("--model", "unet", "--patch-size", "2", "--channels", "16")
 TASKS = (
-    Task("digits", ("--n-epochs", "300"), "pixels", 1000),
-    Task("mnist5k", ("--n-epochs", "100", "--hidden-layer-sizes", "768,768,768"), "pca_64", 1000),
+    Task("digits", (*MLP, "--n-epochs", "150"), "pixels", 1000),
+    Task("mnist5k", (*UNET, "--n-epochs", "10", "--batch-size", "32", "--learning-rate", "2e-3"), "pca_64", 500),
 )
 QUICK = (
-    Task("digits", ("--n-epochs", "2", "--hidden-layer-sizes", "16"), "pixels", 200),
-    Task("mnist5k", ("--n-epochs", "1", "--hidden-layer-sizes", "16"), "pca_16", 100),
+    Task("digits", (*MLP, "--n-epochs", "2", "--hidden-layer-sizes", "16"), "pixels", 200),
+    Task("mnist5k", (*MLP, "--n-epochs", "1", "--hidden-layer-sizes", "16"), "pca_16", 100),
 )
 
 
@@ -65,17 +75,21 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes at one time")
     parser.add_argument("--quick", action="store_true", help="tiny runs, to try the command")
     parser.add_argument("-o", "--output", type=Path, help="write the table, in Markdown")
+    parser.add_argument("--picture", type=Path, help="write samples of the families, side by side")
     given = parser.parse_args()
     start_s = time.perf_counter()
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes below
     tasks, n_seeds = (QUICK, 2) if given.quick else (TASKS, 5)
     for task in tasks:
         train(task, given.experiments_dir, n_seeds, given.jobs)
     evaluate(tasks, given.experiments_dir, given.jobs)
     text = table([row for task in tasks for row in rows(task, given.experiments_dir)], n_seeds)
     print(text)
-    print(f"{(time.perf_counter() - start_s) / 60:.1f} minutes in this session", file=sys.stderr)
     if given.output:
         given.output.write_text(text + "\n")
+    if given.picture:
+        draw(tasks, given.experiments_dir, given.picture)
+    print(f"{(time.perf_counter() - start_s) / 60:.1f} minutes in this session", file=sys.stderr)
 
 
 def pyml(*arguments: object, experiments_dir: Path) -> str:
@@ -98,22 +112,30 @@ def train(task: Task, experiments_dir: Path, n_seeds: int, jobs: int) -> None:
 def evaluate(tasks: Sequence[Task], experiments_dir: Path, jobs: int) -> None:
     """Evaluate the runs that lack a result, several at a time with one thread each."""
     by_dataset = {task.dataset: task for task in tasks}
-    todo: list[list[object]] = []
+    todo: list[list[str]] = []
     for run_id in run_ids(experiments_dir):
         run_path = experiments_dir / run_id
         task = by_dataset[plugins.saved_config(run_path).dataset]
         newest = [record.metadata for record in read_result_log(run_path).newest()]
         done = {metadata.n_steps for metadata in newest if metadata.name == MEASURE}
         if steps := [n for n in STEPS if n not in done]:
-            options = ["--features", task.features, "--n-samples", task.n_samples, "--threads", 1]
-            options += [word for n in steps for word in ("--n-steps", n)]
-            todo.append(["eval", run_id, "--evaluator", "frechet", *options])
+            options = ["--features", task.features, "--n-samples", str(task.n_samples), "--threads", "1"]
+            options += [word for n in steps for word in ("--n-steps", str(n))]
+            todo.append([run_id, "--evaluator", "frechet", *options, "--experiments-dir", str(experiments_dir)])
     print(f"evaluating {len(todo)} runs", file=sys.stderr)
-    with ThreadPoolExecutor(jobs) as pool:
-        for number, _ in enumerate(
-            pool.map(lambda words: pyml(*words, experiments_dir=experiments_dir), todo), start=1
-        ):
+    # A process evaluates one run after another, so that imports and data are paid for once.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for number, _ in enumerate(pool.map(evaluate_one, todo), start=1):
             print(f"evaluated {number} of {len(todo)}", file=sys.stderr)
+
+
+def evaluate_one(arguments: list[str]) -> None:
+    """Run `pyml eval` in this process."""
+    from core.commands.eval import evaluate as command
+    from core.utils.output import messages_to
+
+    with messages_to("nowhere"), contextlib.redirect_stderr(io.StringIO()):
+        command.main(arguments, standalone_mode=False)
 
 
 def rows(task: Task, experiments_dir: Path) -> list[tuple[str, ...]]:
@@ -148,6 +170,42 @@ def table(found: Sequence[tuple[str, ...]], n_seeds: int) -> str:
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     about = f"Corrected Fréchet distance: mean ± half of the 95% interval over {n_seeds} seeds. Smaller is better."
     return f"{body}\n\n{about}"
+
+
+def draw(tasks: Sequence[Task], experiments_dir: Path, path: Path) -> None:
+    """Write samples of the first seed: a row for each data set and number of steps, a column for each family."""
+    from matplotlib.figure import Figure
+
+    from core.diffusion.pictures import image_grid
+
+    rows = [(task, n) for task in tasks for n in STEPS_SHOWN]
+    figure = Figure(figsize=(8, 2.1 * len(rows)), dpi=100, layout="constrained")
+    panels = figure.subplots(len(rows), len(FAMILIES), squeeze=False)
+    for panels_of_row, (task, n) in zip(panels, rows, strict=True):
+        for panel, family in zip(panels_of_row, FAMILIES, strict=True):
+            panel.imshow(image_grid(samples(task, family, n, experiments_dir), 10), interpolation="nearest")
+            panel.set_title(f"{task.dataset}, {family}, {n} steps", fontsize=9)
+            panel.set_axis_off()
+    figure.savefig(path, pil_kwargs={"optimize": True})
+
+
+def samples(task: Task, family: str, n_steps: int, experiments_dir: Path) -> Any:
+    """Return the first samples of a family's run with the first seed, which the evaluation has made and kept."""
+    import torch
+
+    chosen = [
+        run_id
+        for run_id in run_ids(experiments_dir)
+        if (config := plugins.saved_config(experiments_dir / run_id)).dataset == task.dataset
+        and (config.family, config.seed) == (family, 0)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "samples.npz"
+        pyml(
+            "sample", chosen[0], "--n", IMAGES_SHOWN, "--n-steps", n_steps, "-o", file, experiments_dir=experiments_dir
+        )
+        images: NDArray[np.float32] = np.load(file)["images"]
+    return torch.from_numpy(images)
 
 
 if __name__ == "__main__":

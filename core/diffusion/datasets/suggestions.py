@@ -12,7 +12,13 @@ from core.config.load import Layer
 #: Fields by data set and model, for the command line. Options and config files override them.
 SUGGESTED: Mapping[tuple[str, str], Mapping[str, Any]] = MappingProxyType(
     {
-        ("mnist5k", "unet"): {"patch_size": 2, "n_epochs": 80, "learning_rate": 3e-3, "lr_schedule": "cosine"},
+        ("mnist5k", "unet"): {
+            "patch_size": 2,
+            "batch_size": 32,
+            "n_epochs": 60,
+            "learning_rate": 2e-3,
+            "lr_schedule": "cosine",
+        },
     }
 )
 

@@ -143,7 +143,7 @@ def check_shape(data_shape: tuple[int, ...], config: UNetConfig) -> int:
     """Check that the U-Net can take data of this shape, and return its number of channels.
 
     Raises:
-        ConfigError: The data are not images, or height or width cannot be divided into patches, and then halved as often
+        ConfigError: The data are not images, or height or width cannot be divided into patches, or not halved as often
             as the levels need.
     """
     times, patch = len(config.channel_multipliers) - 1, config.patch_size
