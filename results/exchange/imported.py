@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from core.runs.config_file import CONFIG
 from core.runs.environment import ENVIRONMENT
 from core.runs.evaluations import RESULTS_FILE, TRAINING
 from core.runs.files import RunFile
-from core.runs.metrics import METRICS_FILE, curve_line
+from core.runs.metrics import METRICS_FILE, lines_of_values
 from core.runs.result_log import record_line
 from core.runs.status import STATUS
 from core.runs.tags import MOST_NOTE, TAGS
@@ -52,7 +53,7 @@ def files_of(run: StoredRun, content: Content) -> dict[str, bytes]:
         CONFIG.name: _json(CONFIG, {"config": config_of(run, content), "plugins": {}, "found_in_data": []}),
         ENVIRONMENT.name: _json(ENVIRONMENT, _environment(run, content)),
         STATUS.name: _json(STATUS, _status(run, content)),
-        METRICS_FILE: b"".join(_line(line) for line in _curve(run, content)),
+        METRICS_FILE: _bytes(lines_of_values(_curve(run, content))),
         RESULTS_FILE: b"".join(_line(record_line(record, TRAINING)) for record in _results(content)),
     }
     if note := content.tags.get(NOTE, "").strip():
@@ -121,8 +122,11 @@ def _status(run: StoredRun, content: Content) -> dict[str, Any]:
     }
 
 
-def _curve(run: StoredRun, content: Content) -> Iterator[dict[str, Any]]:
-    """Yield the training curve. A metric that was never logged with a step is a result only."""
+def _curve(run: StoredRun, content: Content) -> Iterator[tuple[int, dict[str, float], float]]:
+    """Yield each step of the training curve, its values by name, and the time since the start in seconds.
+
+    A metric that was never logged with a step is a result only.
+    """
     steps: dict[int, dict[str, float]] = {}
     times_ms: dict[int, int] = {}
     for name, points in content.metrics.items():
@@ -133,13 +137,13 @@ def _curve(run: StoredRun, content: Content) -> Iterator[dict[str, Any]]:
         for step, timestamp_ms, value in points:
             if step in steps:
                 steps[step][name] = value
-                times_ms[step] = max(times_ms[step], timestamp_ms)
+                if timestamp_ms > times_ms[step]:
+                    times_ms[step] = timestamp_ms
             else:
                 steps[step], times_ms[step] = {name: value}, timestamp_ms
     start_ms = run.started.timestamp() * 1000
-    for step, means in sorted(steps.items()):
-        measures = {name: (mean, None, 1) for name, mean in means.items()}
-        yield curve_line(step, measures, None, {"wall_time_s": (times_ms[step] - start_ms) / 1000})
+    for step in sorted(steps):
+        yield step, steps[step], (times_ms[step] - start_ms) / 1000
 
 
 def _results(content: Content) -> Iterator[ResultRecord]:
@@ -147,7 +151,13 @@ def _results(content: Content) -> Iterator[ResultRecord]:
     for name, points in content.metrics.items():
         value = points[-1].value
         n_nan, n_inf = int(math.isnan(value)), int(math.isinf(value))
-        yield ResultRecord(ResultMetadata(name, unit="run"), ScalarResult(value, math.nan, 1 - n_nan, n_nan, n_inf))
+        yield ResultRecord(_metadata(name), ScalarResult(value, math.nan, 1 - n_nan, n_nan, n_inf))
+
+
+@lru_cache(1024)
+def _metadata(name: str) -> ResultMetadata:
+    """Return the metadata of a metric; the runs of a store have the same metrics."""
+    return ResultMetadata(name, unit="run")
 
 
 def _iso(time: datetime) -> str:
@@ -155,15 +165,20 @@ def _iso(time: datetime) -> str:
 
 
 def _json(file: RunFile, fields: Mapping[str, Any]) -> bytes:
-    return (strict_json.dumps({"schema": file.schema, **fields}, indent=2) + "\n").encode("utf-8", "backslashreplace")
+    return _bytes(strict_json.dumps({"schema": file.schema, **fields}, indent=2) + "\n")
 
 
 def _line(row: Mapping[str, Any]) -> bytes:
-    return strict_json.dumps(row).encode("utf-8", "backslashreplace") + b"\n"
+    return _bytes(strict_json.dumps(row) + "\n")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write a run directory without waiting for the disk; the caller does that once for all runs."""
     directory.mkdir()
     for name, content in files.items():
-        (directory / name).write_bytes(content)
+        with (directory / name).open("xb", buffering=0) as file:
+            file.write(content)

@@ -7,7 +7,9 @@ and digest of a data set behind it in newer versions.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import operator
 import os
 import re
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from core.runs.files import read_file
 from core.runs.limits import MOST_LINES_BYTES
 
 META = "meta.yaml"
+THREE_FIELDS = re.compile(rb"(?:[0-9]+ \S+ [0-9]+\n)+")  # of each line of a metric
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 COMMIT = "mlflow.source.git.commit"
@@ -220,9 +223,13 @@ def _text(path: str) -> str:
 
 def _points(path: str) -> list[Point]:
     """Return a metric's values, sorted as MLflow sorts them, the last of each step only."""
+    content = read_file(path, MOST_LINES_BYTES)
+    with contextlib.suppress(ValueError):
+        if (found := _sorted_points(content)) is not None:
+            return found
     points: list[Point] = []
     is_sorted = True
-    for number, line in enumerate(read_file(path, MOST_LINES_BYTES).split(b"\n"), start=1):
+    for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -235,6 +242,21 @@ def _points(path: str) -> list[Point]:
     if not points:
         raise ValueError(f"{path}: holds no value")
     return points if is_sorted else list({point.step: point for point in sorted(points, key=_order)}.values())
+
+
+def _sorted_points(content: bytes) -> list[Point] | None:
+    """Return the values of a file whose steps rise and whose lines have three fields; None for any other file.
+
+    Raises:
+        ValueError: A field is not a number.
+    """
+    if not THREE_FIELDS.fullmatch(content):
+        return None
+    fields = content.split()
+    steps = [int(field) for field in fields[2::3]]
+    if not all(map(operator.lt, steps, steps[1:])):
+        return None
+    return [*map(Point, steps, map(int, fields[::3]), map(float, fields[1::3]))]
 
 
 def _order(point: Point) -> tuple[int, int, float]:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from core.cli import group, run
 from core.config import ConfigError
+from core.runs import strict_json
 from core.runs.directory import RUN_ID, run_ids
 from core.runs.environment import read_environment_fields
-from core.runs.metrics import read_curve
+from core.runs.metrics import curve_line, lines_of_values, read_curve
 from core.runs.result_log import read_result_log
 from core.runs.status import run_status
 from core.runs.tags import Tags, read_tags
@@ -23,6 +24,7 @@ from results.database import ResultsDatabase
 from results.exchange import imported
 from results.exchange.import_runs import import_mlruns
 from results.exchange.imported import value_of
+from results.exchange.mlflow_store import _points
 from results.groups import group_runs
 
 STORE = Path(__file__).parents[2] / "data" / "mlruns"
@@ -186,6 +188,48 @@ def test_lines_with_a_data_set_or_without_a_step_are_read(store: Path, tmp_path:
     assert points == [(5, 0.5), (7, 0.25)]  # of several values at one step the latest counts
     assert all("old" not in point.means for point in read_curve(path)[0])  # never logged with a step
     assert {r.metadata.name: r.result.mean for r in read_result_log(path).newest()}["old"] == 2.5
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "1 0.5 0\n2 0.25 1\n",
+        "1 nan 0\n2 -inf 3\n3 1e-3 7\n",
+        "1 0.5 0\n2 0.25 1",  # no newline at the end
+        "1 0.5 0\n\n2 0.25 1\n",
+        "1 0.5 0 data digest\n2 0.25 1\n",
+        "1 0.5\n2 0.25 1\n",
+        "2 0.25 1\n1 0.5 0\n",
+        "1 7 1\n2 0.25 1\n1 0.5 0\n",
+        "1 0.5 -1\n2 0.25 0\n",
+    ],
+)
+def test_each_form_of_a_metric_gives_what_its_lines_say(tmp_path: Path, lines: str) -> None:
+    """Files of the usual form are read at once, others line by line; here each line is taken by itself."""
+    (tmp_path / "loss").write_text(lines)
+    rows = [line.split() for line in lines.splitlines() if line]
+    by_step: dict[int, tuple[int, int, float]] = {}
+    for timestamp, value, *step in rows:
+        point = int(step[0]) if step else 0, int(timestamp), float(value)
+        by_step[point[0]] = max(point, by_step.get(point[0], point))
+    expected = [by_step[step] for step in sorted(by_step)]
+    assert repr([tuple(point) for point in _points(str(tmp_path / "loss"))]) == repr(expected)  # NaN equals no NaN
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0), st.dictionaries(st.text(max_size=8), st.floats(), max_size=3), st.floats(-1e9, 1e9)),
+        max_size=3,
+    )
+)
+def test_lines_of_single_values_are_those_of_any_curve(points: list[tuple[int, dict[str, float], float]]) -> None:
+    expected = [
+        strict_json.dumps(
+            curve_line(step, {name: (x, None, 1) for name, x in values.items()}, None, {"wall_time_s": time_s})
+        )
+        for step, values, time_s in points
+    ]
+    assert lines_of_values(points) == "".join(line + "\n" for line in expected)
 
 
 @pytest.mark.parametrize(
