@@ -97,7 +97,10 @@ def evaluate(
         raise ConfigError("no evaluator is registered. Is pyml-core installed? Try: pip install -e .")
     run_path, config, place = find_run(run, device, experiments_dir)
     changes = changed_fields(ctx, config)
-    _note_unfinished(run_path)
+    share = shard or share_of_process()
+    is_quiet = shard is None and share is not None and share[0] > 1  # the first process of torchrun speaks for all
+    if not is_quiet:
+        _note_unfinished(run_path)
 
     from core.commands.progress_bar import reporting
     from core.diffusion.devices import use_threads
@@ -106,8 +109,9 @@ def evaluate(
     from core.utils.signals import StopSignals
 
     use_threads(threads)
-    say(f"Evaluating {run_path}")
-    with StopSignals(deferred=False), reporting() as progress:
+    if not is_quiet:
+        say(f"Evaluating {run_path}")
+    with StopSignals(deferred=False), reporting(quiet=is_quiet) as progress:
         evaluator = Evaluator(
             config,
             run_path,
@@ -125,7 +129,6 @@ def evaluate(
             note=lambda text: say(f"Note: {text}", err=True),
             trackers=_trackers(tracker),
         )
-        share = shard or share_of_process()
         try:
             results = evaluate_share(evaluator, share) if share else evaluator.evaluate()
         except EvaluationError as error:

@@ -213,9 +213,25 @@ def test_processes_of_torchrun_take_a_share_each(
     for rank in ("1", "0"):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("LOCAL_RANK", rank)
-        printed.append(run_command(evaluate, run_path, "--evaluator", "denoising").out)
-    assert "Share 2/2 is measured." in printed[0]
-    assert "denoising_loss: " in printed[1]
+        printed.append(run_command(evaluate, run_path, "--evaluator", "denoising"))
+    assert "Share 2/2 is measured." in printed[0].out
+    assert "denoising_loss: " in printed[1].out
+
+
+def test_one_process_of_torchrun_shows_progress(
+    run_path: Path, run_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each share that is measured by itself shows its own."""
+    for name, value in {"WORLD_SIZE": "3", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    first = run_command(evaluate, run_path, "--evaluator", "denoising")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    second = run_command(evaluate, run_path, "--evaluator", "denoising")
+    by_itself = run_command(evaluate, run_path, "--evaluator", "denoising", "--shard", "3/3")
+    assert [f"Evaluating {run_path}" in done.out for done in (first, second, by_itself)] == [True, False, True]
+    assert ["denoising held-out images" in done.err for done in (first, second, by_itself)] == [True, False, True]
+    assert "Share 2/3 is measured." in second.out
 
 
 @pytest.mark.parametrize(("rank", "world"), [("2", "2"), ("x", "2"), ("-1", "2")])
