@@ -1,18 +1,19 @@
 """Time training and evaluation in 1, 2 and 4 processes of one thread each, and the reduction of an epoch's measures.
 
-    python benchmarks/ranks.py [--model unet] [--epochs 3] [--docs]
+    python benchmarks/ranks.py [--model unet] [--rounds 2] [--docs]
 
-Training is timed as images per second of whole epochs, from the training curve; the first epoch warms up. Evaluation is
-timed from the moment when all processes have imported torch until the results are merged. Runs with different numbers
-of processes take turns. The fastest epoch and evaluation count, because other load on the machine only adds time.
+Training is timed over 12 steps, which are an epoch of the digits; the first steps warm up. Evaluation is timed from the
+moment when all processes have imported torch until the results are merged. Runs with different numbers of processes
+take turns. The fastest 12 steps and the fastest evaluation count, because other load on the machine only adds time.
 --docs writes the table into docs/scale.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
-import json
+import math
 import multiprocessing
 import os
 import re
@@ -27,17 +28,20 @@ import torch
 from torch.distributed import TCPStore
 
 from core.config.config import ModelConfig
-from core.diffusion.datasets.base import HELD_OUT, load_data
+from core.diffusion.datasets.base import HELD_OUT, TRAIN, load_data
 from core.diffusion.eval import Evaluator
 from core.diffusion.sharding import ShardedEvaluation
 from core.diffusion.train import train_diffusion_model
 from core.diffusion.training.ranks import Ranks, joined
 from core.plugins import config_class, saved_config
 from core.utils.meters import Meter
+from core.utils.signals import RunInterrupted
 
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"<!-- ranks -->.*?(?=\n##|\Z)", re.DOTALL)
 COUNTS = (1, 2, 4)
+DATASETS = {"digits": 48, "mnist5k": 16}  # with the number of steps of a run
+N_WARM_UP, N_TIMED = 3, 12
 N_MEASURES, N_REDUCTIONS = 10, 100
 CPU = torch.device("cpu")
 
@@ -48,16 +52,16 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="unet")
-    parser.add_argument("--epochs", type=int, default=3, help="epochs of each run, the first of which is not timed")
     parser.add_argument("--rounds", type=int, default=2, help="runs with each number of processes")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/scale.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     importlib.import_module("torch._dynamo")  # DistributedDataParallel needs it: once here, and not in every process
-    load_data(ModelConfig(), HELD_OUT)
-    config = config_class(arguments.model)(model=arguments.model, n_epochs=arguments.epochs, n_samples=0)
+    configs = [config_class(arguments.model)(model=arguments.model, dataset=name, n_samples=0) for name in DATASETS]
+    for config in configs:
+        load_data(config, HELD_OUT)
     with tempfile.TemporaryDirectory() as directory:
-        text = table(config, Path(directory), arguments.rounds)
+        text = table(configs, Path(directory), arguments.rounds)
     print(text)
     if arguments.docs:
         page = ROOT / "docs/scale.md"
@@ -85,34 +89,59 @@ def in_processes(n: int, work: Work) -> None:
             raise SystemExit(f"a process of {n} failed")
 
 
-def table(config: ModelConfig, directory: Path, n_rounds: int) -> str:
-    """Return the table as Markdown, with ratios to one process."""
-    trained: dict[int, list[float]] = {n: [] for n in COUNTS}
-    evaluated: dict[int, list[float]] = {n: [] for n in COUNTS}
+def table(configs: list[ModelConfig], directory: Path, n_rounds: int) -> str:
+    """Return the table as Markdown, with ratios to one process. The first config's run is also evaluated."""
+    columns: list[dict[int, list[float]]] = [{n: [] for n in COUNTS} for _ in range(len(configs) + 1)]
     for turn in range(n_rounds):
         for n in COUNTS:
-            path = directory / f"{n}-{turn}"
-            trained[n] += images_per_s(config, path, n)
-            evaluated[n].append(samples_per_s(directory / "1-0", directory / f"evaluated-{n}-{turn}", n))
+            paths = [directory / f"{config.dataset}-{n}-{turn}" for config in configs]
+            for config, path, column in zip(configs, paths, columns, strict=False):
+                column[n].append(images_per_s(config, path, n))
+            columns[-1][n].append(samples_per_s(directory / f"{configs[0].dataset}-1-0", directory / f"{n}-{turn}", n))
+    trained = [f"training on `{config.dataset}`, images/s" for config in configs]
     rows = [
-        f"Model `{config.model}`, batches of {config.batch_size}, evaluator `denoising`; one thread per process, "
-        f"{os.cpu_count()} cores.",
+        f"Model `{configs[0].model}`, batches of {configs[0].batch_size}, evaluator `denoising` on "
+        f"`{configs[0].dataset}`; one thread per process, {os.cpu_count()} cores.",
         "",
-        f"| processes | training, images/s | evaluation, images/s | reduction of {N_MEASURES} measures |",
-        "|---|---|---|---|",
+        f"| processes | {' | '.join(trained)} | evaluation, images/s | reduction of {N_MEASURES} measures |",
+        f"|{'---|' * (len(trained) + 3)}",
     ]
     for n in COUNTS:
-        cells = [f"{max(found[n]):,.0f} ({max(found[n]) / max(found[1]):.2f} ×)" for found in (trained, evaluated)]
+        cells = [f"{max(found[n]):,.0f} ({max(found[n]) / max(found[1]):.2f} ×)" for found in columns]
         reduction = "" if n == 1 else f"{reduction_ms(directory / f'reduced-{n}', n):.2f} ms"
         rows.append(f"| {n} | {' | '.join(cells)} | {reduction} |")
     return "\n".join(rows)
 
 
-def images_per_s(config: ModelConfig, path: Path, n: int) -> list[float]:
-    """Return the images per second of each epoch after the first, trained in ``n`` processes."""
-    in_processes(n, lambda ranks: train_diffusion_model(config, path, device="cpu", ranks=ranks))
-    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return [line["images_per_s"] for line in lines if "images_per_s" in line][1:]
+def images_per_s(config: ModelConfig, path: Path, n: int) -> float:
+    """Return the images per second of the fastest consecutive steps, trained in ``n`` processes."""
+
+    def train(ranks: Ranks) -> None:
+        ends_s: list[float] = []
+
+        def progress(step: int, _n_steps: int, _text: str) -> None:
+            ends_s.append(time.perf_counter())
+
+        def stop() -> RunInterrupted | None:
+            return RunInterrupted("timed", 1) if len(ends_s) >= DATASETS[config.dataset] else None
+
+        with contextlib.suppress(RunInterrupted):
+            train_diffusion_model(config, path, device="cpu", ranks=ranks, progress=progress, stop=stop)
+        if ranks.is_first:
+            starts = range(N_WARM_UP - 1, len(ends_s) - N_TIMED)
+            rates = [(images_until(i + N_TIMED) - images_until(i)) / (ends_s[i + N_TIMED] - ends_s[i]) for i in starts]
+            path.with_suffix(".txt").write_text(repr(max(rates)))
+
+    n_images = len(load_data(config, TRAIN))
+    n_steps_per_epoch = math.ceil(n_images / config.batch_size)
+
+    def images_until(step: int) -> int:
+        """Return how many images the steps up to this one, from 0, have seen; the last of an epoch has fewer."""
+        n_epochs, n_more = divmod(step + 1, n_steps_per_epoch)
+        return n_epochs * n_images + n_more * config.batch_size
+
+    in_processes(n, train)
+    return float(path.with_suffix(".txt").read_text())
 
 
 def samples_per_s(trained: Path, path: Path, n: int) -> float:
