@@ -6,8 +6,10 @@ Each reader gets a file in a directory of its own and either reads it, reports a
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -147,13 +149,18 @@ def readers() -> dict[str, Reader]:
     }
 
 
+@functools.cache
+def _place(directory: Path, file: str) -> Path:
+    path = directory / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def read_content(reader: Reader, content: bytes, directory: Path) -> None:
     """Give a file with that content to the reader; anything but its documented errors propagates."""
-    path = directory / reader.file
-    try:
-        path.write_bytes(content)
-    except FileNotFoundError:  # the first file of the reader
-        path.parent.mkdir(parents=True)
-        path.write_bytes(content)
+    path = _place(directory, reader.file)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.write(file, content)
+    os.close(file)
     with contextlib.suppress(*reader.errors):
         reader.read(path)
