@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ECHO_S = 5.0
 #: And whatever changes only evaluations.
-MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs", "keep_every_epochs"}
+MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs", "keep_every_epochs", "compile"}
 
 
 @click.command(cls=RankCommand, context_settings={"help_option_names": ["-h", "--help"]})

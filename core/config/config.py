@@ -105,6 +105,11 @@ class ModelConfig:
         rule=rules.choice("float32", "bf16"),
         help="Number format in training; bf16 uses autocast.",
     )
+    compile: bool = option(
+        False,
+        rule=rules.boolean(),
+        help="Compile the model for training with torch.compile. It takes up to minutes at the start.",
+    )
     flip: bool = option(
         False,
         rule=rules.boolean(),

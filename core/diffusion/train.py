@@ -21,6 +21,7 @@ from core.diffusion.model import Denoiser
 from core.diffusion.pictures import save_sample_grid
 from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import load_checkpoint
+from core.diffusion.training.compiled import compile_model
 from core.diffusion.training.curve import TrainingDivergedError
 from core.diffusion.training.draws import draws_of_batch
 from core.diffusion.training.dummy_run import dummy_run
@@ -121,6 +122,8 @@ def train_diffusion_model(
             del checkpoint  # the state has its own copy of the tensors
             if state.epoch >= config.n_epochs and ranks.from_first(lambda: run_status(run_path).state) == "finished":
                 return state.averaged_model()
+        if config.compile:
+            compile_model(state, Batches(data, place))
 
         # Write down what is trained and where, then train.
         continues = resume is not None and Path(resume).resolve() == run_path.resolve()
