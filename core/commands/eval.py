@@ -15,7 +15,7 @@ from core.commands.target import checkpoint_option, device_option, find_run, hal
 from core.config.config import GlobalConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
-from core.config.options import debug_option, experiments_dir_option, threads_option
+from core.config.options import debug_option, experiments_dir_option, threads_option, workers_option
 from core.runs.completion import complete_runs
 from core.utils.output import say
 
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 )
 @device_option
 @threads_option
+@workers_option
 @experiments_dir_option
 @debug_option
 @click.version_option(__version__, prog_name=plugins.OURS)
@@ -83,6 +84,7 @@ def evaluate(
     tracker: tuple[str, ...],
     device: str | None,
     threads: int | None,
+    n_workers: int | None,
     experiments_dir: str | None,
 ) -> None:
     """Evaluate a run and add its results, each with its error, to the run's directory.
@@ -103,12 +105,14 @@ def evaluate(
         _note_unfinished(run_path)
 
     from core.commands.progress_bar import reporting
+    from core.diffusion.datasets.workers import use_workers
     from core.diffusion.devices import use_threads
     from core.diffusion.eval import Evaluator
     from core.diffusion.evaluator_results import EvaluationError
     from core.utils.signals import StopSignals
 
     use_threads(threads)
+    use_workers(n_workers)
     if not is_quiet:
         say(f"Evaluating {run_path}")
     with StopSignals(deferred=False), reporting(quiet=is_quiet) as progress:

@@ -14,7 +14,7 @@ from core.commands.config_command import ConfigCommand, Resolved
 from core.commands.ranks import RankCommand, is_first_here, joined_ranks
 from core.commands.shards import share_of_process
 from core.config.errors import ConfigError
-from core.config.options import debug_option, threads_option
+from core.config.options import debug_option, threads_option, workers_option
 from core.diffusion.datasets.suggestions import suggestion_text
 from core.runs.completion import complete_runs
 from core.utils.output import Place, messages_to, say
@@ -47,6 +47,7 @@ MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs", "keep_every_epoch
 @click.option("--print-run", is_flag=True, help="Print the run's path on stdout and everything else on stderr.")
 @click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
 @threads_option
+@workers_option
 @debug_option
 @click.version_option(__version__, prog_name=plugins.OURS)
 @click.pass_context
@@ -61,6 +62,7 @@ def train(
     print_run: bool,
     quiet: bool,
     threads: int | None,
+    n_workers: int | None,
     **_fields: Any,
 ) -> None:
     """Train a model and keep its config, curve, results, checkpoints and samples in a run directory.
@@ -84,7 +86,7 @@ def train(
         if is_first_here():
             say("\n".join(_spell(resolved, each) for each in configs))
         return
-    _use_threads(threads)
+    _use_threads(threads, n_workers)
     messages: Place = "nowhere" if quiet else "stderr" if print_run else "stdout"
     if len(configs) == 1:
         _train(configs[0], resolved, print_run, messages, run_path=run_path, run_id=run_id, force=force)
@@ -92,10 +94,12 @@ def train(
         raise click.ClickException(f"{len(failed)} of {len(configs)} runs failed: seeds {', '.join(map(str, failed))}")
 
 
-def _use_threads(n_threads: int | None) -> None:
+def _use_threads(n_threads: int | None, n_workers: int | None) -> None:
+    from core.diffusion.datasets.workers import use_workers
     from core.diffusion.devices import use_threads
 
     use_threads(n_threads)
+    use_workers(n_workers)
 
 
 def _with_seeds(config: ModelConfig, seeds: str, resume: str | None, resolved: Resolved) -> list[ModelConfig]:

@@ -33,6 +33,12 @@ def threads_option(command: Function) -> Function:
     return click.option("--threads", metavar="N", type=click.IntRange(1), help=words)(command)
 
 
+def workers_option(command: Function) -> Function:
+    """Add --n-workers, the number of threads that read image files; None: as many as compute."""
+    words = "Number of threads that read the images of 'folder'.  [default: as many as compute]"
+    return click.option("--n-workers", metavar="N", type=click.IntRange(1), help=words)(command)
+
+
 def options_of(cls: type[Any]) -> list[click.Option]:
     """Return one option per field of an attrs config class that the command line offers.
 

@@ -21,6 +21,7 @@ from core.diffusion.datasets.base import (
     split_indices,
 )
 from core.diffusion.datasets.image_files import Reading
+from core.diffusion.datasets.workers import mapped
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 MOST_UNPACKED_BYTES = 256 << 20  #: Images of up to this size together are read, however well they are compressed.
@@ -54,7 +55,7 @@ def folder(config: ModelConfig, split: str) -> InMemory:
     reading = Reading(config.image_size, config.image_mode)
     _check(paths, reading)
     by_content = not is_from_before_fingerprints(config)
-    images = np.stack([reading.read(path) for path in paths])  # (n, channels, height, width)
+    images = np.stack(mapped(reading.read, paths))  # (n, channels, height, width)
     if by_content:
         chosen = split_by_content(images, split, config.split_seed)
     else:
@@ -125,19 +126,22 @@ def _check(paths: list[Path], reading: Reading) -> None:
     Raises:
         ConfigError: Some do not; all bad files are named at once, up to ``MOST_NAMED``.
     """
-    headers: dict[Path, str] = {}
-    faults: list[str] = []
-    for path in paths:
+
+    def header(path: Path) -> str | ConfigError:
         try:
-            headers[path] = reading.header(path)
+            return reading.header(path)
         except ConfigError as error:
-            faults += error.faults
+            return error
+
+    found = dict(zip(paths, mapped(header, paths), strict=True))
+    headers = {path: about for path, about in found.items() if isinstance(about, str)}
+    faults = [fault for about in found.values() if isinstance(about, ConfigError) for fault in about.faults]
     first, expected = next(iter(headers.items()), (paths[0], ""))
     faults += [
-        f"{path}: {found}, but {first} is {expected}; all images must have the same size and kind. "
+        f"{path}: {about}, but {first} is {expected}; all images must have the same size and kind. "
         "Try: --image-size and --image-mode."
-        for path, found in headers.items()
-        if found != expected
+        for path, about in headers.items()
+        if about != expected
     ]
     if faults:
         more = [f"{len(faults) - MOST_NAMED:,} more files cannot be used."] if len(faults) > MOST_NAMED else []

@@ -1,6 +1,7 @@
 """The user's own images, and every way in which they can be wrong."""
 
 import contextlib
+import threading
 from pathlib import Path
 
 import attrs
@@ -11,9 +12,11 @@ from PIL import Image
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
+from core.diffusion.datasets import workers
 from core.diffusion.datasets.base import HELD_OUT, TRAIN, ImageData, load_data
 from core.diffusion.datasets.folder import folder
 from core.diffusion.datasets.image_files import Reading
+from core.diffusion.datasets.workers import mapped, use_workers
 
 
 def save(path: Path, size: tuple[int, int] = (6, 4), mode: str = "L", value: int = 0) -> None:
@@ -255,3 +258,43 @@ def test_images_of_any_size_are_cut_to_the_middle_and_scaled_on_request(tmp_path
     assert sorted(values_of(train) + values_of(held_out)) == list(range(100, 160))
     with pytest.raises(ConfigError, match="Try: --image-size and --image-mode"):
         folder(config(tmp_path), TRAIN)
+
+
+@pytest.mark.parametrize("n_workers", [2, 7, 100])
+def test_any_number_of_workers_reads_the_same_images_and_names_the_same_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_workers: int
+) -> None:
+    def read(n: int) -> list[torch.Tensor]:
+        monkeypatch.setattr(workers, "_n_workers", None)
+        use_workers(n)
+        return [tensor for split in (TRAIN, HELD_OUT) for tensor in folder(config(tmp_path), split).tensors]
+
+    random = np.random.RandomState(0)
+    for index in range(40):
+        path = tmp_path / "ab"[index % 2] / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(random.randint(0, 256, (5, 4, 3), dtype=np.uint8)).save(path)
+    assert all(torch.equal(one, other) for one, other in zip(read(1), read(n_workers), strict=True))
+    (tmp_path / "a" / "bad.png").write_bytes(b"not a picture")
+    save(tmp_path / "b" / "other.png", size=(3, 3))
+    faults = []
+    for n in (1, n_workers):
+        with pytest.raises(ConfigError, match=r"bad.png: cannot be read.*\n.*other.png: 3×3 grey") as refused:
+            read(n)
+        faults.append(refused.value.faults)
+    assert faults[0] == faults[1]
+
+
+def test_workers_read_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_n_workers", 3)
+    together = threading.Barrier(3)
+    assert sorted(mapped(lambda _item: together.wait(30), range(3))) == [0, 1, 2]
+
+
+def test_without_a_number_there_are_as_many_workers_as_threads_that_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_n_workers", None)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    together = threading.Barrier(2)
+    assert sorted(mapped(lambda _item: together.wait(30), range(2))) == [0, 1]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert mapped(lambda _item: threading.current_thread(), range(2)) == [threading.current_thread()] * 2
