@@ -94,7 +94,7 @@ class Condition:
         items = [item.strip() for item in _without_brackets(self.wanted).split(",") if item.strip()]
         if not items:
             raise ConfigError(
-                f"--where {self.text!r}: 'in' needs values after it, such as {self.field} in A,B or "
+                f"condition {self.text!r}: 'in' needs values after it, such as {self.field} in A,B or "
                 f"{self.field} in (A, B)."
             )
         return items
@@ -137,7 +137,8 @@ class Condition:
             example = f"{float(actual):.0f}" if isinstance(actual, Seconds) else repr(actual)
             hint = " Patterns with * are for text." if "*" in self.wanted else ""
             raise ConfigError(
-                f"--where {self.text!r}: {self.field} is a number (such as {example}{unit}); got {self.wanted!r}.{hint}"
+                f"condition {self.text!r}: {self.field} is a number (such as {example}{unit}); "
+                f"got {self.wanted!r}.{hint}"
             )
         return _COMPARE[self.operator](actual, wanted)
 
@@ -156,7 +157,7 @@ class Condition:
 
     def _refused(self, what: str, accepted: str) -> ConfigError:
         return ConfigError(
-            f"--where {self.text!r}: {self.field} {what}; compare it with {accepted.format(field=self.field)}."
+            f"condition {self.text!r}: {self.field} {what}; compare it with {accepted.format(field=self.field)}."
         )
 
 
@@ -177,7 +178,7 @@ def parse_condition(text: str) -> list[Condition]:
     if presence := PRESENCE.fullmatch(text):
         readings.append(Condition(text, presence[2], presence[1], ""))
     if not readings:
-        raise ConfigError(f"--where {text!r}: no condition; accepted: {ACCEPTED}.")
+        raise ConfigError(f"condition {text!r}: no condition; accepted: {ACCEPTED}.")
     _check_status(readings[0])
     return readings
 
@@ -195,7 +196,7 @@ def _check_status(condition: Condition) -> None:
         wanted = _unquoted(word.strip())
         if wanted not in STATES and not {"*", "?"} & set(wanted):
             raise ConfigError(
-                f"--where {condition.text!r}: unknown status {wanted!r}.{nearest(wanted, STATES)} "
+                f"condition {condition.text!r}: unknown status {wanted!r}.{nearest(wanted, STATES)} "
                 f"Known: {', '.join(STATES)}."
             )
 

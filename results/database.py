@@ -25,7 +25,7 @@ from results.run_files import Fault, without_garbage_collection
 from results.text.labels import differing_names, measure_labels
 
 ALWAYS = ("id", "status")  # of the run, even if its config has such a field
-REMEDY = "Give another with --experiments-dir or PYML_EXPERIMENTS_DIR, or make a first run: pyml-train."
+REMEDY = "Try the folder in which your runs started, or give another with --experiments-dir or PYML_EXPERIMENTS_DIR."
 
 
 class ResultsDatabase:
@@ -108,13 +108,17 @@ class ResultsDatabase:
             chosen = chosen.only(run for run in chosen if run.id in kept)
         return chosen
 
+    def reading(self, readings: Sequence[Condition]) -> Condition:
+        """Return the first reading of a condition whose field exists, else the first."""
+        return next((reading for reading in readings if self._knows(reading.field)), readings[0])
+
     def _meeting(self, readings: Sequence[Condition]) -> set[str]:
         """Return the ids of the runs that meet a condition, in its first reading whose field exists."""
-        condition = next((reading for reading in readings if self._knows(reading.field)), readings[0])
+        condition = self.reading(readings)
         try:
             values = self.values_of(condition.field)
         except ConfigError as error:
-            raise ConfigError(f"--where {condition.text!r}: {error} Operators: {ACCEPTED}.") from None
+            raise ConfigError(f"condition {condition.text!r}: {error} Operators: {ACCEPTED}.") from None
         if any(isinstance(value, str) for _, value in values):
             condition = evolve(condition, is_text=True)
         if condition.operator in {"has", "no"}:

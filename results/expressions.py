@@ -9,7 +9,7 @@ from results.conditions import PRESENCE, SIGN, Condition, parse_condition
 
 _HIDDEN = re.compile(r"""(?<=[=<>,(\s])(["']).*?\1|\([^()]*\)|\[[^\[\]]*\]""")
 _OR = re.compile(r"\s+or\s+")
-_AND = re.compile(r",\s+|\s+and\s+")
+_AND = re.compile(r",\s*|\s+and\s+")
 _DANGLING = re.compile(r"^\s*(or|and)(?=\s)|[^\s=<>]\s+(or|and)\s*$")  # in "model = or" it is the value
 _ANY = re.compile(f"{_OR.pattern}|{_AND.pattern}")
 
@@ -19,8 +19,8 @@ Alternatives = list[list[list[Condition]]]
 def parse_expression(text: str) -> Alternatives:
     """Return the alternatives of a text, each a list of conditions, each with all its readings.
 
-    "or" separates alternatives; ", " and "and" separate conditions that must all hold. Separators in quotes or brackets
-    count as text, and so do those that are not followed by a condition, such as in ``seed in 1, 2``.
+    "or" separates alternatives; a comma and "and" separate conditions that must all hold. Separators in quotes or
+    brackets count as text, and so do those that are not followed by a condition, such as in ``seed in 1, 2``.
 
     Raises:
         ConfigError: A part is no condition.
@@ -28,7 +28,7 @@ def parse_expression(text: str) -> Alternatives:
     if found := _DANGLING.search(_HIDDEN.sub(lambda match: "x" * len(match[0]), text)):
         word = found[1] or found[2]
         raise ConfigError(
-            f"--where {text!r}: {word!r} joins two conditions, such as model=mlp {word} seed=0; here is one only. "
+            f"condition {text!r}: {word!r} joins two conditions, such as model=mlp {word} seed=0; here is one only. "
             "In a value, put it in quotes."
         )
     alternatives = _split(text, _OR)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from core.config.errors import ConfigError
+from results.conditions import Condition
 from results.database import ResultsDatabase
-from results.expressions import is_condition
+from results.expressions import is_condition, parse_expression
+from results.fields import MISSING, as_text
 from results.groups import Group, described, group_runs
+from results.run import Run
 from results.text.labels import count, differing_names, printable, spell
+
+MOST_VALUES = 6
 
 
 def select_group(
@@ -27,7 +33,7 @@ def select_group(
         ConfigError: No run matches, or runs of more than one group match. Runs of different groups are not replicates.
     """
     if not is_condition(spec):
-        run = database.find(spec)
+        run = _find(database, spec)
         if not whole_group:
             return Group([run], run.id)
         group = next(
@@ -40,7 +46,7 @@ def select_group(
         why = next((f": {run.status.reason}" for run in met if run.status.reason), "")
         raise ConfigError(f"{spec!r}: {count(len(met), 'run')}, which failed before the first step{printable(why)}.")
     if not groups:
-        raise ConfigError(f"{spec!r}: none of the {len(database):,} runs meets it.")
+        raise ConfigError(f"{spec!r}: none of the {len(database):,} runs meets it.{why_none(database, spec)}")
     if len(groups) > 1:
         raise ConfigError(
             f"{spec!r} matches {len(groups)} groups, whose runs are not replicates of each other: they differ in "
@@ -48,6 +54,33 @@ def select_group(
             f"Add a condition, such as {spec + ', ' + groups[0].label.split(', ')[0]!r}."
         )
     return Group(groups[0].runs, spec, split_by)
+
+
+def _find(database: ResultsDatabase, spec: str) -> Run:
+    try:
+        return database.find(spec)
+    except ConfigError as error:
+        raise ConfigError(f"{error} Runs can be selected by conditions, too, such as FIELD=VALUE.") from None
+
+
+def why_none(database: ResultsDatabase, spec: str) -> str:
+    """Return the values there are of each field whose condition no run meets, as sentences; "" if each is met."""
+    parts = [part for alternative in parse_expression(spec) for part in alternative]
+    found = [_values_instead(database, condition) for condition in map(database.reading, parts)]
+    return "".join(f" {text}" for text in dict.fromkeys(found) if text)
+
+
+def _values_instead(database: ResultsDatabase, condition: Condition) -> str:
+    if len(database.where(condition.text)):
+        return ""
+    if is_condition(condition.wanted):
+        return f"{condition.text!r} is one condition; separate conditions by commas or by and."
+    values = [value for _, value in database.values_of(condition.field) if value is not MISSING]
+    with contextlib.suppress(TypeError):  # values of several types stay in the order of the runs
+        values.sort()
+    known = list(dict.fromkeys(spell(as_text(value)) for value in values))
+    more = ", ..." if len(known) > MOST_VALUES else ""
+    return f"Values of {condition.field}: {', '.join(known[:MOST_VALUES])}{more}." if known else ""
 
 
 def _differing(groups: list[Group], split_by: Sequence[str]) -> str:

@@ -39,8 +39,9 @@ def create_experiment_subdir(global_config: GlobalConfig, run_id: str) -> Path:
         make_directory(run_path, exist_ok=False)
     except OSError as error:
         raise ConfigError(
-            f"experiments directory {global_config.experiments_dir} cannot be written ({error.strerror or error}). "
-            "Try another with --experiments-dir or PYML_EXPERIMENTS_DIR."
+            f"experiments directory {global_config.experiments_dir.absolute()} cannot be written "
+            f"({error.strerror or error}). Try another: --experiments-dir, PYML_EXPERIMENTS_DIR or "
+            "Run(experiments_dir=...)."
         ) from None
     return run_path
 

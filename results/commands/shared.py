@@ -17,6 +17,7 @@ from results.database import ResultsDatabase
 from results.fields import OF_RUNS
 from results.run import Run
 from results.run_files import Fault
+from results.selection import why_none
 
 if TYPE_CHECKING:
     from results.groups import Group
@@ -128,15 +129,21 @@ def open_database(experiments_dir: str | None, where: Sequence[str] = ()) -> Res
     """
     database = ResultsDatabase(_directory(experiments_dir))
     if not len(database):
-        raise ConfigError(f"{database.experiments_dir}: holds no run yet. Try: pyml-train, or --experiments-dir DIR.")
+        raise ConfigError(
+            f"{database.experiments_dir}: holds no run yet. Try the folder in which your runs started, or "
+            "--experiments-dir DIR."
+        )
     visible = _visible(database, where)
     if not len(visible):
         raise ConfigError(f"{database.experiments_dir}: all {len(database):,} runs are archived. Try: --archived.")
     chosen = visible.where(*where)
     if not len(chosen):
         conditions = " and ".join(where)
+        why = "".join(why_none(visible, each) for each in where)
         hidden = f" {hidden_note()}" if hidden_note() else ""
-        raise ConfigError(f"{database.experiments_dir}: none of the {len(visible):,} runs meets {conditions}.{hidden}")
+        raise ConfigError(
+            f"{database.experiments_dir}: none of the {len(visible):,} runs meets {conditions}.{why}{hidden}"
+        )
     return chosen
 
 

@@ -100,7 +100,10 @@ def draw_curves(
                     xs, ys = found[name].positions, _means(found[name], options.smooth)
                     add_end_label(panel, xs, ys, plain(labels.names[i]), style["color"])
         panel.set_xlabel({"step": "training step", "epoch": "epoch"}[options.axis])
-        panel.set_ylabel(f"{wrapped(plain(name), PANEL[1] - 0.9, 10)}\nmean within the epoch", linespacing=LINE_SPACING)
+        panel.locator_params(axis="x", integer=True)
+        panel.set_ylabel(
+            f"{wrapped(plain(name), PANEL[1] - 0.9, 10)}\nmean since the previous point", linespacing=LINE_SPACING
+        )
         if options.log:
             panel.set_yscale("log")
     finish(figure, axes, plain(curve_caption(groups, curves, options, labels)), options.look)

@@ -233,7 +233,7 @@ def test_an_empty_directory_says_how_to_get_a_run(invoke: Invoke, experiments: P
     experiments.mkdir()
     code, _, err = invoke("runs")
     assert code == 2
-    assert "holds no run yet. Try: pyml-train" in err
+    assert "holds no run yet. Try the folder in which your runs started" in err
 
 
 def test_show_tells_all_that_the_directory_says(make_run: MakeRun, invoke: Invoke) -> None:

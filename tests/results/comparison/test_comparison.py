@@ -339,8 +339,14 @@ def test_conditions_have_to_name_one_group(make_run: MakeRun, experiments: Path)
         groups(experiments, "model=mlp")
     (group,) = groups(experiments, "model=mlp and learning_rate=0.25")
     assert len(group.runs) == 1
-    with pytest.raises(ConfigError, match="none of the 2 runs meets it"):
+    with pytest.raises(ConfigError, match=r"none of the 2 runs meets it\. Values of learning_rate: 0\.25, 0\.5\."):
         groups(experiments, "learning_rate>1")
+    with pytest.raises(ConfigError, match="'model=mlp seed=0' is one condition; separate conditions by commas"):
+        groups(experiments, "model=mlp seed=0")
+    with pytest.raises(
+        ConfigError, match=r"no run 'mlp'.*Runs can be selected by conditions, too, such as FIELD=VALUE"
+    ):
+        groups(experiments, "mlp")
 
 
 def test_a_run_can_stand_for_its_group(make_run: MakeRun, experiments: Path) -> None:

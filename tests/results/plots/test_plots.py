@@ -59,7 +59,7 @@ def test_curves_show_the_mean_over_runs_with_its_band(experiments: Path) -> None
     band = panel.collections[0].get_paths()[0].vertices
     assert band[:, 1].max() == pytest.approx(4.0 + 4.30265 / np.sqrt(3), abs=1e-4)  # sd 1 at step 10; t(0.975, 2)
     assert panel.get_xlabel() == "training step"
-    assert panel.get_ylabel() == "loss\nmean within the epoch"
+    assert panel.get_ylabel() == "loss\nmean since the previous point"
     assert legend(figure) == ["learning_rate=0.1 (n = 3 runs)", "learning_rate=0.001 (n = 3 runs)"]
     assert "Band: 95% Student's t interval over runs" in caption(figure)
 

@@ -408,7 +408,7 @@ def test_results_of_different_protocols_never_share_a_column(make_run: MakeRun, 
         (("--output", "table.docx"), "got the suffix '.docx'; accepted: .txt, .md, .tex, .csv, .json"),
         (("--output", "/nowhere/table.md"), "/nowhere/table.md: cannot be written"),
         (("--format", "html"), "'html' is not one of"),
-        (("--where", "seed=5"), "none of the 1 runs meets seed=5"),
+        (("--where", "seed=5"), "none of the 1 runs meets seed=5. Values of seed: 0."),
     ],
 )
 def test_wrong_usage_exits_2_with_one_message(
