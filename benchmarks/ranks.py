@@ -2,10 +2,9 @@
 
     python benchmarks/ranks.py [--model unet] [--rounds 2] [--docs]
 
-Training is timed over 12 steps, which are an epoch of the digits; the first steps warm up. Evaluation is timed from the
-moment when all processes have imported torch until the results are merged. Runs with different numbers of processes
-take turns. The fastest 12 steps and the fastest evaluation count, because other load on the machine only adds time.
---docs writes the table into docs/scale.md.
+Training is timed over 10 consecutive steps of an epoch, evaluation from the moment when all processes have imported
+torch until the results are merged. Runs with different numbers of processes take turns. The fastest 10 steps and the
+fastest evaluation count, because other load on the machine only adds time. --docs writes the table into docs/scale.md.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"<!-- ranks -->.*?(?=\n##|\Z)", re.DOTALL)
 COUNTS = (1, 2, 4)
 DATASETS = {"digits": 48, "mnist5k": 16}  # with the number of steps of a run
-N_WARM_UP, N_TIMED = 3, 12
+N_TIMED = 10
 N_MEASURES, N_REDUCTIONS = 10, 100
 CPU = torch.device("cpu")
 
@@ -114,7 +113,7 @@ def table(configs: list[ModelConfig], directory: Path, n_rounds: int) -> str:
 
 
 def images_per_s(config: ModelConfig, path: Path, n: int) -> float:
-    """Return the images per second of the fastest consecutive steps, trained in ``n`` processes."""
+    """Return the images per second of the fastest steps of a training in ``n`` processes."""
 
     def train(ranks: Ranks) -> None:
         ends_s: list[float] = []
@@ -128,20 +127,15 @@ def images_per_s(config: ModelConfig, path: Path, n: int) -> float:
         with contextlib.suppress(RunInterrupted):
             train_diffusion_model(config, path, device="cpu", ranks=ranks, progress=progress, stop=stop)
         if ranks.is_first:
-            starts = range(N_WARM_UP - 1, len(ends_s) - N_TIMED)
-            rates = [(images_until(i + N_TIMED) - images_until(i)) / (ends_s[i + N_TIMED] - ends_s[i]) for i in starts]
-            path.with_suffix(".txt").write_text(repr(max(rates)))
+            # The last step of an epoch has fewer images, and writes the curve: no timed step is one.
+            starts = [
+                i for i in range(len(ends_s) - N_TIMED) if i % n_steps_per_epoch + N_TIMED < n_steps_per_epoch - 1
+            ]
+            path.with_suffix(".txt").write_text(repr(min(ends_s[i + N_TIMED] - ends_s[i] for i in starts)))
 
-    n_images = len(load_data(config, TRAIN))
-    n_steps_per_epoch = math.ceil(n_images / config.batch_size)
-
-    def images_until(step: int) -> int:
-        """Return how many images the steps up to this one, from 0, have seen; the last of an epoch has fewer."""
-        n_epochs, n_more = divmod(step + 1, n_steps_per_epoch)
-        return n_epochs * n_images + n_more * config.batch_size
-
+    n_steps_per_epoch = math.ceil(len(load_data(config, TRAIN)) / config.batch_size)
     in_processes(n, train)
-    return float(path.with_suffix(".txt").read_text())
+    return N_TIMED * config.batch_size / float(path.with_suffix(".txt").read_text())
 
 
 def samples_per_s(trained: Path, path: Path, n: int) -> float:
