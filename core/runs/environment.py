@@ -7,6 +7,7 @@ import functools
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import socket
 import sys
@@ -22,6 +23,8 @@ from core.runs.redact import redacted
 RECORD_VARIABLE = "PYML_RECORD"  # "minimal" leaves out the host, the working directory and the command line
 ENVIRONMENT = RunFile("environment.json", "pyml.environment/1")
 _COMMAND = '\n  "command": '  # as the file is written; a newline cannot stand inside a JSON string
+
+_NAME, _VERSION = (re.compile(rf"^{field}:[ \t]*(\S+)[ \t]*$", re.MULTILINE) for field in ("Name", "Version"))
 
 
 def describe_environment(**more: Any) -> dict[str, Any]:
@@ -79,11 +82,24 @@ def installed_packages() -> dict[str, str]:
     packages: dict[str, str] = {}
     for dist in importlib.metadata.distributions():
         try:
-            if dist.name:
-                packages.setdefault(dist.name, dist.version)  # Python imports the first one on its path
+            name, version = _name_and_version(dist)
+            if name:
+                packages.setdefault(name, version)  # Python imports the first one on its path
         except Exception:  # a stranger's damaged metadata, which may raise anything, is not our failure
             continue
     return packages
+
+
+def _name_and_version(dist: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Return the fields Name and Version of a package's metadata.
+
+    importlib.metadata parses the whole file, readme included, at each access: a third of a second for 120 packages.
+    """
+    headers = (dist.read_text("METADATA") or "").partition("\n\n")[0]
+    name, version = _NAME.search(headers), _VERSION.search(headers)
+    if name is None or version is None:  # another format, such as that of an egg
+        return dist.name, dist.version
+    return name[1], version[1]
 
 
 def read_environment_fields(run_path: str | Path) -> Mapping[str, Any]:

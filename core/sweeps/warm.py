@@ -3,10 +3,17 @@
 import contextlib
 import os
 
+import numpy.random  # noqa: F401  # all of these are imported for their effect
+
+import core.cli
 import core.commands.eval
+import core.commands.progress_bar
 import core.commands.train
+import core.diffusion.datasets.packaged
 import core.diffusion.eval
-import core.diffusion.train  # noqa: F401  # imported for its effect
+import core.diffusion.models.mlp
+import core.diffusion.models.unet
+import core.diffusion.train  # noqa: F401
 
 # A signal to the terminal's process group, as when it is closed, is for the sweep alone. If it ended the fork server,
 # the runs could not be told to stop.

@@ -1,5 +1,6 @@
 """What environment.json records, and what it leaves out."""
 
+import importlib.metadata
 import json
 import sys
 from pathlib import Path
@@ -30,6 +31,34 @@ def test_a_package_with_damaged_metadata_is_left_out(tmp_path: Path, monkeypatch
         (folder / "METADATA").write_bytes(content)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert installed_packages()["good"] == "1"
+
+
+def test_all_installed_packages_are_recorded_as_their_metadata_says() -> None:
+    expected: dict[str, str] = {}
+    for dist in importlib.metadata.distributions():
+        expected.setdefault(dist.metadata["Name"], dist.metadata["Version"])
+    assert installed_packages() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("METADATA", "Metadata-Version: 2.1\nName: odd\nVersion: 1.2\n\nName: other\nVersion: 9\n"),
+        ("METADATA", "Metadata-Version: 2.1\r\nName: odd\r\nVersion: 1.2\r\n\r\nVersion: 9\r\n"),
+        ("METADATA", "name:odd\nVERSION:  1.2 \n"),
+        ("METADATA", "Summary: a\n Version: 9\nName:\n odd\nVersion: 1.2\nVersion: 9\n"),
+        ("PKG-INFO", "Metadata-Version: 1.0\nName: odd\nVersion: 1.2\n"),
+    ],
+)
+def test_each_form_of_metadata_is_read(
+    name: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "odd-1.dist-info"
+    folder.mkdir()
+    (folder / name).write_text(content, newline="")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = {name.strip(): version.strip() for name, version in installed_packages().items()}
+    assert found["odd"] == "1.2"
 
 
 @pytest.mark.parametrize(
