@@ -49,6 +49,8 @@ def _bar() -> Iterator[Progress]:
             with contextlib.suppress(OSError):  # the terminal may be gone; the work continues
                 bar.start()  # now, so that what is said before the first step stands above the bar
                 bar.update(task, completed=step, total=n_steps_total, description=text)
+                if step == n_steps_total:
+                    bar.stop()  # so that results stand below the full bar, not in its line
 
     try:
         yield show

@@ -52,7 +52,9 @@ def say(text: str, *, err: bool = False, exact: bool = False) -> None:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         shown = text if exact else printable_lines(text)
         printed = shown.encode(encoding, "replace").decode(encoding)
-        descriptor = _pipe_of(stream) if place == "stderr" else None
+        # A progress bar has replaced sys.stderr while it is on the terminal: through it, a line stands above the bar.
+        has_bar = stream is not sys.__stderr__ and stream.isatty()
+        descriptor = _pipe_of(stream) if place == "stderr" and not has_bar else None
         if descriptor is None:
             print(printed, file=stream, flush=True)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core import plugins
 from core.config.config import ModelConfig
 from core.diffusion.evaluators.base import RunEvaluator
-from core.diffusion.placeholder import dummy_record, placeholder_notice
+from core.diffusion.placeholder import dummy_record
 from core.diffusion.trained import is_denoiser
 from core.utils.results import ResultCollection
 
@@ -23,5 +23,5 @@ class PlaceholderEvaluator(RunEvaluator):
         with plugins.named_in_errors(plugins.MODELS, self.config.model):
             model = plugins.load(plugins.MODELS, self.config.model)(self.config).eval()
             record = dummy_record(model, self.config.model, "eval")
-        self.settings.progress(1, 1, placeholder_notice(self.config.model))
+        self.settings.progress(1, 1, f"{self.config.model!r} is a placeholder: its results mean nothing")
         return ResultCollection([record])

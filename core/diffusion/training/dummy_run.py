@@ -10,7 +10,7 @@ from torch import nn
 
 from core import plugins
 from core.config.config import ModelConfig
-from core.diffusion.placeholder import dummy_record, placeholder_notice
+from core.diffusion.placeholder import dummy_record
 from core.diffusion.training.logged import log_time, start_run
 from core.diffusion.training.random_state import seeded
 from core.diffusion.training.ranks import Ranks
@@ -47,7 +47,7 @@ def dummy_run(
         if isinstance(run, Run):
             started(run)
         run.progress(1, 1)
-        progress(1, 1, placeholder_notice(config.model))
+        progress(1, 1, f"{config.model!r} is a placeholder: nothing to train")
         run.log_record(record)
         log_time(run, "time/train", training.result(), "run", cpu)
         return model
