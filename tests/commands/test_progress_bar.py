@@ -14,7 +14,7 @@ from core.utils.output import messages_to, say
 
 def test_lines_stand_above_a_bar_and_below_a_full_one(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = pty.openpty()
-    with open(writer, "w", encoding="utf-8") as terminal:
+    with os.fdopen(writer, "w", encoding="utf-8") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         monkeypatch.setattr(sys, "__stderr__", terminal)
         monkeypatch.setenv("TERM", "xterm")
