@@ -3,9 +3,14 @@
 import contextlib
 import os
 
+<<<<<<< HEAD
 import numpy.random  # noqa: F401  # all of these are imported for their effect
 
 import core.cli
+=======
+import torch
+
+>>>>>>> 3b0f281 (Import torch's compiler once for all runs of a sweep (#14))
 import core.commands.eval
 import core.commands.progress_bar
 import core.commands.train
@@ -20,3 +25,5 @@ import core.diffusion.train  # noqa: F401
 if hasattr(os, "setsid"):
     with contextlib.suppress(OSError):
         os.setsid()
+
+torch.optim.Adam([torch.zeros(1)])  # the first optimiser of a process imports torch's compiler: 2.5 s
