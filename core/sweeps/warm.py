@@ -3,14 +3,10 @@
 import contextlib
 import os
 
-<<<<<<< HEAD
 import numpy.random  # noqa: F401  # all of these are imported for their effect
-
-import core.cli
-=======
 import torch
 
->>>>>>> 3b0f281 (Import torch's compiler once for all runs of a sweep (#14))
+import core.cli
 import core.commands.eval
 import core.commands.progress_bar
 import core.commands.train
