@@ -61,7 +61,7 @@ def faults(minutes: float, n_jobs: int) -> list[str]:
             PYML_FAULTS_LOG=str(NOTES / "faults"),
         )
     newest = {(row["program"], row["kind"]): row for row in noted("faults")}
-    rows = sorted(newest.values(), key=lambda row: str(row["program"]))
+    rows = sorted(newest.values(), key=lambda row: (str(row["program"]), str(row["kind"])))
     lines = ["| program | kind of fault | points tried | of |", "|---|---|---:|---:|"]
     lines += [f"| {row['program']} | {row['kind']} | {row['tried']:,} | {row['points']:,} |" for row in rows]
     tried, points = (sum(row[name] for row in rows) for name in ("tried", "points"))
@@ -152,8 +152,7 @@ def main() -> None:
         lines = PARTS[name](given.minutes, given.jobs)
         if name not in {"faults", "fuzz"}:
             lines[-1] += f" It took {(time.monotonic() - start_s) / 60:.0f} minutes."
-        made = f"Made on {datetime.now(UTC):%Y-%m-%d} on {where}; up to {given.jobs} processes at a time."
-        lines += ["", made]
+        lines += ["", f"Made on {datetime.now(UTC):%Y-%m-%d} on {where}."]
         print("\n".join(lines), file=sys.stderr, flush=True)
         write(name, lines)
 
