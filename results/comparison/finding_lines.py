@@ -36,7 +36,7 @@ def finding_lines(comparisons: Sequence[HasFindings]) -> list[str]:
     seen = [one.label for one in comparisons if any(shape.is_suspect for shape in one.findings.shapes.values())]
     if few and not seen:
         n = min(shape.n for one in comparisons for shape in one.findings.shapes.values())
-        lines.append(f"Skew and outliers: {n} runs are too few to tell ({ENOUGH} or more show a strong skew).")
+        lines.append(f"Skew and outliers: {n} runs are too few to tell (a strong skew shows from {ENOUGH} runs on).")
     return lines
 
 

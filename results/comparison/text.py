@@ -74,8 +74,8 @@ def describe_group(group: Group) -> str:
     if left_out:
         text += f"; left out: {', '.join(left_out)}"
     if n_older := group.n_repeated:
-        older = "1 older run of a seed counts" if n_older == 1 else f"{n_older:,} older runs of the same seeds count"
-        text += f"; {older} only where the newer has no result"
+        older = "1 older run of a seed is" if n_older == 1 else f"{n_older:,} older runs of the same seeds are"
+        text += f"; {older} used only for results that the newer run lacks"
     return text
 
 

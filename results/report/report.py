@@ -96,7 +96,7 @@ def _page(database: ResultsDatabase, measures: Mapping[ResultMetadata, str], opt
         *sections.configs(groups, labels),
         *sections.troubles(runs, database.faults),
         *run_list(runs, of_run, None if options.public else options.directory, datetime.now(UTC)),
-        element("h2", "Made by"),
+        element("h2", "How this page was made"),
         *(element("p", line, class_="note") for line in provenance(groups).lines() if not line.startswith("Runs of ")),
     ]
     return page(heading, STYLE, body, SCRIPT, SCRIPT_HASH)

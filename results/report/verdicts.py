@@ -127,7 +127,7 @@ def _findings(baseline: str, by_group: Sequence[tuple[Group, Sequence[Comparison
     if few:
         low, high = min(few.values()), max(few.values())
         runs = f"{low} runs" if low == high else f"{low} to {high} runs"
-        tell = f"{runs} are too few to tell for {_names(list(few))} ({ENOUGH} or more show a strong skew)."
+        tell = f"{runs} are too few to tell for {_names(list(few))} (a strong skew shows from {ENOUGH} runs on)."
         lines.append(f"Skew and outliers: {tell}")
     doubt = "so the t interval may cover less than its nominal level; see pyml compare --robust."
     if len(suspect) > MANY:

@@ -83,7 +83,7 @@ def test_the_seed_of_an_outlier_is_named(make_run: MakeRun, invoke: Invoke) -> N
 def test_few_runs_that_look_normal_are_said_to_be_too_few(make_run: MakeRun, invoke: Invoke) -> None:
     two_groups(make_run, [0.3, 0.4, 0.5], [0.2, 0.29, 0.43])
     _, out, _ = invoke("compare", "model=mlp", "model=unet")
-    assert "Skew and outliers: 3 runs are too few to tell (15 or more show a strong skew)." in out
+    assert "Skew and outliers: 3 runs are too few to tell (a strong skew shows from 15 runs on)." in out
 
 
 @pytest.mark.parametrize("diverged", [math.nan, math.inf])

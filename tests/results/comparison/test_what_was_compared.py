@@ -106,7 +106,7 @@ def test_an_older_run_of_a_seed_is_not_called_left_out_where_it_counts(experimen
     two_groups(experiments, [0.3, 0.31], [0.2, 0.22])
     write_run(experiments, 200, [record(0.5, measure("accuracy"))], model="mlp", seed=0)
     out = compare(invoke, "--metric", "loss")
-    assert "2 runs, seeds 0, 1; 1 older run of a seed counts only where the newer has no result" in out
+    assert "2 runs, seeds 0, 1; 1 older run of a seed is used only for results that the newer run lacks" in out
     assert "left out" not in out
 
 

@@ -82,7 +82,7 @@ def test_the_report_has_groups_curves_samples_configs_and_failures(make_run: Mak
     text = "\n".join(page.texts)
     for heading in (
         *("Answers", "Findings", "Results", "Training curves", "Quality against sampler steps", "Samples", "Configs"),
-        *("Failures", "Runs", "Made by"),
+        *("Failures", "Runs", "How this page was made"),
     ):
         assert heading in page.texts
     assert "7 runs (1 failed, 6 finished) in 2 groups; runs of a group differ only in seed." in text
