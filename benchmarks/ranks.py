@@ -1,6 +1,6 @@
 """Time training and evaluation in 1, 2 and 4 processes of one thread each, and the reduction of an epoch's measures.
 
-    python benchmarks/ranks.py [--model unet] [--rounds 2] [--docs]
+    python benchmarks/ranks.py [--rounds 2] [--docs]
 
 Training is timed over 10 consecutive steps of an epoch, evaluation from the moment when all processes have imported
 torch until the results are merged. Runs with different numbers of processes take turns. The fastest 10 steps and the
@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.distributed import TCPStore
@@ -39,8 +40,13 @@ from core.utils.signals import RunInterrupted
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"<!-- ranks -->.*?(?=\n##|\Z)", re.DOTALL)
 COUNTS = (1, 2, 4)
-DATASETS = {"digits": 48, "mnist5k": 16}  # with the number of steps of a run
 N_TIMED = 10
+#: What is trained: a name, the fields of the config, and the number of steps. The first one is also evaluated.
+CASES: tuple[tuple[str, dict[str, Any], int], ...] = (
+    ("`digits`", {"dataset": "digits"}, 48),
+    ("`mnist5k`, patches of 2×2", {"dataset": "mnist5k", "patch_size": 2}, 16),
+    ("`mnist5k`", {"dataset": "mnist5k"}, 14),
+)
 N_MEASURES, N_REDUCTIONS = 10, 100
 CPU = torch.device("cpu")
 
@@ -50,17 +56,13 @@ Work = Callable[[Ranks], None]
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="unet")
     parser.add_argument("--rounds", type=int, default=2, help="runs with each number of processes")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/scale.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     importlib.import_module("torch._dynamo")  # DistributedDataParallel needs it: once here, and not in every process
-    configs = [config_class(arguments.model)(model=arguments.model, dataset=name, n_samples=0) for name in DATASETS]
-    for config in configs:
-        load_data(config, HELD_OUT)
     with tempfile.TemporaryDirectory() as directory:
-        text = table(configs, Path(directory), arguments.rounds)
+        text = table(Path(directory), arguments.rounds)
     print(text)
     if arguments.docs:
         page = ROOT / "docs/scale.md"
@@ -88,19 +90,22 @@ def in_processes(n: int, work: Work) -> None:
             raise SystemExit(f"a process of {n} failed")
 
 
-def table(configs: list[ModelConfig], directory: Path, n_rounds: int) -> str:
-    """Return the table as Markdown, with ratios to one process. The first config's run is also evaluated."""
+def table(directory: Path, n_rounds: int) -> str:
+    """Return the table as Markdown, with ratios to one process."""
+    configs = [config_class("unet")(model="unet", n_samples=0, **fields) for _, fields, _ in CASES]
+    for config in configs:
+        load_data(config, HELD_OUT)
     columns: list[dict[int, list[float]]] = [{n: [] for n in COUNTS} for _ in range(len(configs) + 1)]
     for turn in range(n_rounds):
         for n in COUNTS:
-            paths = [directory / f"{config.dataset}-{n}-{turn}" for config in configs]
-            for config, path, column in zip(configs, paths, columns, strict=False):
-                column[n].append(images_per_s(config, path, n))
-            columns[-1][n].append(samples_per_s(directory / f"{configs[0].dataset}-1-0", directory / f"{n}-{turn}", n))
-    trained = [f"training on `{config.dataset}`, images/s" for config in configs]
+            paths = [directory / f"{case}-{n}-{turn}" for case in range(len(CASES))]
+            for config, path, column, (_, _, n_steps) in zip(configs, paths, columns, CASES, strict=False):
+                column[n].append(images_per_s(config, path, n, n_steps))
+            columns[-1][n].append(samples_per_s(directory / "0-1-0", directory / f"{n}-{turn}", n))
+    trained = [f"training on {name}, images/s" for name, _, _ in CASES]
     rows = [
-        f"Model `{configs[0].model}`, batches of {configs[0].batch_size}, evaluator `denoising` on "
-        f"`{configs[0].dataset}`; one thread per process, {os.cpu_count()} cores.",
+        f"Model `unet`, batches of {configs[0].batch_size}, evaluator `denoising` on `{configs[0].dataset}`; "
+        f"one thread per process, {os.cpu_count()} cores.",
         "",
         f"| processes | {' | '.join(trained)} | evaluation, images/s | reduction of {N_MEASURES} measures |",
         f"|{'---|' * (len(trained) + 3)}",
@@ -112,8 +117,8 @@ def table(configs: list[ModelConfig], directory: Path, n_rounds: int) -> str:
     return "\n".join(rows)
 
 
-def images_per_s(config: ModelConfig, path: Path, n: int) -> float:
-    """Return the images per second of the fastest steps of a training in ``n`` processes."""
+def images_per_s(config: ModelConfig, path: Path, n: int, n_steps: int) -> float:
+    """Return the images per second of the fastest steps, of ``n_steps``, of a training in ``n`` processes."""
 
     def train(ranks: Ranks) -> None:
         ends_s: list[float] = []
@@ -122,7 +127,7 @@ def images_per_s(config: ModelConfig, path: Path, n: int) -> float:
             ends_s.append(time.perf_counter())
 
         def stop() -> RunInterrupted | None:
-            return RunInterrupted("timed", 1) if len(ends_s) >= DATASETS[config.dataset] else None
+            return RunInterrupted("timed", 1) if len(ends_s) >= n_steps else None
 
         with contextlib.suppress(RunInterrupted):
             train_diffusion_model(config, path, device="cpu", ranks=ranks, progress=progress, stop=stop)
