@@ -30,6 +30,7 @@ from core.diffusion.evaluators.kid import KIDEvaluator
 from core.diffusion.evaluators.likelihood import LikelihoodEvaluator
 from core.diffusion.evaluators.nearest import NearestEvaluator
 from core.diffusion.evaluators.sampling import SamplingEvaluator
+from core.diffusion.models.mlp import MLP
 from core.diffusion.noise import Purpose, SampleNoise
 from core.diffusion.sampling import generate
 from core.diffusion.train import train_diffusion_model
@@ -103,6 +104,19 @@ def test_denoising_loss_is_that_of_each_held_out_image_averaged_over_draws_first
     assert result.error == pytest.approx(losses.std(ddof=1) / np.sqrt(359), rel=1e-5)
     levels = [results[f"denoising_loss/sigma_{sigma:g}"].mean for sigma in LEVELS]
     assert results["denoising_loss"].mean == pytest.approx(np.mean(levels), rel=1e-9)
+
+
+def test_denoising_measures_edms_loss_whatever_loss_the_model_was_trained_on(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losses() -> list[float]:
+        evaluator = DenoisingEvaluator(trained_config, run_path)
+        return [record.result.mean for record in evaluator.evaluate()]
+
+    before = losses()
+    for name in ("loss", "loss_weight", "draw_sigmas"):
+        monkeypatch.setattr(MLP, name, None)
+    assert losses() == before
 
 
 def test_denoising_sees_the_same_noise_whatever_the_seed_and_nearly_so_whatever_the_batch(

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
+from core.diffusion.edm import edm_scalings
 from core.diffusion.eval import Evaluator
-from core.diffusion.flow import draw_flow_sigmas, flow_times
+from core.diffusion.flow import draw_flow_sigmas, flow_scalings, flow_times
 from core.diffusion.likelihood import exact_trace, log_density
 from core.diffusion.model import Denoiser
 from core.diffusion.models.configs import MLPConfig
@@ -158,3 +159,15 @@ def test_a_run_is_trained_sampled_and_evaluated(tiny: MLPConfig, tmp_path: Path)
     # Untrained, D = (1 - t) x, and the loss at sigma 0.5 is lambda t² (1 + sigma_data²) = 5.4 · (1/3)² · 1.72 = 1.03.
     assert found["denoising_loss/sigma_0.5"].result.mean < 0.8
     assert 0 < found["bits_per_dim"].result.mean < math.inf
+
+
+def test_the_network_gets_a_quarter_of_ln_sigma_in_both_families_which_is_the_logit_of_t() -> None:
+    t = torch.tensor([0.01, 0.3, 0.5, 0.99], dtype=torch.float64)
+    sigma = t / (1 - t)
+    expected = [math.log(0.01 / 0.99) / 4, math.log(0.3 / 0.7) / 4, 0.0, math.log(99) / 4]
+    for scalings in (flow_scalings(sigma), edm_scalings(sigma, SPREAD)):
+        assert scalings.c_noise.tolist() == pytest.approx(expected)
+
+
+def test_the_sampler_takes_evenly_spaced_times() -> None:
+    assert flow_times(4, 80.0) == pytest.approx([0.98765432, 0.74074074, 0.49382716, 0.24691358, 0.0])

@@ -15,6 +15,8 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.data_fields import completed_from_data
 from core.diffusion.datasets.base import TRAIN, Batches, load_data
+from core.diffusion.evaluators import likelihood
+from core.diffusion.evaluators.likelihood import LikelihoodEvaluator
 from core.diffusion.model import HIDDEN, Denoiser
 from core.diffusion.models.conditioning import Conditioning
 from core.diffusion.models.configs import MLPConfig
@@ -85,15 +87,25 @@ def test_a_share_of_the_classes_is_hidden_in_training_and_the_others_stay(tiny: 
 
 
 def test_the_scale_is_an_option_of_evaluation_and_protocol(
-    tiny: MLPConfig, tmp_path: Path, run_command: Callable[..., tuple[int, str, str]]
+    tiny: MLPConfig,
+    tmp_path: Path,
+    run_command: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(LikelihoodEvaluator, "n_images", 2)
+    monkeypatch.setattr(LikelihoodEvaluator, "n_ode_steps", 2)
+    monkeypatch.setattr(likelihood, "ROUGH_STEPS", 2)
     config = attrs.evolve(tiny, label_dropout=0.2, n_epochs=1)
     run_path = tmp_path / "run"
     run_path.mkdir()
     train_diffusion_model(config, run_path, device="cpu")
     for scale in ("1", "1.5"):
-        code = run_command(evaluate, run_path, "--evaluator", "frechet", "--guidance", scale, "--device", "cpu")[0]
-        assert code == 0
+        evaluators = [word for name in ("frechet", "denoising", "likelihood") for word in ("--evaluator", name)]
+        assert run_command(evaluate, run_path, *evaluators, "--guidance", scale, "--device", "cpu")[0] == 0
+    for name in ("denoising_loss", "bits_per_dim"):
+        twice = [each.record for each in read_result_log(run_path).entries if each.record.metadata.name == name]
+        assert len(twice) == 2
+        assert twice[0] == twice[1], "it does not use guidance"
     found = [record for record in read_result_log(run_path).newest() if record.metadata.name == "frechet_distance"]
     by_scale = {dict(record.metadata.protocol).get("guidance"): record.result.mean for record in found}
     assert set(by_scale) == {None, 1.5}, "without guidance, the protocol is that of earlier versions"

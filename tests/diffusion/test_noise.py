@@ -14,6 +14,7 @@ CPU = torch.device("cpu")
 
 def test_a_sample_has_its_noise_whatever_is_drawn_beside_it() -> None:
     together = SampleNoise(3, Purpose.SAMPLING, range(10)).draw((2, 4))
+    assert together.device == CPU
     for index in (0, 7, 9):
         assert torch.equal(SampleNoise(3, Purpose.SAMPLING, [index]).draw((2, 4))[0], together[index])
 

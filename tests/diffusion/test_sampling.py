@@ -1,6 +1,7 @@
 """The sampler on a distribution whose ODE has a closed solution, and samples that depend on their index alone."""
 
 import math
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -13,6 +14,7 @@ from core.diffusion import sampling
 from core.diffusion.edm import edm_sigmas
 from core.diffusion.model import Denoiser
 from core.diffusion.sampling import euler_sampler, generate, heun_sampler, sample_labels, stochastic_sampler
+from core.diffusion.trained import load_denoiser
 
 SIGMA_DATA = 0.5
 CONFIG = ModelConfig(data_shape=(3,), n_classes=2, sigma_data=SIGMA_DATA, n_steps=18, seed=5)
@@ -118,6 +120,17 @@ def test_samples_do_not_depend_on_how_they_are_batched(sampler: str, monkeypatch
     assert all_at_once.shape == (11, 3)
     assert torch.equal(draw(11, 1), all_at_once)
     assert torch.equal(draw(7, 4), all_at_once[:7])
+
+
+def test_samples_of_a_network_depend_on_the_batch_in_their_last_bits_only(
+    trained_run: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, cpu = attrs.evolve(trained_config, n_steps=18), torch.device("cpu")
+    model, found = load_denoiser(trained_run, config, cpu), []
+    for batch in (7, 60):
+        monkeypatch.setattr(sampling, "SAMPLES_PER_BATCH", batch)
+        found.append(torch.cat([samples.images for samples in generate(model, config, 60, cpu)]))
+    assert (found[0] - found[1]).abs().max() < 1e-5
 
 
 def test_samples_have_the_distribution_that_the_denoiser_knows() -> None:

@@ -63,6 +63,14 @@ def test_the_first_step_that_is_not_finite_is_named(loss: float, norm: float) ->
         measures.fold()
 
 
+def test_losses_are_looked_at_every_50_steps() -> None:
+    measures = EpochMeasures()
+    for step in range(50):
+        assert not measures.is_full
+        measures.add(step, torch.ones(2), torch.ones(2), torch.tensor(1.0))
+    assert measures.is_full
+
+
 def test_the_time_so_far_is_that_of_the_last_epoch_before_the_checkpoint(tmp_path: Path) -> None:
     assert wall_time_until(tmp_path, 100) == 0.0
     for step, time_s in ((10, 1.0), (20, 2.0), (30, 3.0)):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from core.config.errors import ConfigError
 from core.diffusion.data_fields import completed_from_data
-from core.diffusion.datasets.base import TRAIN, Batches, load_data
+from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, load_data
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
 from core.diffusion.train import train_step
@@ -38,6 +38,8 @@ def test_about_half_of_the_images_are_mirrored_left_to_right_on_request(tiny: ML
     mirrored = (model.seen == as_they_are[:, :, :, list(range(7, -1, -1))]).flatten(1).all(1)
     assert bool((same | mirrored).all())
     assert int((mirrored & ~same).sum()) == pytest.approx(250 if flip else 0, abs=5 * 11 if flip else 0)
+    held_out = (load_data(each, HELD_OUT)[0][0] for each in (config, tiny))
+    assert torch.equal(*held_out)
 
 
 def test_points_cannot_be_mirrored(tiny: MLPConfig) -> None:
