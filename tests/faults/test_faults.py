@@ -94,9 +94,12 @@ def whole(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
-    (path,) = directory.glob("*/checkpoints/last.pt")
-    state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["weights"]
-    return state
+    """Return the weights of all checkpoints of the newest run that has a last one: best, last, and a kept one."""
+    last = sorted(directory.glob("*/checkpoints/last.pt"))[-1]
+    paths = sorted(last.parent.glob("*.pt"))
+    assert [path.name.partition("-")[0] for path in paths] == ["best.pt", "last.pt", "step"]
+    loaded = {path.name: torch.load(path, weights_only=True)["weights"] for path in paths}
+    return {f"{name} {part}": value for name, state in loaded.items() for part, value in state.items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,8 +113,7 @@ def test_training_goes_on_to_the_same_bits(server: Server, tmp_path: Path, whole
         check_that_nothing_reported_is_lost(place, ended.out)
         again = server.run("train_and_evaluate.py", place)
         assert again.code == 0, (kind, at, again.err)
-        checkpoints = list(place.glob("*/checkpoints/last.pt"))
-        state = torch.load(checkpoints[-1], weights_only=True)["weights"]
+        state = weights(place)
         assert all(torch.equal(state[name], expected[name]) for name in expected), (kind, at)
         check_that_nothing_reported_is_lost(place, again.out)
         shutil.rmtree(place)

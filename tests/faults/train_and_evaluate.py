@@ -12,6 +12,7 @@ directory = Path(sys.argv[1])
 where = ["--experiments-dir", str(directory), "--device", "cpu"]
 small = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "2", "--checkpoint-every-epochs", "1"]
 small += ["--batch-size", "128", "--n-samples", "4", "--n-steps", "2"]
+small += ["--validation-share", "0.1", "--keep-every-epochs", "2"]
 
 
 def do(command: object, *arguments: str) -> None:
