@@ -41,16 +41,16 @@ browser-test: $(VENV)/.installed-for-tests  ## the HTML report in headless Chrom
 latex: $(VENV)/.installed-for-tests  ## compile LaTeX tables (Debian: apt-get install texlive-latex-recommended texlive-science)
 	PYML_REQUIRE_TEX=1 $(BIN)/python -m pytest tests/results/tables/test_latex.py
 
-faults: $(VENV)/.installed-for-tests  ## kill the process, or fail its disk, at every file-system call: about an hour
+faults: $(VENV)/.installed-for-tests  ## kill the process, or fail its disk, at every file-system call: about 20 minutes
 	PYML_FAULTS=all $(BIN)/python -m pytest -n 2 tests/faults
 
-fuzz: $(VENV)/.installed-for-tests  ## change the files of each reader a million times: hours; CASES=10000 for minutes
+fuzz: $(VENV)/.installed-for-tests  ## change the files of each reader a million times: an hour; CASES=10000 for a minute
 	$(BIN)/python tests/fuzz/run.py --cases $(or $(CASES),1000000)
 
 sanitize: $(VENV)/.installed-for-tests  ## the extension under ASan, UBSan and TSan, through Python
 	sh tests/extension/sanitize.sh $(BIN)/python $(or $(CYCLES),2000)
 
-reliability: $(VENV)/.installed-for-tests  ## the figures of docs/reliability.md: hours; MINUTES=5 bounds each part; PARTS=fuzz makes one
+reliability: $(VENV)/.installed-for-tests  ## the figures of docs/reliability.md: two hours; MINUTES=5 bounds each part; PARTS=fuzz makes one
 	$(BIN)/python benchmarks/reliability.py --minutes $(or $(MINUTES),120) $(PARTS)
 
 $(VENV)/bin/python:
