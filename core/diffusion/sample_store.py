@@ -10,23 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.diffusion.model import Denoiser
 from core.diffusion.sampling import generate, sampler_protocol
-from core.runs.files import write_atomic, write_json
+from core.runs.files import read_file, write_atomic, write_json
+from core.runs.limits import MOST_SAMPLES_BYTES
 from core.utils.progress import Progress, silent
 
 SAMPLES_PER_PART = 1000
+DIGEST_BYTES = 32
 
 
 class SampleStore:
     """The samples of one checkpoint, kind of weights, sampler and seed, in ``samples/<setting>/`` of the run.
 
     A part holds up to 1,000 consecutive samples and is written whole or not at all: sampling that was stopped continues
-    with the next part, and several processes may each make a range of samples. The directory may be deleted at any
-    time.
+    with the next part, and several processes may each make a range of samples. A damaged part is made again. The
+    directory may be deleted at any time.
 
     Args:
         run_path: The run directory.
@@ -47,6 +50,7 @@ class SampleStore:
         ema_half_life_images: int | None = None,
     ) -> None:
         self._config, self._device = config, device
+        self._known: dict[Path, int] = {}  # number of samples in each part whose checksum has been verified
         self.setting = {
             "checkpoint": digest,
             "weights": weights,
@@ -69,7 +73,7 @@ class SampleStore:
         """
         wanted = range(n_samples)
         self.make(denoiser, wanted, progress)
-        pieces = [np.load(self._part(first), allow_pickle=False)[cut] for first, cut in self._pieces(wanted)]
+        pieces = [_read_part(self._part(first))[cut] for first, cut in self._pieces(wanted)]
         return torch.from_numpy(np.concatenate(pieces))
 
     def make(self, denoiser: Denoiser, wanted: range, progress: Progress = silent) -> None:
@@ -98,20 +102,18 @@ class SampleStore:
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / "setting.json").exists():
             write_json(self.path / "setting.json", self.setting)
-        buffer = io.BytesIO()
-        np.save(buffer, torch.cat(batches).numpy())
-        write_atomic(self._part(indices.start), buffer.getvalue())
+        _write_part(self._part(indices.start), torch.cat(batches).numpy())
 
     def _part(self, start: int) -> Path:
         return self.path / f"{start:08d}.npy"
 
     def _lengths(self) -> dict[int, int]:
         """Return the number of samples in each part that can be read, by the index of its first sample."""
-        found = {}
-        for path in sorted(self.path.glob("*.npy")):
-            with contextlib.suppress(OSError, ValueError, EOFError):  # a damaged part is made again
-                found[int(path.stem)] = len(np.load(path, mmap_mode="r", allow_pickle=False))
-        return found
+        present = set(self.path.glob("[0-9]*.npy"))
+        for path in present - self._known.keys():
+            with contextlib.suppress(OSError, ValueError):  # a damaged part is made again
+                self._known[path] = len(_read_part(path))
+        return {int(path.stem): self._known[path] for path in present & self._known.keys()}
 
     def _pieces(self, wanted: range) -> list[tuple[int, slice]]:
         """Return the parts that hold the wanted samples, in order: first index of the part, and which of it to take."""
@@ -131,3 +133,24 @@ class SampleStore:
             gaps += [range(at, min(at + SAMPLES_PER_PART, start)) for at in range(place, start, SAMPLES_PER_PART)]
             place = first + cut.stop
         return gaps
+
+
+def _write_part(path: Path, images: NDArray[np.float32]) -> None:
+    """Write a NumPy file, followed by the SHA-256 of its bytes, which NumPy ignores."""
+    buffer = io.BytesIO()
+    np.save(buffer, images)
+    write_atomic(path, buffer.getvalue() + hashlib.sha256(buffer.getbuffer()).digest())
+
+
+def _read_part(path: Path) -> NDArray[np.float32]:
+    """Return the images of a part.
+
+    Raises:
+        OSError: It is missing, or not a regular file.
+        ValueError: It is damaged. Without a checksum, one flipped bit would be another sample.
+    """
+    content = memoryview(read_file(str(path), MOST_SAMPLES_BYTES))
+    images, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if hashlib.sha256(images).digest() != digest:
+        raise ValueError(f"{path}: its checksum is wrong")
+    return np.load(io.BytesIO(images), allow_pickle=False)  # type: ignore[no-any-return]  # NumPy's own type

@@ -78,6 +78,19 @@ def test_what_a_killed_process_left_is_made_again(
     assert len(calls) == 3
 
 
+def test_a_part_in_which_a_bit_flipped_is_made_again(
+    trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range]
+) -> None:
+    model = load_denoiser(trained_run, trained_config, CPU)
+    images = store(tmp_path, trained_config).samples(model, 40)
+    part = store(tmp_path, trained_config).path / "00000020.npy"
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    assert torch.equal(store(tmp_path, trained_config).samples(model, 40), images)
+    assert calls == [range(20), range(20, 40), range(20, 40)]
+
+
 def test_processes_may_each_make_a_range_of_the_samples(
     trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range]
 ) -> None:
