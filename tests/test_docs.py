@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,8 +144,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def blocks_of(page: Path, language: str) -> list[str]:
+    """Return the blocks of a page in a language; "" for those without one, which show what is printed."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [text for name, text in blocks if name == language]
+
+
 def words_of(text: str) -> str:
-    """Return a text with 0 in place of every number, and without what aligns its columns."""
+    """Return a text with 0 in place of every number and run id, and without what aligns its columns."""
+    text = re.sub(r"\d{8}T\d{12}Z_[0-9a-f]{6}", "0", text)
     return " ".join(re.sub(r"[-+]?\d[\d.]*", "0", text.replace("─", "")).split())
 
 
@@ -153,33 +161,65 @@ def test_the_readme_names_the_pytorch_that_its_command_installs() -> None:
     assert pinned is not None
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"This installs PyTorch {pinned[1]}." in readme
-    assert f"PyTorch {pinned[1]} for CPUs first" in readme
+    assert f"PyTorch {pinned[1]} for CPUs" in readme
+    assert f"`torch=={pinned[1]}` in place of its package" in readme  # the site's command takes the newest version
     assert "pip install -c constraints.txt ." in readme
 
 
 @by_page
 @pytest.mark.usefixtures("one_thread")
-def test_python_blocks_run(page: Path, experiments: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_blocks_run_and_commands_print_what_the_page_shows(
+    page: Path, experiments: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(experiments.parent)
-    document = Document.parse(str(page), PythonCodeBlockParser(), SkipParser())
-    for index, example in enumerate(document.examples()):
+    for example in Document.parse(str(page), PythonCodeBlockParser(), SkipParser()).examples():
         example.evaluate()
-        if page.name == "README.md" and index == 0:
-            shown = page.read_text(encoding="utf-8").split("$ pyml compare depth=8 depth=10 --detect 0.01\n")[1]
-            done = CliRunner().invoke(cli.group, ["compare", "depth=8", "depth=10", "--detect", "0.01"])
-            assert words_of(done.stdout) == words_of(shown.split("```")[0])  # the numbers are those of one scikit-learn
+    outputs = [text for text in blocks_of(page, "") if text.startswith("$ pyml ")]
+    assert len(outputs) == (page.name in {"README.md", "tutorial.md"})
+    for output in outputs:
+        command, shown = output.removeprefix("$ pyml ").split("\n", 1)
+        done = CliRunner().invoke(cli.group, shlex.split(command))
+        assert words_of(done.stdout) == words_of(shown)  # the numbers are those of one version of scikit-learn or torch
+    if page.name == "tutorial.md":
+        printed = capsys.readouterr().out
+        of_first_run, _, of_comparison = blocks_of(page, "")
+        assert words_of(of_first_run) in words_of(printed)
+        assert printed.endswith(of_comparison)
 
 
-@pytest.mark.parametrize("example", ["lightning_loop", "trainer_loop"])
-def test_the_page_on_callbacks_shows_code_of_the_examples(example: str) -> None:
+@pytest.mark.parametrize(("rank", "n_runs"), [(None, 1), ("0", 1), ("1", 0)])
+def test_only_the_first_of_several_processes_keeps_a_run(
+    rank: str | None, n_runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    text = (ROOT / "docs/lightning_and_trainer.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text.split("\n## Several processes")[1], re.DOTALL)
+    given: list[list[object]] = []
+
+    def train_and_predict(callbacks: list[object]) -> list[bool]:
+        given.append(callbacks)
+        return [True, False, True]
+
+    exec(block, {"RunCallback": lambda run: run, "train_and_predict": train_and_predict})
+    assert len(given) == 1  # every process trains
+    assert len(given[0]) == n_runs
+    assert len(list(tmp_path.glob("experiments/*/results.jsonl"))) == n_runs
+
+
+@pytest.mark.parametrize(
+    ("title", "example"), [("Lightning", "lightning_loop"), ("Hugging Face's Trainer", "trainer_loop")]
+)
+def test_the_page_on_callbacks_shows_code_of_the_examples(title: str, example: str) -> None:
     """Their packages are not installed for all tests; ``make callbacks-test`` runs the examples."""
     text = (ROOT / "docs/lightning_and_trainer.md").read_text(encoding="utf-8")
     program = (ROOT / f"examples/{example}.py").read_text(encoding="utf-8")
-    (section,) = (part for part in text.split("\n## ") if f"{example}.py" in part)
-    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
-        assert block in program
+    (section,) = (part for part in text.split("\n## ") if part.startswith(f"{title}\n"))
+    whole, inside = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert whole in program
+    assert textwrap.indent(inside, "    ") in program  # the page shows the block of a function
 
 
 @by_page
