@@ -1,4 +1,4 @@
-"""Stale results: the run has trained further since they were measured. They do not count until measured again."""
+"""Stale results: the run has a later (or better) checkpoint than they were measured on. They do not count."""
 
 from __future__ import annotations
 

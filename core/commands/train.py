@@ -285,6 +285,8 @@ def _train_in(run_path: Path, config: ModelConfig, messages: Place, options: dic
         if not isinstance(model, Denoiser):
             say(placeholder_notice(config.model))
         say(f"Done. Evaluate it with: pyml-eval {run_path}")
+        if config.validation_share and isinstance(model, Denoiser):
+            say(f"Or the best checkpoint: pyml-eval {run_path} --checkpoint best")
 
 
 def _other_world_size(run_path: Path, ranks: Ranks) -> str | None:

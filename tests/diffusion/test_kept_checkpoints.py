@@ -14,6 +14,7 @@ import torch
 from core import plugins
 from core.commands.eval import evaluate
 from core.commands.sample import sample
+from core.commands.train import train
 from core.config.errors import ConfigError
 from core.diffusion import eval as evaluation
 from core.diffusion.datasets.base import HELD_OUT, TRAIN, VALIDATION, InMemory, load_data
@@ -279,6 +280,18 @@ def test_a_best_checkpoint_that_training_never_writes_is_not_continued(run_path:
     config = attrs.evolve(plugins.saved_config(run_path), n_epochs=6)
     with pytest.raises(CheckpointError, match=r"training cannot continue from it \(.*(best|step|loss)"):
         train_diffusion_model(config, run_path, device="cpu", resume=run_path)
+
+
+def test_the_command_says_how_to_evaluate_the_best_checkpoint(experiments: Path, run_command: Invoke) -> None:
+    small = ["--model", "mlp", "--hidden-layer-sizes", 8, "--n-epochs", 1, "--n-steps", 2, "--device", "cpu"]
+    code, out, _ = run_command(train, *small, "--validation-share", 0.1)
+    (run_path,) = experiments.iterdir()
+    assert (code, f"Or the best checkpoint: pyml-eval {run_path} --checkpoint best" in out) == (0, True)
+    code, _, err = run_command(train, *small, "--validation-share", 0.7)
+    assert (code, "--validation-share: got '0.7'; accepted: a finite number, at least 0 and at most 0.5" in err) == (
+        2,
+        True,
+    )
 
 
 # Evaluation

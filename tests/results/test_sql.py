@@ -34,6 +34,8 @@ def rows(make_run: MakeRun, experiments: Path, monkeypatch: pytest.MonkeyPatch) 
     for step, name in ((30, "now"), (20, "before")):
         metadata = attrs.evolve(LOSS, name=name)
         log_record(ResultRecord(metadata, ScalarResult(0.5), ResultSource(step=step)), trained_on)
+    kept = attrs.evolve(LOSS, name="kept", protocol={"checkpoint": "step-20"})
+    log_record(ResultRecord(kept, ScalarResult(0.6), ResultSource(step=20)), trained_on)
     log_record(ResultRecord(ACCURACY, ScalarResult(0.75)), trained_on, evaluation="train")
     set_status(trained_on, step=30)
     with (make_run({LOSS: 0.4}, seed=3) / "results.jsonl").open("a", encoding="utf-8") as file:
@@ -57,15 +59,15 @@ def test_the_view_counts_what_runs_counts(rows: list[list[tuple[Any, ...]]], exp
         for metadata, fields in run.measures.items()
     }
     found = [(*row[:3], row[3].count(":"), *row[4:]) for row in rows[0]]
-    assert len(found) == len(counted) == 9
+    assert len(found) == len(counted) == 10
     assert set(found) == counted
-    assert sorted(row[4] for row in found) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.75, math.inf]
+    assert sorted(row[4] for row in found) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.6, 0.75, math.inf]
     assert [row[1] for row in found if row[5]] == ["before"]
 
 
 def test_the_summary_leaves_stale_results_out(rows: list[list[tuple[Any, ...]]]) -> None:
-    assert {row[:2] for row in rows[1]} == {("loss", 5), ("accuracy", 2), ("now", 1)}
+    assert {row[:2] for row in rows[1]} == {("loss", 5), ("accuracy", 2), ("now", 1), ("kept", 1)}
 
 
 def test_every_record_is_listed_past_a_torn_line(rows: list[list[tuple[Any, ...]]]) -> None:
-    assert len(rows[2]) == 12
+    assert len(rows[2]) == 13
