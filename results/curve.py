@@ -89,5 +89,5 @@ def group_curves(group: Group, names: Sequence[str], axis: str = "step", level: 
 def curve_names(groups: Sequence[Group]) -> list[str]:
     """Return the measures in the curve of each group's first run: the loss first, then others, then parts (loss/a)."""
     first = [next(iter(group.replicates.values()), None) for group in groups]
-    names = dict.fromkeys(name for run in first if run for point in read_curve(run)[:1] for name in point.means)
+    names = dict.fromkeys(name for run in first if run for point in read_curve(run) for name in point.means)
     return sorted(names, key=lambda name: (name != "loss", "/" in name))

@@ -69,3 +69,20 @@ def test_the_loss_comes_first_and_parts_come_last(make_run: MakeRun, experiments
     line = {"schema": "pyml.metrics/1", "step": 1, "epoch": 1, "measures": measures}
     append_json_line(make_run() / "metrics.jsonl", line)
     assert curve_names(group_runs(ResultsDatabase(experiments))) == ["loss", "grad_norm", "x", "loss/small"]
+
+
+def test_a_measure_of_some_points_only_is_known_and_has_a_curve_of_these(make_run: MakeRun, experiments: Path) -> None:
+    path = make_run()
+    for step, names in (
+        (1, ["loss"]),
+        (2, ["loss", "validation_loss"]),
+        (3, ["loss"]),
+        (4, ["loss", "validation_loss"]),
+    ):
+        measures = {name: {"mean": 1.0 / step} for name in names}
+        append_json_line(path / "metrics.jsonl", {"schema": "pyml.metrics/1", "step": step, "measures": measures})
+    (group,) = group_runs(ResultsDatabase(experiments))
+    assert curve_names([group]) == ["loss", "validation_loss"]
+    curve = group_curves(group, ["validation_loss"])["validation_loss"]
+    assert curve.positions == (2, 4)
+    assert [summary.mean for summary in curve.summaries] == [0.5, 0.25]
