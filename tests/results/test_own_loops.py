@@ -143,9 +143,9 @@ def test_the_loop_and_the_commands_need_no_torch(tmp_path: Path) -> None:
 def test_the_tutorial_needs_no_torch(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/tutorial.md").read_text(encoding="utf-8")
     blocks = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import torch" not in block]
-    lines = "".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)).splitlines()
-    commands = [shlex.split(line, comments=True)[1:] for line in lines]
-    assert ["compare", "width=16", "width=32"] in commands
+    lines = re.findall(r"^(?:\$ )?pyml (.*)$", page, re.MULTILINE)  # also where the page shows what a command prints
+    commands = [shlex.split(line, comments=True) for line in lines]
+    assert ["compare", "width=16", "width=32", "--detect", "0.01"] in commands
     loop = BLOCKED + "".join(blocks).replace("n_epochs=5", "n_epochs=1")
     code = (
         f"{loop}\nimport json\nfrom core.cli import group, run\nfor command in json.loads(sys.argv[1]):\n"
