@@ -43,9 +43,9 @@ COUNTS = (1, 2, 4)
 N_TIMED = 10
 #: What is trained: a name, the fields of the config, and the number of steps. The first one is also evaluated.
 CASES: tuple[tuple[str, dict[str, Any], int], ...] = (
-    ("`digits`", {"dataset": "digits"}, 48),
-    ("`mnist5k`, patches of 2×2", {"dataset": "mnist5k", "patch_size": 2}, 16),
-    ("`mnist5k`", {"dataset": "mnist5k"}, 14),
+    ("`digits`", {"dataset": "digits"}, 36),
+    ("`mnist5k`, patches of 2×2", {"dataset": "mnist5k", "patch_size": 2}, 13),
+    ("`mnist5k`", {"dataset": "mnist5k"}, 13),
 )
 N_MEASURES, N_REDUCTIONS = 10, 100
 CPU = torch.device("cpu")
