@@ -61,7 +61,7 @@ COMMON = ("--lr-schedule", "cosine", "--checkpoint-every-epochs", "1000")
 MLP, UNET = ("--model", "mlp"), ("--model", "unet", "--patch-size", "2", "--channels", "16")
 TASKS = (
     Task("digits", (*MLP, "--n-epochs", "150"), "pixels", 1000),
-    Task("mnist5k", (*UNET, "--n-epochs", "10", "--batch-size", "32", "--learning-rate", "2e-3"), "pca_64", 500),
+    Task("mnist5k", (*UNET, "--n-epochs", "6", "--batch-size", "32", "--learning-rate", "2e-3"), "pca_64", 200),
 )
 QUICK = (
     Task("digits", (*MLP, "--n-epochs", "2", "--hidden-layer-sizes", "16"), "pixels", 200),
