@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 OURS = "pyml-core"
 RESERVED = {
     *{"config", "debug", "device", "dry_run", "experiments_dir", "force", "help", "print_run", "quiet", "resume"},
-    *{"run_id", "seeds", "threads", "tracker", "version"},
+    *{"n_workers", "run_id", "seeds", "threads", "tracker", "version"},
 }
 
 

@@ -17,7 +17,6 @@ from results.database import ResultsDatabase
 from results.fields import OF_RUNS
 from results.run import Run
 from results.run_files import Fault
-from results.selection import why_none
 
 if TYPE_CHECKING:
     from results.groups import Group
@@ -139,6 +138,8 @@ def open_database(experiments_dir: str | None, where: Sequence[str] = ()) -> Res
     chosen = visible.where(*where)
     if not len(chosen):
         conditions = " and ".join(where)
+        from results.selection import why_none  # here, because it imports NumPy, which most calls do not need
+
         why = "".join(why_none(visible, each) for each in where)
         hidden = f" {hidden_note()}" if hidden_note() else ""
         raise ConfigError(

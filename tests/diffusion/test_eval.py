@@ -306,7 +306,7 @@ def test_a_foreign_evaluator_needs_no_base_class(
     with pytest.raises(ConfigError, match="evaluator 'foreign' cannot choose the weights"):
         Evaluator(trained_config, run_path, evaluators=["foreign"], weights="raw")
     two = attrs.evolve(trained_config, ema_half_life_images=(20_000, 5))
-    with pytest.raises(ConfigError, match="'foreign' cannot choose the weights; leave out --weights and --ema-half"):
+    with pytest.raises(ConfigError, match="'foreign' cannot choose the weights; leave out --weights, --ema-half"):
         Evaluator(two, run_path, evaluators=["foreign"], ema_half_life_images=5)
     monkeypatch.setattr(Foreign, "evaluate", lambda _self: [1.0])
     with pytest.raises(EvaluationError, match="'foreign' returned a list; accepted: a ResultCollection"):

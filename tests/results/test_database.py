@@ -181,7 +181,7 @@ def test_a_run_is_found_by_prefix_path_and_latest(make_run: MakeRun, experiments
 
 def test_a_missing_directory_names_the_nearest_and_the_remedy(experiments: Path) -> None:
     experiments.mkdir()
-    with pytest.raises(ConfigError, match=r"no experiments directory .* Did you mean 'experiments'\?.*pyml-train"):
+    with pytest.raises(ConfigError, match=r"no experiments directory .* Did you mean 'experiments'\? Try the folder"):
         ResultsDatabase(experiments.parent / "experimets")
     (experiments / "file").write_text("")
     with pytest.raises(ConfigError, match=r"cannot be read \(Not a directory\).*--experiments-dir"):

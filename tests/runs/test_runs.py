@@ -59,7 +59,7 @@ def test_a_run_directory_is_made_once(tmp_path: Path) -> None:
 
 def test_an_experiments_directory_that_cannot_be_written_is_named_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"file/below cannot be written .*--experiments-dir or PYML_EXPERIMENTS_DIR"):
+    with pytest.raises(ConfigError, match=r"file/below cannot be written .*--experiments-dir, PYML_EXPERIMENTS_DIR"):
         create_experiment_subdir(GlobalConfig(experiments_dir=tmp_path / "file" / "below"), IDS[0])
 
 

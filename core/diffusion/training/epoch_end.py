@@ -41,7 +41,14 @@ def kept_as(state: TrainingState, meter: Meter) -> list[str]:
 
 
 def add_to_curve(state: TrainingState, meter: Meter, run: Run | NoRun, **rates: float) -> str:
-    """Write the measures of an epoch to the training curve, and return a line about it for the progress."""
+    """Write the measures of an epoch to the training curve, and return a line about it for the progress.
+
+    Args:
+        state: The state at the end of the epoch.
+        meter: The epoch's measures.
+        run: The run whose curve gets the point.
+        rates: More numbers of the point, such as ``images_per_s``.
+    """
     run.log_curve(state.step, epoch=state.epoch, meter=meter, **rates)
     chosen_by = f", validation {meter.mean(VALIDATION_LOSS):.3f}" if VALIDATION_LOSS in meter.results() else ""
     return f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}{chosen_by}"
