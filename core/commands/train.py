@@ -12,6 +12,7 @@ import click
 from core import __version__, plugins
 from core.commands.config_command import ConfigCommand, Resolved
 from core.commands.ranks import RankCommand, is_first_here, joined_ranks
+from core.commands.seeds import with_seeds
 from core.commands.shards import share_of_process
 from core.config.errors import ConfigError
 from core.config.options import debug_option, threads_option, workers_option
@@ -76,7 +77,7 @@ def train(
     if seeds is not None and share_of_process() is not None:
         raise click.UsageError("--seeds trains one run after another. Under torchrun, start one command for each seed.")
     config, run_path = (resolved.config, None) if resume is None else _resumed(resume, resolved, force)
-    configs = [config] if seeds is None else _with_seeds(config, seeds, resume, resolved)
+    configs = [config] if seeds is None else with_seeds(config, seeds, resume, resolved)
     plugins.find(plugins.MODELS, config.model)
     if resume is None:
         plugins.check_data(config)
@@ -100,22 +101,6 @@ def _use_threads(n_threads: int | None, n_workers: int | None) -> None:
 
     use_threads(n_threads)
     use_workers(n_workers)
-
-
-def _with_seeds(config: ModelConfig, seeds: str, resume: str | None, resolved: Resolved) -> list[ModelConfig]:
-    """Return the config once for each seed of ``A..B`` or ``A,B,...``."""
-    import attrs
-
-    if resume is not None or "seed" in resolved.on_command_line:
-        raise click.UsageError(f"--seeds cannot be combined with {'--resume' if resume is not None else '--seed'}.")
-    try:
-        first, dots, last = seeds.partition("..")
-        found = list(range(int(first), int(last) + 1)) if dots else [int(part) for part in seeds.split(",")]
-    except ValueError:
-        found = []
-    if not found or min(found) < 0 or len(set(found)) < len(found):
-        raise ConfigError(f"--seeds: got {seeds!r}; accepted: A..B with A <= B, such as 0..4, or a list such as 0,3,7.")
-    return [attrs.evolve(config, seed=seed) for seed in found]
 
 
 def _failed_seeds(configs: list[ModelConfig], resolved: Resolved, print_run: bool, messages: Place) -> list[int]:

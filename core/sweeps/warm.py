@@ -14,7 +14,7 @@ import core.diffusion.datasets.packaged
 import core.diffusion.eval
 import core.diffusion.models.mlp
 import core.diffusion.models.unet
-import core.diffusion.train  # noqa: F401
+import core.diffusion.train  # noqa: F401  # for its effect, as above
 
 # A signal to the terminal's process group, as when it is closed, is for the sweep alone. If it ended the fork server,
 # the runs could not be told to stop.

@@ -105,7 +105,7 @@ def test_validation_images_are_neither_trained_on_nor_held_out() -> None:
     assert not (hashes[0] | hashes[1]) & hashes[2]
     assert hashes[0] | hashes[1] == set(image_hashes(everything))
     assert len(parts[0]) + len(parts[1]) == len(everything) == 1438
-    assert torch.equal(parts[2].tensors[0], load_data(MLPConfig(), HELD_OUT).tensors[0])  # type: ignore[attr-defined]
+    assert torch.equal(parts[2].tensors[0], load_data(MLPConfig(), HELD_OUT).tensors[0])  # type: ignore[attr-defined] # a TensorDataset
     assert len(parts[1]) == pytest.approx(143.8, abs=4 * np.sqrt(143.8 * 0.9))
     assert set(image_hashes(load_data(attrs.evolve(CONFIG, split_seed=1), VALIDATION))) != hashes[1]
 
