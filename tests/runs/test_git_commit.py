@@ -57,3 +57,46 @@ def test_nothing_that_the_repository_configures_is_run(repository: Path, tmp_pat
     assert commit is not None
     assert not ran.exists()
     assert hashlib.sha256((repository / ".git" / "index").read_bytes()).digest() == index
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> tuple[Path, Path]:
+    """A program that a hostile repository wants to be run, and the file that shows that it was."""
+    trap, ran = tmp_path / ".git" / "trap", tmp_path / ".git" / "ran"
+    (tmp_path / ".git").mkdir(exist_ok=True)
+    trap.write_text(f"#!/bin/sh\necho x >> {ran}\ncat\n")
+    trap.chmod(0o755)
+    return trap, ran
+
+
+@pytest.mark.parametrize("name", [b"a=b", b"x\xff", b"a.b", b'q"q'], ids=repr)
+def test_no_name_of_a_content_filter_evades_the_switch(repository: Path, trap: tuple[Path, Path], name: bytes) -> None:
+    program, ran = trap
+    quoted = name.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    with (repository / ".git" / "config").open("ab") as file:
+        file.write(b'[filter "' + quoted + b'"]\n\tclean = ' + bytes(program) + b"\n")
+    (repository / ".git" / "info").mkdir(exist_ok=True)
+    (repository / ".git" / "info" / "attributes").write_bytes(b"*.py filter=" + name + b"\n")
+    (repository / "code.py").write_text("3\n")  # of the same size: git must look at the content
+    commit, _ = read_commit(repository)
+    assert commit is not None
+    assert not ran.exists()
+
+
+def test_objects_that_are_missing_are_not_fetched(repository: Path, trap: tuple[Path, Path]) -> None:
+    program, ran = trap
+    tree = git(repository, "rev-parse", "HEAD^{tree}")
+    (repository / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    for name, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": str(repository),
+        "remote.origin.uploadpack": f"{program}; git-upload-pack",
+        "protocol.allow": "always",
+    }.items():
+        git(repository, "config", name, value)
+    ran.unlink(missing_ok=True)
+    commit, is_dirty = read_commit(repository)
+    assert (commit is not None, is_dirty) == (True, None)
+    assert not ran.exists()
