@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +13,7 @@ from core.runs.arrays import read_arrays, write_arrays
 from core.runs.files import Fault, make_directory
 from core.runs.limits import MOST_MAGNITUDE
 from core.runs.serialise import unstructure
-from core.runs.strict_json import dumps
+from core.runs.strict_json import dumps, loads
 from core.utils.metadata import ResultMetadata
 
 VALUES = "values"
@@ -109,7 +108,9 @@ def read_values(
 
 
 def _metadata_of(arrays: dict[str, NDArray[Any]]) -> ResultMetadata:
-    fields = json.loads(str(arrays["metadata"]))
+    fields = loads(str(arrays["metadata"]))
+    if not isinstance(fields, dict):
+        raise ValueError(f"metadata: holds a {type(fields).__name__}, not an object")
     schema = fields.pop("schema", VALUES_SCHEMA)  # the first files named none
     if schema != VALUES_SCHEMA:
         raise ValueError(f"has schema {schema!r}; this version reads {VALUES_SCHEMA!r}")
@@ -125,9 +126,11 @@ def _read(path: Path, metadata: ResultMetadata) -> tuple[NDArray[np.int64], NDAr
         ids, values = arrays["sample_id"], arrays["value"]
     except (ValueError, LookupError, TypeError) as error:
         return Fault(path, f"cannot be read ({error}); its samples are not paired")
-    if ids.ndim != 1 or ids.shape != values.shape or ids.dtype.kind not in "iu" or values.dtype.kind != "f":
+    are_numbers = ids.dtype.kind in "iu" and values.dtype.kind == "f" and values.itemsize <= 8
+    if ids.ndim != 1 or ids.shape != values.shape or not are_numbers:
         kinds = f"sample_id {ids.dtype} {ids.shape}, value {values.dtype} {values.shape}"
-        return Fault(path, f"holds {kinds}; accepted: integers and floats of one shape; its samples are not paired")
+        what = "integers and floats of up to 64 bits, of one shape"
+        return Fault(path, f"holds {kinds}; accepted: {what}; its samples are not paired")
     if len(np.unique(ids)) < len(ids):
         return Fault(path, "holds a sample id twice; its samples are not paired")
     if n := int(np.sum(~np.isfinite(values))):

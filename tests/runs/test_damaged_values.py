@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.runs import arrays
-from core.runs.sample_values import read_values, save_values
+from core.runs.sample_values import read_clusters, read_values, save_values
 from core.utils.metadata import ResultMetadata
 
 METADATA = ResultMetadata("loss", unit="image")
@@ -61,3 +61,26 @@ def test_a_link_out_of_the_run_is_a_fault(tmp_path: Path, path: Path) -> None:
     values, faults = read_values(tmp_path, "eval-0001", METADATA)
     assert values is None
     assert "leads out of the run" in str(faults[0])
+
+
+@pytest.mark.parametrize(
+    "about", ["[" * 100_000, '{"a":' * 100_000, "[]", '"x"', "3", "null", "9" * 5000, '{"name": 1e999}', '{"name": "x"']
+)
+def test_metadata_that_is_no_metadata_is_a_fault(tmp_path: Path, path: Path, about: str) -> None:
+    content = {"sample_id": np.arange(3), "value": np.zeros(3), "cluster_id": np.arange(3), "metadata": np.array(about)}
+    arrays.write_arrays(path, content)
+    values, faults = read_values(tmp_path, "eval-0001", METADATA)
+    assert values is None
+    assert "cannot be read" in str(faults[0])
+    assert read_clusters(tmp_path, "eval-0001", METADATA) is None
+
+
+def test_values_wider_than_float64_are_a_fault(tmp_path: Path, path: Path) -> None:
+    with np.load(path) as file:
+        content = {**file, "value": np.full(50, np.longdouble("1e4000"))}
+    if content["value"].itemsize == 8:
+        pytest.skip("a long double is a double here")
+    arrays.write_arrays(path, content)
+    values, faults = read_values(tmp_path, "eval-0001", METADATA)
+    assert values is None
+    assert "accepted: integers and floats of up to 64 bits" in str(faults[0])
