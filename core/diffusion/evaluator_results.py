@@ -12,6 +12,8 @@ from core.config.config import ModelConfig
 from core.diffusion.devices import choose_device
 from core.diffusion.evaluators.base import RunEvaluator, Settings
 from core.diffusion.training.checkpoints import CheckpointError, digest_of
+from core.runs.files import read_file
+from core.runs.limits import MOST_CHECKPOINT_BYTES
 from core.utils.results import ResultCollection, ResultMetadata, ResultRecord, ResultSource, Scalar, ScalarResult
 
 
@@ -92,7 +94,7 @@ def _source(evaluator: Any, config: ModelConfig, settings: Settings) -> ResultSo
     if isinstance(evaluator, RunEvaluator):
         return ResultSource(checkpoint.step, checkpoint.digest, settings.weights, seed)
     # Other evaluators read the checkpoint by themselves: it is known which one only if the file is still the same.
-    if digest_of(checkpoint.path.read_bytes()) != checkpoint.digest:
+    if digest_of(read_file(str(checkpoint.path), MOST_CHECKPOINT_BYTES)) != checkpoint.digest:
         raise CheckpointError(
             f"{checkpoint.path}: was replaced while an evaluator that reads it by itself was at work; evaluate again "
             "when training has finished, or derive the evaluator from core.diffusion.evaluators.base.RunEvaluator."

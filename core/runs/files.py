@@ -119,8 +119,24 @@ def _append(descriptor: int, line: bytes, path: Path) -> bool:
     return os.read(descriptor, 1) == b"\n"
 
 
+class RefusedFileError(OSError):
+    """A file that no reader opens: not a regular one, too large, or a link that leads out of its directory."""
+
+
 def read_file(path: str, most_bytes: int = MOST_JSON_BYTES) -> bytes:
-    """Return the content of a regular file that lies in its own directory.
+    """Return the content of a regular file that lies in its own directory; see ``open_file``."""
+    descriptor, n_bytes = open_file(path, most_bytes)
+    try:
+        content = os.read(descriptor, n_bytes + 1)
+        if len(content) >= n_bytes:
+            return content
+        return content + _read_rest(descriptor, n_bytes - len(content))
+    finally:
+        os.close(descriptor)
+
+
+def open_file(path: str, most_bytes: int) -> tuple[int, int]:
+    """Open a regular file that lies in its own directory; return its descriptor and its size in bytes.
 
     A named pipe would block and a device may have no end, so neither is read. A symbolic link counts if it leads to a
     file below the same directory.
@@ -130,7 +146,8 @@ def read_file(path: str, most_bytes: int = MOST_JSON_BYTES) -> bytes:
         most_bytes: The largest file that is read.
 
     Raises:
-        OSError: It is missing, not a regular file, too large, or a link that leads out of its directory.
+        RefusedFileError: It is not a regular file, too large, or a link that leads out of its directory.
+        OSError: It is missing or cannot be read.
     """
     try:
         descriptor = os.open(path, _READ | _NO_FOLLOW)
@@ -141,15 +158,15 @@ def read_file(path: str, most_bytes: int = MOST_JSON_BYTES) -> bytes:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "is not a regular file", path)
+            raise RefusedFileError(errno.EINVAL, "is not a regular file", path)
         if status.st_size > most_bytes:
-            raise OSError(errno.EFBIG, f"holds {status.st_size:,} bytes; accepted: at most {most_bytes:,}", path)
-        content = os.read(descriptor, status.st_size + 1)
-        if len(content) >= status.st_size:
-            return content
-        return content + _read_rest(descriptor, status.st_size - len(content))
-    finally:
+            raise RefusedFileError(
+                errno.EFBIG, f"holds {status.st_size:,} bytes; accepted: at most {most_bytes:,}", path
+            )
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor, status.st_size
 
 
 def _read_rest(descriptor: int, n_bytes: int) -> bytes:
@@ -165,7 +182,7 @@ def _inside(path: str) -> str:
     """Return the file that a link leads to; OSError where that lies outside the link's directory."""
     target, directory = Path(path).resolve(), Path(path).parent.resolve()
     if not target.is_relative_to(directory):
-        raise OSError(errno.EPERM, "is a link that leads out of the run", path)
+        raise RefusedFileError(errno.EPERM, "is a link that leads out of the run", path)
     return str(target)
 
 

@@ -12,6 +12,7 @@ MOST_JSON_BYTES = 16 * MIB  # config.json, status.json, environment.json: a few 
 MOST_LINES_BYTES = 512 * MIB  # results.jsonl and metrics.jsonl: 500 bytes a line, so a million lines
 MOST_VALUES_BYTES = 1024 * MIB  # one file of values/, packed and unpacked: 60 million samples
 MOST_SAMPLES_BYTES = 16 * 1024 * MIB  # one part of samples/: 1,000 images, 3 GiB where they have 512 × 512 pixels
+MOST_CHECKPOINT_BYTES = 64 * 1024 * MIB  # a checkpoint of 4 billion weights with one average and Adam: 64 GB
 MOST_PICTURE_BYTES = 16 * MIB  # a grid in samples/: some hundred KiB
 MOST_PICTURE_PIXELS = 64 * MIB  # 8,000 × 8,000
 MOST_DEPTH = 64  # nested lists and objects; our own files have five

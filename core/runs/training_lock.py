@@ -9,7 +9,6 @@ does not change while we watch. Clocks are not used, because they may differ bet
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import socket
@@ -23,7 +22,7 @@ from attrs import evolve, frozen
 
 from core.config.errors import ConfigError
 from core.runs import strict_json
-from core.runs.files import read_file, write_atomic
+from core.runs.files import RefusedFileError, read_file, write_atomic
 from core.utils.output import printable, say
 
 if sys.platform != "win32":
@@ -201,9 +200,7 @@ def read_holder(path: Path) -> Holder | None:
         content = read_file(str(path))
     except FileNotFoundError:
         return None
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.EFBIG, errno.EPERM}:
-            raise
+    except RefusedFileError:
         return Holder("?", 0, "", "damaged")
     try:
         fields: Any = strict_json.loads(content.decode())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 import re
+import reprlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from attrs import frozen
@@ -17,7 +19,8 @@ from attrs import frozen
 from core.config.config import ModelConfig
 from core.diffusion.training.checkpoint_names import LAST, checkpoint_names, name_of
 from core.diffusion.training.checkpoint_names import checkpoint_path as checkpoint_path  # also importable from here
-from core.runs.files import make_directory, replacing
+from core.runs.files import RefusedFileError, make_directory, open_file, replacing
+from core.runs.limits import MOST_CHECKPOINT_BYTES
 
 CHECKPOINT_SCHEMA = "pyml.checkpoint/1"
 EXTENDED_SCHEMA = "pyml.checkpoint/2"  #: Of a checkpoint with optional keys, which earlier versions cannot read.
@@ -27,6 +30,7 @@ KEYS = frozenset(
 OTHER_EMAS = "other_emas"  #: The moving averages besides "ema": their state dicts, by half-life in training images.
 BEST_SO_FAR = "best"  #: Step and loss of the best checkpoint so far, where there are validation images.
 OPTIONAL_KEYS = frozenset({OTHER_EMAS, BEST_SO_FAR})
+MOST_STEP = 10**18  # the name of a checkpoint holds smaller ones
 _IS_DIRECTORY = 0x10  # of the attributes of MS-DOS, which a zip archive keeps for each entry
 
 EMA_WEIGHTS, RAW_WEIGHTS = WEIGHTS = ("ema", "raw")
@@ -116,9 +120,11 @@ def load_checkpoint(run_path: str | Path, config: ModelConfig, name: str = LAST)
     """
     path = checkpoint_path(run_path, name)
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no checkpoint; {_those_there_are(run_path)}") from None
+    except RefusedFileError as error:
+        raise CheckpointError(f"{path}: {error.strerror}; nothing was loaded.") from None
     except OSError as error:  # such as EIO of a network file system: it says nothing about the file
         why = error.strerror or error
         raise CheckpointError(f"{path}: could not be read ({why}); the file itself may be whole. Try again.") from None
@@ -134,10 +140,18 @@ def _those_there_are(run_path: str | Path) -> str:
     return f"the run has: {', '.join(names)}. Training keeps more with --keep-every-epochs and --validation-share."
 
 
+def _content(path: Path) -> bytes:
+    """Return the bytes of a file that is an archive; any other is refused before it is read, whatever its size."""
+    descriptor, n_bytes = open_file(str(path), MOST_CHECKPOINT_BYTES)
+    with os.fdopen(descriptor, "rb") as file:
+        if not _is_archive(file):
+            raise CheckpointError(f"{path}: is truncated, or was never a checkpoint.")
+        file.seek(0)
+        return file.read(n_bytes)
+
+
 def _parse(path: Path, content: bytes) -> Any:
     """Return what the bytes of a checkpoint hold, after their checksums have been verified."""
-    if not _is_archive(content):
-        raise CheckpointError(f"{path}: is truncated, or was never a checkpoint.")
     try:
         _verify(content)
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -154,9 +168,9 @@ def _parse(path: Path, content: bytes) -> Any:
         raise CheckpointError(f"{path}: is damaged ({reason}).") from None
 
 
-def _is_archive(content: bytes) -> bool:
+def _is_archive(file: IO[bytes]) -> bool:
     try:
-        return zipfile.is_zipfile(io.BytesIO(content))
+        return zipfile.is_zipfile(file)
     except zipfile.BadZipFile:  # such as a part of an archive of several files, as one flipped bit may say
         return False
 
@@ -181,14 +195,19 @@ def _verify(content: bytes) -> None:
 
 def _check(path: Path, state: Any, config: ModelConfig) -> None:
     schema = state.get("schema") if isinstance(state, dict) else type(state).__name__
-    if not isinstance(state, dict) or schema not in {CHECKPOINT_SCHEMA, EXTENDED_SCHEMA}:
-        raise CheckpointError(f"{path}: schema {schema!r}; accepted: {CHECKPOINT_SCHEMA!r}, {EXTENDED_SCHEMA!r}.")
+    if not isinstance(state, dict) or not isinstance(schema, str) or schema not in {CHECKPOINT_SCHEMA, EXTENDED_SCHEMA}:
+        got = reprlib.repr(schema)  # which may be anything, of any length
+        raise CheckpointError(f"{path}: schema {got}; accepted: {CHECKPOINT_SCHEMA!r}, {EXTENDED_SCHEMA!r}.")
     accepted = KEYS | OPTIONAL_KEYS if schema == EXTENDED_SCHEMA else KEYS
-    missing, unexpected = sorted(KEYS - set(state)), sorted(map(str, set(state) - accepted))
+    missing = sorted(KEYS - set(state))
+    unexpected = sorted(key if isinstance(key, str) else reprlib.repr(key) for key in set(state) - accepted)
     if missing or unexpected:
-        raise CheckpointError(f"{path}: missing keys {missing}, unexpected keys {unexpected}.")
-    if state["model"] != config.model:
-        raise CheckpointError(f"{path}: is of model {state['model']!r}, the run's config says {config.model!r}.")
+        raise CheckpointError(f"{path}: missing keys {missing}, unexpected keys {reprlib.repr(unexpected)}.")
+    model, step = state["model"], state["step"]
+    if not isinstance(model, str) or model != config.model:
+        raise CheckpointError(f"{path}: is of model {reprlib.repr(model)}, the run's config says {config.model!r}.")
+    if type(step) is not int or not 0 <= step < MOST_STEP:
+        raise CheckpointError(f"{path}: step: got {reprlib.repr(step)}; accepted: an integer from 0 up.")
 
 
 def load_weights(path: Path, model: torch.nn.Module, weights: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -59,13 +60,13 @@ def _check_best(best: Any, last_step: int) -> None:
     """Check the step and the loss of the best checkpoint so far."""
     step, loss = _count(_table(best, BEST_SO_FAR), "step"), best["loss"]
     if len(best) != 2 or step > last_step or type(loss) is not float or not math.isfinite(loss):
-        raise ValueError(f"best: got {best!r}; accepted: a step up to {last_step}, and a finite loss")
+        raise ValueError(f"best: got {reprlib.repr(best)}; accepted: a step up to {last_step}, and a finite loss")
 
 
 def _count(saved: Mapping[str, Any], name: str) -> int:
     value = saved[name]
     if type(value) is not int or value < 0:
-        raise ValueError(f"{name}: got {value!r}; accepted: an integer from 0 up")
+        raise ValueError(f"{name}: got {reprlib.repr(value)}; accepted: an integer from 0 up")
     return value
 
 
@@ -99,7 +100,9 @@ def _check_optimizer(saved: Any, parameters: list[nn.Parameter]) -> None:
                 raise ValueError(f"optimizer: {name} of parameter {index} holds no finite {parameters[index].dtype}")
         step = of_one["step"]
         if set(of_one) != {"exp_avg", "exp_avg_sq", "step"} or not float(step) >= 1 or not math.isfinite(float(step)):
-            raise ValueError(f"optimizer: got step {step!r} for parameter {index}, or entries that Adam does not have")
+            raise ValueError(
+                f"optimizer: got step {reprlib.repr(step)} for parameter {index}, or entries that Adam does not have"
+            )
 
 
 def _check_random(states: Any) -> None:

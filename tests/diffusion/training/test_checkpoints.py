@@ -1,8 +1,10 @@
 """Checkpoints: whole or not at all, and never code."""
 
 import hashlib
+import os
 import pickle
 import shutil
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from core.config.config import ModelConfig
 from core.diffusion.trained import load_denoiser
 from core.diffusion.training import checkpoints
 from core.diffusion.training.checkpoints import (
+    CHECKPOINT_SCHEMA,
     KEYS,
     CheckpointError,
     checkpoint_path,
@@ -114,7 +117,7 @@ def test_a_flipped_bit_anywhere_in_the_weights_is_found(run_path: Path, trained_
 
 def test_a_flipped_bit_in_the_directory_of_the_archive_never_changes_the_weights(tmp_path: Path) -> None:
     fields: dict[str, Any] = dict.fromkeys(KEYS - {"schema"})
-    save_checkpoint(tmp_path, {**fields, "model": "mlp", "weights": {"w": torch.tensor([0.5, -1.0, 3.0])}})
+    save_checkpoint(tmp_path, {**fields, "model": "mlp", "step": 0, "weights": {"w": torch.tensor([0.5, -1.0, 3.0])}})
     path, config = checkpoint_path(tmp_path), ModelConfig(model="mlp")
     content = path.read_bytes()
     start = content.rindex(b"PK\1\2", 0, content.rindex(b"archive/data/0"))
@@ -186,3 +189,57 @@ def test_the_old_checkpoint_survives_a_crash_during_writing(
         save_checkpoint(run_path, {key: value for key, value in state.items() if key != "schema"})
     assert checkpoint_path(run_path).read_bytes() == before
     assert [path.name for path in checkpoint_path(run_path).parent.iterdir()] == ["last.pt"]
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "fifo": (lambda path: os.mkfifo(path), "is not a regular file; nothing was loaded"),
+    "directory": (lambda path: path.mkdir(), "is not a regular file; nothing was loaded"),
+    "endless": (lambda path: path.symlink_to("/dev/zero"), "is a link that leads out of the run; nothing was loaded"),
+    "link": (lambda path: path.symlink_to("../../moved"), "is a link that leads out of the run; nothing was loaded"),
+    "sparse": (lambda path: (path.touch(), os.truncate(path, 1 << 30)), "is truncated, or was never a checkpoint"),
+}
+
+
+@pytest.mark.parametrize("name", ["last", "best", "step-12"])
+@pytest.mark.parametrize("damage", REFUSED)
+def test_what_is_no_regular_archive_is_refused_before_it_is_read(tmp_path: Path, damage: str, name: str) -> None:
+    make, message = REFUSED[damage]
+    (tmp_path / "moved").touch()
+    path = checkpoint_path(tmp_path / "run", name)
+    path.parent.mkdir(parents=True)
+    make(path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=rf"{path.name}: {message}"):
+            load_checkpoint(tmp_path / "run", ModelConfig(model="mlp"), name)
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_checkpoint_above_the_stated_size_is_refused(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "MOST_CHECKPOINT_BYTES", 1000)
+    with pytest.raises(CheckpointError, match=r"holds [\d,]+ bytes; accepted: at most 1,000; nothing was loaded"):
+        load_checkpoint(run_path, trained_config)
+
+
+def laughs() -> list[Any]:
+    """A list whose text has 2**60 parts, though a file holds it in a few hundred bytes."""
+    value: list[Any] = []
+    for _ in range(60):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.parametrize("key", ["schema", "model", "step"])
+@pytest.mark.parametrize("junk", [None, True, -1, 10**18, 2.5, "x" * 100_000, [7], laughs()], ids=range(8))
+def test_a_checkpoint_of_another_kind_is_refused_in_a_short_message(tmp_path: Path, key: str, junk: Any) -> None:
+    path = checkpoint_path(tmp_path)
+    path.parent.mkdir()
+    state = dict.fromkeys(KEYS) | {"schema": CHECKPOINT_SCHEMA, "model": "mlp", "step": 3, key: junk}
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=rf"{key} .*; accepted|step: got|is of model") as raised:
+        load_checkpoint(tmp_path, ModelConfig(model="mlp"))
+    assert len(str(raised.value)) < 1000 + len(str(path))

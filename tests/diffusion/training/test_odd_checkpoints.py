@@ -18,6 +18,7 @@ from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
 from core.diffusion.train import completed_from_data, train_diffusion_model, train_epoch
+from core.diffusion.training import checkpoints
 from core.diffusion.training.checkpoints import Checkpoint, CheckpointError, checkpoint_path, load_checkpoint
 from core.diffusion.training.state import TrainingState
 from core.runs.status import run_status
@@ -142,14 +143,12 @@ def test_an_odd_checkpoint_costs_an_interrupted_run_nothing(tiny: MLPConfig, int
 def test_a_read_that_fails_for_now_is_not_called_damage(
     tiny: MLPConfig, interrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, read_bytes = files(interrupted), Path.read_bytes
+    before = files(interrupted)
 
-    def failing(path: Path) -> bytes:
-        if path == checkpoint_path(interrupted):
-            raise OSError(errno.EIO, "Input/output error")
-        return read_bytes(path)
+    def failing(path: str, _most_bytes: int) -> tuple[int, int]:
+        raise OSError(errno.EIO, "Input/output error", path)
 
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    monkeypatch.setattr(checkpoints, "open_file", failing)
     with pytest.raises(CheckpointError, match=r"could not be read \(Input/output error\).*Try again"):
         train_diffusion_model(tiny, interrupted, device="cpu", resume=interrupted)
     monkeypatch.undo()
