@@ -157,10 +157,12 @@ def registered(group: str) -> tuple[Plugin, ...]:
 
 @functools.cache  # each look parses the whole METADATA, readme included
 def _name_and_version(dist: Distribution | None) -> tuple[str, str]:
-    if dist is None:
-        return "unknown", "unknown"
-    metadata = dist.metadata
-    return metadata["Name"], metadata["Version"]
+    name = version = None
+    with contextlib.suppress(Exception):  # a stranger's damaged metadata may raise anything
+        if dist is not None:
+            name, version = dist.metadata["Name"], dist.metadata["Version"]
+    folder = getattr(getattr(dist, "_path", None), "name", "unknown")  # such as odd-2.0.dist-info
+    return str(name or folder), str(version or "unknown")
 
 
 def _entry_points(group: str) -> list[EntryPoint]:
@@ -178,7 +180,7 @@ def _readable_entry_points(group: str) -> Iterator[EntryPoint]:
     """Yield the entry points of every distribution whose file can be read, and warn of each that cannot."""
     seen = set()
     for distribution in importlib.metadata.distributions():
-        name = distribution.name
+        name, version = _name_and_version(distribution)
         if name in seen:  # a later one on the path is hidden by the first
             continue
         seen.add(name)
@@ -186,7 +188,7 @@ def _readable_entry_points(group: str) -> Iterator[EntryPoint]:
             yield from distribution.entry_points.select(group=group)
         except Exception as error:
             _warn_once(
-                f"{name} {distribution.version}: its entry_points.txt cannot be read "
+                f"{name}{'' if version == 'unknown' else f' {version}'}: its entry_points.txt cannot be read "
                 f"({type(error).__name__}: {error}); its plugins are missing"
             )
 

@@ -304,6 +304,27 @@ def test_a_malformed_entry_points_file_costs_a_line_and_nothing_else(
         assert "identity" in plugins.names(plugins.MODELS)
 
 
+@pytest.mark.parametrize("metadata", [b"Metadata-Version: 2.1\nName: b\xe9\nVersion: 1\n", b"", None])
+@pytest.mark.parametrize("points", [b"[pyml.models]\nodd = odd:x\n", b"[pyml.models]\nno value\n"])
+def test_a_package_with_damaged_metadata_and_entry_points_hides_no_other(
+    install: Install, metadata: bytes | None, points: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = install("odd", "") / "odd-2.0.dist-info"
+    (info / "entry_points.txt").write_bytes(points)
+    (info / "METADATA").unlink()
+    if metadata is not None:
+        (info / "METADATA").write_bytes(metadata)
+    registry._warn_once.cache_clear()
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    if b"no value" in points:
+        with pytest.warns(UserWarning, match=r"odd-2\.0\.dist-info: its entry_points.txt cannot be read"):
+            assert "identity" in plugins.names(plugins.MODELS)
+    else:
+        assert {"identity", "odd"} <= set(plugins.names(plugins.MODELS))
+        with pytest.raises(plugins.PluginError, match=r"model 'odd' of odd-2\.0\.dist-info unknown cannot be imported"):
+            plugins.load(plugins.MODELS, "odd")
+
+
 def test_an_error_raised_in_a_plugin_gets_a_note_that_names_its_distribution(install: Install) -> None:
     install("odd-one", "[pyml.datasets]\nodd = odd_one_module:data\n", "def data(config, split): ...")
     with pytest.raises(KeyError, match="n") as raised, plugins.named_in_errors(plugins.DATASETS, "odd"):
