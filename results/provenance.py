@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from core.runs.redact import redacted
 from results.groups import Group
 from results.text.labels import printable
 
@@ -72,9 +73,9 @@ def _distinct_labels(groups: Sequence[Group]) -> list[str]:
 
 
 def command_line() -> str:
-    """Return the running command as a user would type it."""
+    """Return the running command as a user would type it, without values that look secret."""
     program = "python -m core" if sys.argv[0].endswith(("__main__.py", "-m")) else sys.argv[0].rpartition("/")[2]
-    return f"{program} {shlex.join(sys.argv[1:])}".rstrip()
+    return f"{program} {shlex.join(redacted(sys.argv[1:]))}".rstrip()
 
 
 def version() -> str:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import sys
 from pathlib import Path
 
 import attrs
@@ -20,7 +21,7 @@ from core.runs.environment import save_environment
 from core.utils.results import ResultMetadata, ScalarResult
 from results.database import ResultsDatabase
 from results.groups import group_runs
-from results.provenance import provenance
+from results.provenance import command_line, provenance
 from results.statistics.intervals import paired_difference, welch_difference
 from results.tables.best import _is_surely_open, marked_best
 from results.tables.formats import FORMATS
@@ -442,3 +443,8 @@ def test_what_is_surely_open_is_never_resolved_by_a_test(
         n = min(len(a), len(b))
         assert not paired_difference(a[:n], b[:n]).p_value < 1 - level
         assert not welch_difference(a, b).p_value < 1 - level
+
+
+def test_the_command_that_a_table_names_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/home/me/bin/pyml", "table", "--where", "model=mlp", "--api-key", "abc"])
+    assert command_line() == "pyml table --where model=mlp --api-key '<redacted>'"
