@@ -255,6 +255,12 @@ class ModelConfig:
         cli=False,
         help="Number of classes in the data; set by the trainer.",
     )
+    classes_fingerprint: str | None = option(
+        None,
+        rule=rules.optional(rules.text()),
+        cli=False,
+        help="Fingerprint of the names of the classes, where they have names; set by training.",
+    )
     data_fingerprint: str | None = option(
         None, rule=rules.optional(rules.text()), cli=False, help="Fingerprint of the training images; set by training."
     )

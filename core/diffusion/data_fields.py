@@ -11,7 +11,7 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.config.fields import found_fields
 from core.diffusion.datasets.base import ImageData, is_from_before_fingerprints, measured_sigma_data
-from core.diffusion.datasets.fingerprint import fingerprint
+from core.diffusion.datasets.fingerprint import classes_fingerprint, fingerprint
 
 
 def without_found(config: ModelConfig) -> ModelConfig:
@@ -35,6 +35,8 @@ def completed_from_data(config: ModelConfig, data: ImageData) -> tuple[ModelConf
                 f"(fingerprint {found['data_fingerprint']}, before: {config.data_fingerprint}). "
                 "Restore the data, or start a new run."
             )
+    if (of_classes := classes_fingerprint(data)) is not None:
+        found["classes_fingerprint"] = of_classes
     if config.data_dir is not None:
         found["data_dir_absolute"] = config.data_dir_absolute or str(Path(config.data_dir).expanduser().resolve())
     if config.sigma_data is None:

@@ -14,7 +14,7 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError, unknown_name
 from core.config.fields import evaluation_fields
 from core.diffusion.datasets.base import HELD_OUT, SPLITS, TRAIN, ImageData, load_data
-from core.diffusion.datasets.fingerprint import check_not_trained_on, fingerprint
+from core.diffusion.datasets.fingerprint import check_fits, check_not_trained_on, fingerprint
 from core.diffusion.devices import choose_device
 from core.diffusion.evaluator_results import EvaluationError as EvaluationError  # also importable from here
 from core.diffusion.evaluator_results import EvaluatorFailure, Found, records_of, samples
@@ -167,6 +167,8 @@ class Evaluator:
     def _checked_data(self) -> dict[str, ImageData]:
         """Return both splits of the data set; ConfigError if the model may have been trained on held-out images."""
         data = {split: load_data(self.config, split) for split in SPLITS}
+        for images in data.values():
+            check_fits(images, self.config)
         train, name, before = data[TRAIN], self.config.dataset, self.config.data_fingerprint
         if before is None:  # a run from before fingerprints: what it was trained on is not known
             return data

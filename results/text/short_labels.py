@@ -14,7 +14,17 @@ WIDTH = 32  # characters
 LEGEND_WIDTH = 200
 WORDS = ("model", "dataset")  # their values need no name in front
 # Found in the training data, so they follow from other fields. sigma_data is measured unless it is given.
-DERIVED = frozenset({"data_shape", "image_shape", "n_classes", "data_fingerprint", "data_dir_absolute", "sigma_data"})
+DERIVED = frozenset(
+    {
+        "data_shape",
+        "image_shape",
+        "n_classes",
+        "classes_fingerprint",
+        "data_fingerprint",
+        "data_dir_absolute",
+        "sigma_data",
+    }
+)
 MOST_CANDIDATES = 12  # with more fields, the search for the fewest takes too long
 
 

@@ -236,7 +236,13 @@ def test_a_damaged_saved_config_is_refused(tmp_path: Path, content: str) -> None
 def test_there_is_one_option_per_field_and_none_for_what_the_trainer_fills_in() -> None:
     options = {option.name: option for option in options_of(ModelConfig)}
     fields = {attribute.name for attribute in attrs.fields(ModelConfig)}
-    assert fields - set(options) == {"data_dir_absolute", "data_fingerprint", "data_shape", "n_classes"}
+    assert fields - set(options) == {
+        "classes_fingerprint",
+        "data_dir_absolute",
+        "data_fingerprint",
+        "data_shape",
+        "n_classes",
+    }
     assert options["learning_rate"].opts == ["--learning-rate"]
     assert "[default: 0.001]" in str(options["learning_rate"].help)
     assert "[default: 512,512,512]" in str(options["hidden_layer_sizes"].help)

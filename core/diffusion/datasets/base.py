@@ -56,16 +56,25 @@ class InMemory(TensorDataset):
             uint8 it is 256.
         split_by_content: Whether the content of an image alone decides whether it is held out. A held-out image was
             then never a training image, even if images have been added or removed.
+        class_names: Names of the classes, in the order of their labels; empty if they have none.
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, n_classes: int, n_levels: int = 0, *, split_by_content: bool = False
+        self,
+        images: Tensor,
+        labels: Tensor,
+        n_classes: int,
+        n_levels: int = 0,
+        *,
+        split_by_content: bool = False,
+        class_names: tuple[str, ...] = (),
     ) -> None:
         super().__init__(images, labels)
         self.data_shape = tuple(images.shape[1:])
         self.n_classes = n_classes
         self.n_levels = 256 if images.dtype == torch.uint8 else n_levels
         self.split_by_content = split_by_content
+        self.class_names = class_names
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         images, labels = self.tensors

@@ -51,7 +51,7 @@ def folder(config: ModelConfig, split: str) -> InMemory:
     if len(paths) < 2:
         listed = ", ".join(sorted(SUFFIXES))
         raise ConfigError(f"data_dir: {root} holds {len(paths)} images; at least 2 are needed, of {listed}.")
-    labels, n_classes = _labels(paths, root)
+    labels, class_names = _labels(paths, root)
     reading = Reading(config.image_size, config.image_mode)
     _check(paths, reading)
     by_content = not is_from_before_fingerprints(config)
@@ -66,7 +66,7 @@ def folder(config: ModelConfig, split: str) -> InMemory:
             "About a fifth is held out; add images, or try another --split-seed."
         )
     tensors = torch.from_numpy(images[chosen]), torch.from_numpy(labels[chosen])
-    return InMemory(*tensors, n_classes, split_by_content=by_content)
+    return InMemory(*tensors, len(class_names), split_by_content=by_content, class_names=class_names)
 
 
 def split_by_content(images: NDArray[np.uint8], split: str, split_seed: int) -> NDArray[np.int64]:
@@ -104,8 +104,8 @@ def _is_image(path: Path, root: Path) -> bool:
     return not hidden and path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def _labels(paths: list[Path], root: Path) -> tuple[NDArray[np.int64], int]:
-    """Return the class of each image, by its directory just below the root, and the number of classes."""
+def _labels(paths: list[Path], root: Path) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return the class of each image, by its directory just below the root, and the names of the classes."""
     parts = [path.relative_to(root).parts for path in paths]
     stray = [path for path, part in zip(paths, parts, strict=True) if len(part) == 1]
     if stray:
@@ -115,9 +115,9 @@ def _labels(paths: list[Path], root: Path) -> tuple[NDArray[np.int64], int]:
                 "no classes. Move them into the folders of their classes, or away.",
                 stacklevel=4,
             )
-        return np.zeros(len(paths), dtype=np.int64), 0
+        return np.zeros(len(paths), dtype=np.int64), ()
     names = sorted({part[0] for part in parts})
-    return np.array([names.index(part[0]) for part in parts], dtype=np.int64), len(names)
+    return np.array([names.index(part[0]) for part in parts], dtype=np.int64), tuple(names)
 
 
 def _check(paths: list[Path], reading: Reading) -> None:

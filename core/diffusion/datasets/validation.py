@@ -28,6 +28,7 @@ class Chosen:
         self.n_classes: int = data.n_classes
         self.n_levels: int = getattr(data, "n_levels", 0)
         self.split_by_content: bool = getattr(data, "split_by_content", False)
+        self.class_names: tuple[str, ...] = getattr(data, "class_names", ())
 
     def __len__(self) -> int:
         return len(self._indices)

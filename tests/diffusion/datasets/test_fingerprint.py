@@ -147,6 +147,50 @@ def test_resume_refuses_other_data_and_leaves_the_run_as_it_was(run_path: Path, 
     assert {path: path.read_bytes() for path in run_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.fixture
+def run_of_classes(images: Path) -> Path:
+    """A run trained on the images in two classes, "ants" and "bees"."""
+    for index, path in enumerate(sorted(images.iterdir())):
+        (folder := images / ("ants", "bees")[index % 2]).mkdir(exist_ok=True)
+        path.rename(folder / path.name)
+    run_path = images.parent / "run of classes"
+    run_path.mkdir()
+    train_diffusion_model(attrs.evolve(CONFIG, data_dir=str(images)), run_path, device="cpu")
+    return run_path
+
+
+@pytest.mark.parametrize(
+    ("renamed", "message"),
+    [
+        ({"ants": "wasps"}, "the classes are now bees, wasps. In training they had other names, so a label may mean"),
+        ({"ants": "bees/ants"}, r"shape \(1, 4, 4\) in 1 classes, but the model was trained on .* in 2 classes"),
+        ({"ants": "ants/ants"}, None),
+    ],
+)
+def test_evaluation_refuses_labels_that_may_mean_other_classes(
+    run_of_classes: Path, images: Path, renamed: dict[str, str], message: str | None
+) -> None:
+    for name, other in renamed.items():
+        aside = (images / name).rename(images.parent / "aside")
+        (images / other).parent.mkdir(exist_ok=True)
+        aside.rename(images / other)
+    if message is None:
+        assert evaluate(run_of_classes)
+        return
+    with pytest.raises(ConfigError, match=message):
+        evaluate(run_of_classes)
+    assert not (run_of_classes / "evaluations").exists()
+
+
+def test_evaluation_refuses_images_of_another_shape(run_path: Path, images: Path) -> None:
+    for path in images.iterdir():
+        with Image.open(path) as image:
+            image.resize((6, 6)).save(path)
+    with pytest.raises(ConfigError, match=r"images of shape \(1, 6, 6\) in 0 classes, but .* of shape \(1, 4, 4\)"):
+        evaluate(run_path)
+    assert not (run_path / "evaluations").exists()
+
+
 def served(monkeypatch: pytest.MonkeyPatch, train: InMemory, held_out: InMemory) -> None:
     """Serve these as the data set ``digits``."""
     load = plugins.load
