@@ -135,7 +135,7 @@ def result_text(fields: Mapping[str, Any], unit: Unit = PLAIN) -> str:
     mean = fields["mean"]
     text = mean_error(mean, error) if unit is PLAIN and error == error else unit.mean_error(mean, error)
     if error != fields["error"] and fields["error"] == 0:
-        text += f" (all {fields['n']:,} observations are equal)"
+        text += " (all equal)"  # `runs show` says of how many observations; here columns must stay narrow
     not_finite = fields["n_nan"] + fields["n_inf"]
     return f"{text} ({not_finite:,} not finite)" if not_finite else text
 

@@ -78,7 +78,7 @@ def test_a_command_that_needs_torch_says_how_to_get_it(capsys: pytest.CaptureFix
 
 def test_the_error_of_equal_observations_is_unknown_in_the_list() -> None:
     fields = {"mean": 1.0, "error": 0.0, "n": 25, "n_nan": 0, "n_inf": 0}
-    assert result_text(fields) == "1 ± unknown (all 25 observations are equal)"
+    assert result_text(fields) == "1 ± unknown (all equal)"
     assert result_text({**fields, "n": 1}) == "1.0 ± 0"
 
 
