@@ -10,7 +10,7 @@ from results.comparison.clustered import Clusters
 from results.comparison.findings import Failures, Findings, Pairing, TwoLevels
 from results.statistics.shape import ENOUGH
 from results.text.labels import MOST_NAMES, names_text, spell
-from results.text.numbers import decimals_of
+from results.text.numbers import decimals_of, percentages
 
 UNCHANGED = "hardly changed"
 
@@ -119,8 +119,9 @@ def levels_text(levels: TwoLevels) -> str:
     seeds = f"{levels.n_a} seeds" if levels.n_a == levels.n_b else f"{levels.n_a} and {levels.n_b} seeds"
     decimals = decimals_of(levels.error) or 0
     low, high, difference = (f"{value:+.{decimals}f}" for value in (levels.ci_low, levels.ci_high, levels.difference))
-    shares = f"{levels.from_seeds:.0%} of its variance comes from seeds, {levels.from_samples:.0%} from samples"
-    shares += f", {levels.from_both:.0%} from seed and sample together"
+    from_seeds, from_samples, from_both = percentages((levels.from_seeds, levels.from_samples, levels.from_both))
+    shares = f"{from_seeds}% of its variance comes from seeds, {from_samples}% from samples"
+    shares += f", {from_both}% from seed and sample together"
     p = "< 0.0001" if levels.p_value < 1e-4 else f"= {levels.p_value:.2g}"
     clusters = "" if levels.n_clusters is None else f" in {levels.n_clusters:,} clusters"
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from core.utils.formatting import format_mean_error
 
@@ -30,6 +31,22 @@ def known_error(error: float, n: int | None) -> float:
 def decimals_of(error: float) -> int | None:
     """Return the decimals up to an error's second significant digit, or None where plain notation does not suit."""
     return 1 - int(f"{error:.1e}"[-3:]) if 1e-9 <= error < 9.4 else None
+
+
+def percentages(shares: Sequence[float]) -> list[int]:
+    """Return shares of a whole as percentages that add to 100; each differs from its share by less than one point.
+
+    All are rounded down; then those with the largest remainders get the points that are missing (Hamilton's method).
+
+    Args:
+        shares: Not negative; they add to 1.
+    """
+    exact = [100 * share for share in shares]
+    whole = [math.floor(value) for value in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: whole[i] - exact[i])
+    for i in by_remainder[: 100 - sum(whole)]:
+        whole[i] += 1
+    return whole
 
 
 def aligned_at_error(texts: list[str]) -> list[str]:

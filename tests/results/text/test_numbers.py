@@ -2,10 +2,10 @@ import math
 
 import pytest
 from hypothesis import example, given
-from hypothesis.strategies import floats
+from hypothesis.strategies import floats, integers, lists
 
 from core.utils.formatting import format_mean_error
-from results.text.numbers import aligned_at_error, mean_error
+from results.text.numbers import aligned_at_error, mean_error, percentages
 
 
 @given(mean=floats(-2e6, 2e6) | floats(-1e-3, 1e-3), error=floats(0, 20) | floats(0, 1e-3))
@@ -31,3 +31,18 @@ def test_the_fast_format_agrees_in_every_corner(mean: float, error: float) -> No
 def test_signs_of_error_are_aligned() -> None:
     assert aligned_at_error(["12.5 ± 0.1", "3.25 ± 0.02", "missing"]) == ["12.5 ± 0.1", "3.25 ± 0.02", "missing"]
     assert aligned_at_error(["12.55 ± 0.10", "3.5 ± 0.2"]) == ["12.55 ± 0.10", "  3.5 ± 0.2"]
+
+
+def test_percentages_of_a_whole_add_to_100() -> None:
+    # By Hamilton's method: 33.3 and 33.3 keep 33, and 33.4 has the largest remainder. Rounded alone, 17, 17 and 67.
+    assert percentages([0.333, 0.333, 0.334]) == [33, 33, 34]
+    assert percentages([1 / 6, 1 / 6, 2 / 3]) in ([17, 17, 66], [17, 16, 67], [16, 17, 67])
+    assert percentages([1.0, 0.0, 0.0]) == [100, 0, 0]
+
+
+@given(parts=lists(integers(0, 10**6), min_size=1, max_size=6).filter(any))
+def test_a_percentage_differs_from_its_share_by_less_than_one_point(parts: list[int]) -> None:
+    shares = [part / sum(parts) for part in parts]
+    found = percentages(shares)
+    assert sum(found) == 100
+    assert all(abs(one - 100 * share) <= 1 for one, share in zip(found, shares, strict=True))
