@@ -75,6 +75,7 @@ def _plot_options(default: str) -> Callable[[Any], Any]:
 
 @plot.command(context_settings=shared.SETTINGS)
 @click.argument("measures", metavar="[MEASURE]...", nargs=-1)
+@click.option("--metric", "metrics", metavar="NAME", multiple=True, help="The same as MEASURE; may be repeated.")
 @click.option(
     "--x", "axis", type=click.Choice(["step", "epoch"]), default="step", show_default=True, help="Horizontal axis."
 )
@@ -97,7 +98,14 @@ def _plot_options(default: str) -> Callable[[Any], Any]:
 @shared.level_option
 @_plot_options("curves.png")
 def curves(
-    measures: tuple[str, ...], axis: str, log: bool, smooth: int, single_runs: bool | None, level: float, **asked: Any
+    measures: tuple[str, ...],
+    metrics: tuple[str, ...],
+    axis: str,
+    log: bool,
+    smooth: int,
+    single_runs: bool | None,
+    level: float,
+    **asked: Any,
 ) -> None:
     """Plot training curves: the mean over seeds with a band, and single runs as thin lines.
 
@@ -109,7 +117,7 @@ def curves(
     from results.plots.curves import CurveOptions, plot_curves
 
     options = CurveOptions(axis, log, level, smooth, single_runs, opened.look, opened.notes)
-    _save(opened, lambda: plot_curves(opened.groups, measures, options))
+    _save(opened, lambda: plot_curves(opened.groups, measures + metrics, options))
 
 
 @plot.command(context_settings=shared.SETTINGS)

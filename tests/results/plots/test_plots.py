@@ -148,6 +148,7 @@ def test_the_newest_grid_of_a_run_is_shown(make_run: MakeRun, experiments: Path)
     [
         ("curves",),
         ("curves", "loss", "--x", "epoch", "--log"),
+        ("curves", "--metric", "loss"),
         ("field", "learning_rate", "--metric", "loss"),
         ("steps",),
         ("samples",),
@@ -189,6 +190,7 @@ def test_names_with_markup_are_drawn_as_they_stand(make_run: MakeRun, invoke: In
     [
         (("curvs",), "unknown plot 'curvs'. Did you mean 'curves'?"),
         (("curves", "los"), "unknown measure of the training curves 'los'. Did you mean 'loss'?"),
+        (("curves", "--metric", "los"), "unknown measure of the training curves 'los'. Did you mean 'loss'?"),
         (("field", "learning_rat"), "unknown config field 'learning_rat'. Did you mean 'learning_rate'?"),
         (("field", "seed"), "cannot plot against seed: the mean and its error are taken over seeds"),
         (("field", "learning_rate", "--metric", "los"), "Did you mean 'loss'?"),
