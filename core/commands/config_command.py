@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 from attrs import frozen
 
@@ -17,7 +16,7 @@ from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
 from core.config.options import options_of
-from core.diffusion.datasets.suggestions import with_suggested
+from core.diffusion.suggestions import Suggestion, suggestions_for, with_suggested
 from core.runs.config_file import CONFIG, read_config_file, read_saved_config
 
 if TYPE_CHECKING:
@@ -33,14 +32,14 @@ class Resolved:
         global_config: Where and on what device it runs.
         given: The fields that came from the config file or the command line, by name.
         on_command_line: The names of those that came from the command line.
-        suggested: The fields that were set because they suit the data set.
+        suggested: What was set because it suits the data set or the family.
     """
 
     config: ModelConfig
     global_config: GlobalConfig
     given: Mapping[str, Any]
     on_command_line: frozenset[str] = frozenset()
-    suggested: Mapping[str, Any] = attrs.field(factory=dict)
+    suggested: tuple[Suggestion, ...] = ()
 
 
 class ConfigCommand(click.Command):
@@ -118,14 +117,13 @@ class ConfigCommand(click.Command):
         cls: type[ModelConfig] = ctx.meta[self._CLASS]
         file, file_everywhere = ctx.meta[self._FILE]
         line, line_everywhere = self.given(ctx)
-        layers = with_suggested([file, line])
-        config, faults = _collect(cls, *layers)
+        config, faults = _collect(cls, *with_suggested([file, line]))
         everywhere, more = _collect(GlobalConfig, file_everywhere, line_everywhere)
         every = [*ctx.meta.get(self._FAULTS, []), *faults, *more, *_dataset_faults(file, line)]
         if every:
             raise ConfigError(*every)
-        suggested = layers[0].values if len(layers) > 2 else {}
-        return Resolved(config, everywhere, {**file.values, **line.values}, frozenset(line.values), suggested)
+        given = {**file.values, **line.values}
+        return Resolved(config, everywhere, given, frozenset(line.values), suggestions_for([file, line]))
 
 
 def _dataset_faults(*layers: Layer) -> list[str]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="Evaluator to run. May be repeated.",
 )
 @click.option(
-    "--n-steps", metavar="K", multiple=True, type=click.IntRange(2), help="Number of sampler steps. May be repeated."
+    "--n-steps", metavar="K", multiple=True, type=click.IntRange(1), help="Number of sampler steps. May be repeated."
 )
 @click.option("--n-samples", metavar="K", type=click.IntRange(0), help="Number of images to sample.")
 @click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the evaluation.  [default: the run's]")

@@ -31,7 +31,7 @@ class SampleCommand(EvaluationCommand):
     type=click.Path(path_type=Path),
     help="File ending in .npz, or a directory for PNG files.",
 )
-@click.option("--n-steps", metavar="K", type=click.IntRange(2), help="Number of sampler steps.  [default: the run's]")
+@click.option("--n-steps", metavar="K", type=click.IntRange(1), help="Number of sampler steps.  [default: the run's]")
 @click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the samples.  [default: the run's]")
 @weights_option
 @half_life_option

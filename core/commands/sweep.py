@@ -128,13 +128,15 @@ def start(
     continues where it stopped.
     """
     from core.sweeps import text
-    from core.sweeps.grid import build_configs
+    from core.sweeps.grid import build_configs, suggestions_in
     from core.sweeps.sweep import create_sweep
 
     layers, everywhere, values = ctx.meta[SweepCommand.PARTS]
     if not values:
         raise ConfigError("sweep: no FIELD=VALUES was given. Try: sweep --model mlp learning_rate=1e-4,1e-3 seed=0..4")
     configs = build_configs(layers, values)
+    for suggestion in suggestions_in(layers, values):
+        say(str(suggestion))
     if dry_run:
         say(text.list_configs(configs, list(values)))
         return

@@ -16,7 +16,6 @@ from core.commands.seeds import with_seeds
 from core.commands.shards import share_of_process
 from core.config.errors import ConfigError
 from core.config.options import debug_option, threads_option, workers_option
-from core.diffusion.datasets.suggestions import suggestion_text
 from core.runs.completion import complete_runs
 from core.utils.output import Place, messages_to, say
 from core.utils.signals import RunInterrupted
@@ -229,8 +228,8 @@ def _train(
                 with messages_to("stdout"):
                     say(str(path), exact=True)
             say(f"Run {path}")
-            if resolved.suggested and run_path is None:
-                say(suggestion_text(config.dataset, resolved.suggested))
+            for suggestion in resolved.suggested if run_path is None else ():
+                say(str(suggestion))
             say(engine)
 
         options: dict[str, Any] = {"device": device, "resume": run_path, "started": announce, "force": force}

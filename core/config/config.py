@@ -5,32 +5,10 @@ from __future__ import annotations
 from attrs import frozen
 
 from core.config import rules
+from core.config.combinations import combination_faults
 from core.config.errors import ConfigError
 from core.config.fields import check_fields, option
 from core.config.global_config import GlobalConfig as GlobalConfig  # also importable from here
-
-
-def combination_faults(config: ModelConfig) -> list[str]:
-    """Return one message for each combination of values that is not accepted, where each value by itself is."""
-    faults = []
-    if not config.sigma_min < config.sigma_max:
-        faults.append(
-            f"sigma_min: got {config.sigma_min!r}; accepted: a number below sigma_max ({config.sigma_max!r})."
-        )
-    if config.sampler == "stochastic" and (config.schedule or config.family) != "edm":
-        faults.append("sampler: got 'stochastic', which needs schedule 'edm'; accepted with 'flow': 'heun', 'euler'.")
-    # The config class of a model that cannot be guided need not have these fields.
-    hides_labels, uses_labels = getattr(config, "label_dropout", 0.0) > 0, getattr(config, "class_conditional", True)
-    if hides_labels and not uses_labels:
-        faults.append("label_dropout: a model without class_conditional has no labels to hide; accepted: 0.")
-    if config.guidance != 1 and (not hides_labels or config.n_classes == 0):
-        why = "the data have no classes" if hides_labels else "the model is not trained with label_dropout"
-        faults.append(
-            f"guidance: got {config.guidance!r}, but {why}; accepted: 1. Try: --label-dropout 0.1 in training."
-        )
-    if config.flip and config.data_shape is not None and len(config.data_shape) != 3:
-        faults.append("flip: the data are no images, so there is nothing to mirror; accepted: false.")
-    return faults
 
 
 @frozen(kw_only=True)
@@ -128,13 +106,14 @@ class ModelConfig:
     )
     family: str = option(
         "edm",
-        rule=rules.choice("edm", "flow"),
-        help="Family: edm (denoising with EDM's preconditioning), or flow (rectified flow, flow matching).",
+        rule=rules.choice("edm", "flow", "meanflow"),
+        help="Family: edm (denoising with EDM's preconditioning), flow (rectified flow, flow matching), or meanflow "
+        "(average velocities, for samples in one step).",
     )
     t_distribution: str = option(
         "logit_normal",
         rule=rules.choice("logit_normal", "uniform"),
-        help="Distribution of the time t in training, from 0 (data) to 1 (noise); family flow only.",
+        help="Distribution of the time t in training, from 0 (data) to 1 (noise); families flow and meanflow.",
     )
     logit_mean: float = option(
         0.0, rule=rules.number(), help="Mean of ln(t / (1 - t)) with --t-distribution logit_normal."
@@ -155,7 +134,8 @@ class ModelConfig:
     weighting: str = option(
         "standard",
         rule=rules.choice("standard", "min_snr"),
-        help="Weight of each noise level in the loss: standard (EDM's lambda; 1 / t² in flow) or min_snr.",
+        help="Weight of each noise level in the loss: standard (EDM's lambda; 1 / t² in flow) or min_snr. Not for "
+        "family meanflow.",
     )
     min_snr_gamma: float = option(
         5.0, rule=rules.number(above=0), help="Largest weight of a noise level with --weighting min_snr."
@@ -187,8 +167,9 @@ class ModelConfig:
     )
     sampler: str = option(
         "heun",
-        rule=rules.choice("heun", "euler", "stochastic"),
-        help="Sampler: heun (EDM, algorithm 1), euler, or stochastic (EDM, algorithm 2).",
+        rule=rules.choice("heun", "euler", "stochastic", "meanflow"),
+        help="Sampler: heun (EDM, algorithm 1), euler, stochastic (EDM, algorithm 2), or meanflow (average velocities; "
+        "family meanflow only).",
         evaluation=True,
     )
     schedule: str | None = option(
@@ -227,7 +208,12 @@ class ModelConfig:
         help="Scale of classifier-free guidance in sampling; 1 means none. Needs a model trained with label_dropout.",
         evaluation=True,
     )
-    n_steps: int = option(18, rule=rules.integer(2), help="Number of sampler steps.", evaluation=True)
+    n_steps: int = option(
+        18,
+        rule=rules.integer(1),
+        help="Number of sampler steps; 1 is possible with schedule flow only.",
+        evaluation=True,
+    )
     n_samples: int = option(
         500, rule=rules.integer(0), help="Number of images to sample in an evaluation.", evaluation=True
     )

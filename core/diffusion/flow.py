@@ -72,17 +72,17 @@ def flow_times(n_steps: int, sigma_max: float) -> NDArray[np.float64]:
     """Return the times of the sampler, evenly spaced from sigma_max / (1 + sigma_max) down to exactly 0.
 
     Args:
-        n_steps: Denoiser steps N, at least 2.
+        n_steps: Steps N, at least 1.
         sigma_max: Noise level of the first step. At t = 1 it would be infinite; at 80, the default, t is 0.988.
 
     Returns:
         Shape ``(n_steps + 1,)``, strictly decreasing.
 
     Raises:
-        ValueError: ``n_steps < 2``, or ``sigma_max`` is not positive.
+        ValueError: ``n_steps < 1``, or ``sigma_max`` is not positive.
     """
-    if n_steps < 2:
-        raise ValueError(f"n_steps must be at least 2, got {n_steps}")
+    if n_steps < 1:
+        raise ValueError(f"n_steps must be at least 1, got {n_steps}")
     if not sigma_max > 0:
         raise ValueError(f"sigma_max must be positive, got {sigma_max}")
     return np.linspace(sigma_max / (1 + sigma_max), 0.0, n_steps + 1)

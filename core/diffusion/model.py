@@ -8,8 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from core.config.config import ModelConfig
+from core.config.errors import ConfigError
 from core.diffusion.edm import Scalings, draw_sigmas, edm_scalings, loss_weight, min_snr_weight
 from core.diffusion.flow import draw_flow_sigmas, flow_loss_weight, flow_scalings
+from core.diffusion.meanflow import (
+    adaptively_weighted,
+    draw_meanflow_sigmas,
+    draw_spans,
+    meanflow_scalings,
+    meanflow_target,
+)
+from core.diffusion.per_image import per_image
 
 HIDDEN = -1  #: The label of an image whose class is hidden from the model.
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -27,25 +36,13 @@ class Identity(nn.Module):
         return x
 
 
-def per_image(values: Tensor, images: Tensor) -> Tensor:
-    """Reshape one value per image, or one for all, so that it broadcasts over the images.
-
-    Args:
-        values: Shape ``(N,)`` or ``()``.
-        images: Shape ``(N, ...)``.
-
-    Returns:
-        Shape ``(N, 1, ..., 1)``, with as many dimensions as ``images``.
-    """
-    return values.expand(len(images)).reshape(-1, *[1] * (images.ndim - 1))
-
-
 class Denoiser(nn.Module):
     """Base class of all models that are trained: it estimates clean images from noisy ones.
 
     A subclass defines ``network``. The rest is that of the config's family, EDM or flow, and may be overridden:
     ``scalings`` or ``forward`` for another preconditioning, ``loss`` for another loss or one with further terms,
     ``draw_sigmas`` for another distribution of noise levels, ``loss_weight`` for another weight of each level.
+    For the family MeanFlow, it defines ``average_velocity``.
 
     Args:
         config: The run's config. data_shape, n_classes and sigma_data must be set; the trainer sets them.
@@ -58,12 +55,15 @@ class Denoiser(nn.Module):
     Raises:
         ValueError: One of them is None.
         TypeError: The subclass defines neither ``network`` nor ``forward``.
+        ConfigError: The family is MeanFlow, which the subclass does not support.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         cls = type(self)
-        if cls.network is Denoiser.network and cls.forward is Denoiser.forward:
+        if config.family == "meanflow":
+            _check_meanflow(cls, config.model)
+        elif cls.network is Denoiser.network and cls.forward is Denoiser.forward:
             raise TypeError(f"{cls.__name__} must define network(scaled, c_noise, labels)")
         if config.data_shape is None or config.n_classes is None or config.sigma_data is None:
             raise ValueError("a denoiser needs data_shape, n_classes and sigma_data; the trainer fills them in")
@@ -91,6 +91,20 @@ class Denoiser(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define network(scaled, c_noise, labels)")
 
+    def average_velocity(self, z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
+        """Return u(z, r, t), the average velocity between the times r = t - span and t; family MeanFlow only.
+
+        Args:
+            z: Points (1 - t) y + t n of the paths from images y to noise n, shape ``(N, *data_shape)``.
+            t: Times, shape ``(N,)``, from 0 (data) to 1 (noise).
+            span: Lengths of time t - r, shape ``(N,)``; with 0, the output is the velocity at t.
+            labels: As for ``network``.
+
+        Returns:
+            Same shape as ``z``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define average_velocity(z, t, span, labels)")
+
     def forward(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the denoised images.
 
@@ -102,18 +116,32 @@ class Denoiser(nn.Module):
         Returns:
             Same shape as ``x``.
         """
-        return precondition(self.network, x, self.scalings(sigma.expand(len(x))), labels)
+        network = self._velocity if self.config.family == "meanflow" else self.network
+        return precondition(network, x, self.scalings(sigma.expand(len(x))), labels)
+
+    def _velocity(self, z: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        return self.average_velocity(z, t, torch.zeros_like(t), labels)
 
     def scalings(self, sigma: Tensor) -> Scalings:
         """Return the preconditioning factors at these noise levels, each with the shape of ``sigma``."""
+        if self.config.family == "meanflow":
+            return meanflow_scalings(sigma)
         return flow_scalings(sigma) if self.config.family == "flow" else edm_scalings(sigma, self.sigma_data)
 
     def draw_sigmas(self, n: int, device: torch.device | str = "cpu") -> Tensor:
         """Draw the noise levels of ``n`` training images, float32 of shape ``(n,)``, from torch's default generator."""
         config = self.config
-        if config.family == "flow":
-            return draw_flow_sigmas(n, config.t_distribution, config.logit_mean, config.logit_std, device)
-        return draw_sigmas(n, config.p_mean, config.p_std, device)
+        if config.family == "edm":
+            return draw_sigmas(n, config.p_mean, config.p_std, device)
+        draw = draw_meanflow_sigmas if config.family == "meanflow" else draw_flow_sigmas
+        return draw(n, config.t_distribution, config.logit_mean, config.logit_std, device)
+
+    def draw_spans(self, sigma: Tensor) -> Tensor | None:
+        """Draw the spans t - r that belong to noise levels of ``draw_sigmas``, same shape; None unless MeanFlow."""
+        config = self.config
+        if config.family != "meanflow":
+            return None
+        return draw_spans(sigma, config.t_distribution, config.logit_mean, config.logit_std)
 
     def draw_hidden(self, n: int, device: torch.device | str = "cpu") -> Tensor | None:
         """Draw which of ``n`` training images hide their class, bool of shape ``(n,)``; None if none ever does."""
@@ -123,7 +151,7 @@ class Denoiser(nn.Module):
         """Return the weight of the squared error at each noise level, with the shape of ``sigma``."""
         if self.config.weighting == "min_snr":
             return min_snr_weight(sigma, self.config.min_snr_gamma)
-        return flow_loss_weight(sigma) if self.config.family == "flow" else loss_weight(sigma, self.sigma_data)
+        return loss_weight(sigma, self.sigma_data) if self.config.family == "edm" else flow_loss_weight(sigma)
 
     def loss(self, images: Tensor, noise: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the loss of each image, whose mean over a batch is minimised.
@@ -138,6 +166,66 @@ class Denoiser(nn.Module):
             Shape ``(N,)``.
         """
         return self.loss_weight(sigma) * squared_errors(self, images, noise, sigma, labels)
+
+    def loss_over_spans(
+        self, images: Tensor, noise: Tensor, sigma: Tensor, labels: Tensor | None, span: Tensor
+    ) -> Tensor:
+        """Return MeanFlow's loss of each image: the mean squared error of the average velocity, to be minimised.
+
+        The gradient is that of the adaptively weighted loss. The target is computed in eval mode, because dropout would
+        draw other numbers for each of the two points of its derivative.
+
+        Args:
+            images: As for ``loss``.
+            noise: As for ``loss``.
+            sigma: As for ``loss``.
+            labels: As for ``loss``.
+            span: Lengths of time that ``draw_spans`` returned, shape ``(N,)``.
+
+        Returns:
+            Shape ``(N,)``.
+
+        Source: arXiv:2505.13447, algorithm 1.
+        """
+        t, v = sigma / (1 + sigma), noise - images
+        z = images + per_image(t, v) * v
+        was_training = self.training
+        self.eval()
+        target = meanflow_target(self.average_velocity, z, v, t, span, labels)
+        self.train(was_training)
+        return adaptively_weighted(self.average_velocity(z, t, span, labels) - target)
+
+    def training_loss(
+        self, images: Tensor, noise: Tensor, sigma: Tensor, labels: Tensor | None, span: Tensor | None = None
+    ) -> Tensor:
+        """Return what is minimised: ``loss``, or ``loss_over_spans`` where there are spans, shape ``(N,)``.
+
+        Args:
+            images: As for ``loss``.
+            noise: As for ``loss``.
+            sigma: As for ``loss``.
+            labels: As for ``loss``.
+            span: Lengths of time that ``draw_spans`` returned.
+        """
+        if span is None:
+            return self.loss(images, noise, sigma, labels)
+        return self.loss_over_spans(images, noise, sigma, labels, span)
+
+
+def _check_meanflow(cls: type[Denoiser], model: str) -> None:
+    """Check that a model estimates average velocities, and that the family ignores nothing that the model defines."""
+    place = {name: index for index, base in reversed([*enumerate(cls.__mro__)]) for name in vars(base)}
+    if cls.average_velocity is Denoiser.average_velocity:
+        raise ConfigError(
+            f"family: got 'meanflow', but model {model!r} estimates no average velocity: {cls.__name__} does not "
+            "define average_velocity(z, t, span, labels). Try: --family flow, or --model mlp or unet."
+        )
+    unused = ("network", "loss", "loss_weight", "scalings")
+    if ignored := [name for name in unused if place[name] < place["average_velocity"]]:
+        raise ConfigError(
+            f"family: got 'meanflow', which does not call {', '.join(ignored)} of model {model!r}: {cls.__name__} must "
+            "define average_velocity as well. Try: --family flow."
+        )
 
 
 def precondition(network: Network, x: Tensor, scalings: Scalings, labels: Tensor | None = None) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from core.config.config import ModelConfig
 from core.diffusion.batch_size import batch_size_for
+from core.diffusion.meanflow import meanflow_sampler
 from core.diffusion.model import HIDDEN, Denoiser
 from core.diffusion.noise import Purpose, SampleNoise
 from core.diffusion.schedules import Denoise, schedule_of, schedule_protocol
@@ -157,7 +158,7 @@ def sample_labels(indices: range, n_classes: int) -> Tensor | None:
 
 
 def sample(denoise: Denoise, draw: Callable[[], Tensor], config: ModelConfig) -> Tensor:
-    """Sample with the config's sampler and number of steps.
+    """Sample with the config's sampler and number of steps; any sampler but MeanFlow's. See ``sample_batch``.
 
     Args:
         denoise: The denoiser; see ``bind``.
@@ -174,6 +175,23 @@ def sample(denoise: Denoise, draw: Callable[[], Tensor], config: ModelConfig) ->
         return stochastic_sampler(denoise, draw, times, **_churn(config))
     sampler = {"heun": heun_sampler, "euler": euler_sampler}[config.sampler]
     return sampler(denoise, draw(), times)
+
+
+def sample_batch(denoiser: Denoiser, labels: Tensor | None, draw: Callable[[], Tensor], config: ModelConfig) -> Tensor:
+    """Sample from a model with the config's sampler, number of steps and guidance.
+
+    Args:
+        denoiser: The model.
+        labels: Classes of the samples, int64 of shape ``(n,)``, or None.
+        draw: As for ``sample``.
+        config: As for ``sample``.
+
+    Returns:
+        Samples, float64 of shape ``(n, ...)``.
+    """
+    if config.sampler == "meanflow":
+        return meanflow_sampler(denoiser.average_velocity, draw(), schedule_of(config).times(config), labels)
+    return sample(bind(denoiser, labels, config.guidance), draw, config)
 
 
 def sampler_protocol(config: ModelConfig) -> dict[str, Scalar]:
@@ -208,9 +226,9 @@ def generate(
     for first in range(start, n_samples, at_once):
         indices = range(first, min(first + at_once, n_samples))
         labels = sample_labels(indices, denoiser.n_classes)
-        denoise = bind(denoiser, None if labels is None else labels.to(device), config.guidance)
         draw = functools.partial(_draw, SampleNoise(config.seed, Purpose.SAMPLING, indices), denoiser, device)
-        yield Samples(indices, sample(denoise, draw, config).float().cpu(), labels)
+        images = sample_batch(denoiser, None if labels is None else labels.to(device), draw, config)
+        yield Samples(indices, images.float().cpu(), labels)
 
 
 def _denoise_one(denoiser: Denoiser, device: torch.device) -> None:

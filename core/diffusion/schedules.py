@@ -1,4 +1,4 @@
-"""Schedules: the paths from noise to data that a sampler follows. Each one serves the denoisers of both families.
+"""Schedules: the paths from noise to data that a sampler follows. Each one serves the denoisers of all families.
 
 A schedule says what a point x_t = s(t) (y + sigma(t) n) of its path is. EDM has s = 1 and sigma = t; flow has s = 1 - t
 and sigma = t / (1 - t). Along both, the probability-flow ODE is dx/dt = (x - D) / t, by arXiv:2206.00364, algorithm 1,
@@ -14,6 +14,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.config.combinations import schedule_name
 from core.config.config import ModelConfig
 from core.diffusion.edm import edm_sigmas
 from core.diffusion.flow import flow_times
@@ -61,7 +62,7 @@ SCHEDULES = {"edm": EDM, "flow": FLOW}
 
 def schedule_of(config: ModelConfig) -> Schedule:
     """Return the schedule of the config's sampler: ``config.schedule``, or that of its family."""
-    return SCHEDULES[config.schedule or config.family]
+    return SCHEDULES[schedule_name(config)]
 
 
 def schedule_protocol(config: ModelConfig) -> dict[str, Scalar]:

@@ -13,7 +13,7 @@ from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
-from core.diffusion.datasets.suggestions import with_suggested
+from core.diffusion.suggestions import Suggestion, suggestions_for, with_suggested
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 MOST_CONFIGS = 10_000  # a typo such as seed=0..1000000 should cost a message, not a million files
@@ -118,10 +118,20 @@ def _check_given_once(layers: Sequence[Layer], axes: Mapping[str, Sequence[Any]]
         raise ConfigError(f"{', '.join(both)}: given both as an option and as values to sweep over; give one of them.")
 
 
-def _build(layers: Sequence[Layer], combination: Combination) -> ModelConfig:
+def suggestions_in(layers: Sequence[Layer], axes: Mapping[str, Sequence[Any]]) -> list[Suggestion]:
+    """Return what was set in some of the configs that ``build_configs`` returns, each once."""
+    found = [suggestions_for(_layers(layers, combination)) for combination in expand(axes)]
+    return list({str(one): one for several in found for one in several}.values())
+
+
+def _layers(layers: Sequence[Layer], combination: Combination) -> list[Layer]:
     text = {name: value for name, value in combination.items() if isinstance(value, str)}
     other = {name: value for name, value in combination.items() if name not in text}
-    every = [*layers, Layer("sweep", other), Layer("sweep", text, is_text=True)]
+    return [*layers, Layer("sweep", other), Layer("sweep", text, is_text=True)]
+
+
+def _build(layers: Sequence[Layer], combination: Combination) -> ModelConfig:
+    every = _layers(layers, combination)
     model = next((layer.values["model"] for layer in reversed(every) if "model" in layer.values), ModelConfig().model)
     config = build_config(plugins.config_class(str(model)), *with_suggested(every))
     plugins.check_data(config)

@@ -106,10 +106,11 @@ def test_no_drawn_time_gives_a_level_of_0_or_infinity(distribution: str, monkeyp
     assert draw_flow_sigmas(2, distribution, 0.0, 1.0).tolist() == pytest.approx([1e-4, 1e4], rel=1e-3)
 
 
-@pytest.mark.parametrize(("n_steps", "sigma_max"), [(1, 80.0), (5, 0.0)])
+@pytest.mark.parametrize(("n_steps", "sigma_max"), [(0, 80.0), (5, 0.0)])
 def test_times_that_make_no_sense_are_refused(n_steps: int, sigma_max: float) -> None:
     assert flow_times(4, 3.0) == pytest.approx([0.75, 0.5625, 0.375, 0.1875, 0])
-    with pytest.raises(ValueError, match=r"n_steps must be at least 2|sigma_max must be positive"):
+    assert flow_times(1, 3.0) == pytest.approx([0.75, 0])
+    with pytest.raises(ValueError, match=r"n_steps must be at least 1|sigma_max must be positive"):
         flow_times(n_steps, sigma_max)
 
 

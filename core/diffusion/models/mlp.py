@@ -48,7 +48,8 @@ class MLP(Denoiser):
         own = own_config(config, MLPConfig, "mlp")
         n_values = math.prod(self.data_shape)
         widths = [n_values, *config.hidden_layer_sizes]
-        self.conditioning = Conditioning(own.embedding_size, self.n_classes if self.class_conditional else 0)
+        n_classes = self.n_classes if self.class_conditional else 0
+        self.conditioning = Conditioning(own.embedding_size, n_classes, has_span=config.family == "meanflow")
         self.layers = nn.ModuleList(
             Layer(n_in, n_out, own.embedding_size, own.dropout) for n_in, n_out in itertools.pairwise(widths)
         )
@@ -58,9 +59,23 @@ class MLP(Denoiser):
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
         """Return F, with the shape of ``scaled``. See ``Denoiser.network``."""
-        conditioning = self.conditioning(c_noise, labels)  # (N, embedding_size)
-        hidden = scaled.flatten(1)  # (N, n_values)
+        return self._output(scaled, self.conditioning(c_noise, labels))
+
+    def average_velocity(self, z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
+        """Return u, with the shape of ``z``. See ``Denoiser.average_velocity``.
+
+        Args:
+            z: Points between images and noise, shape ``(N, *data_shape)``.
+            t: Times, shape ``(N,)``.
+            span: Lengths of time that end at ``t``, shape ``(N,)``.
+            labels: Classes, int64 of shape ``(N,)``, or None.
+        """
+        return self._output(z, self.conditioning(t, labels, span))
+
+    def _output(self, images: Tensor, conditioning: Tensor) -> Tensor:
+        """Return the shape of ``images``, given ``(N, *data_shape)`` and ``(N, embedding_size)``."""
+        hidden = images.flatten(1)  # (N, n_values)
         for layer in self.layers:
             hidden = layer(hidden, conditioning)  # (N, width of the layer)
         raw: Tensor = self.out(hidden)  # (N, n_values)
-        return raw.reshape(scaled.shape)
+        return raw.reshape(images.shape)

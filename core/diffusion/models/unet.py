@@ -94,7 +94,8 @@ class UNet(Denoiser):
         embedding, dropout, n_blocks = own.embedding_size, own.dropout, own.blocks_per_level
         self.patch_size = own.patch_size
         widths = [own.channels * factor for factor in own.channel_multipliers]
-        self.conditioning = Conditioning(embedding, self.n_classes if self.class_conditional else 0)
+        n_classes = self.n_classes if self.class_conditional else 0
+        self.conditioning = Conditioning(embedding, n_classes, has_span=config.family == "meanflow")
         self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         previous = widths[0]
@@ -113,8 +114,22 @@ class UNet(Denoiser):
 
     def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
         """Return F, with the shape of ``scaled``. See ``Denoiser.network``."""
-        conditioning = self.conditioning(c_noise, labels)  # (N, embedding_size)
-        patches = functional.pixel_unshuffle(scaled, self.patch_size)  # below, height and width are those of patches
+        return self._output(scaled, self.conditioning(c_noise, labels))
+
+    def average_velocity(self, z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
+        """Return u, with the shape of ``z``. See ``Denoiser.average_velocity``.
+
+        Args:
+            z: Points between images and noise, shape ``(N, *data_shape)``.
+            t: Times, shape ``(N,)``.
+            span: Lengths of time that end at ``t``, shape ``(N,)``.
+            labels: Classes, int64 of shape ``(N,)``, or None.
+        """
+        return self._output(z, self.conditioning(t, labels, span))
+
+    def _output(self, images: Tensor, conditioning: Tensor) -> Tensor:
+        """Return the shape of ``images``, given ``(N, *data_shape)`` and ``(N, embedding_size)``."""
+        patches = functional.pixel_unshuffle(images, self.patch_size)  # below, height and width are those of patches
         hidden, skips = self.stem(patches), []  # (N, channels, height, width)
 
         # Down: each level after the first halves height and width.

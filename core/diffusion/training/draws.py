@@ -1,4 +1,4 @@
-"""The random numbers of a training batch: noise, noise levels, hidden classes, mirrored images."""
+"""The random numbers of a training batch: noise, noise levels, spans of time, hidden classes, mirrored images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ class Draws(NamedTuple):
         noise: Standard normal, shape ``(N, *data_shape)``.
         hidden: Which images hide their class, bool of shape ``(N,)``; None if none ever does.
         flipped: Which images are mirrored, bool of shape ``(N,)``; None if none ever is.
+        span: Spans of time of the family MeanFlow, shape ``(N,)``; None in other families.
     """
 
     sigma: Tensor
     noise: Tensor
     hidden: Tensor | None
     flipped: Tensor | None
+    span: Tensor | None
 
 
 def draws_of_batch(state: TrainingState, n: int) -> Draws:
@@ -33,4 +35,4 @@ def draws_of_batch(state: TrainingState, n: int) -> Draws:
     noise = torch.randn(n, *model.data_shape, device=device)
     hidden = model.draw_hidden(n, device)
     flipped = torch.rand(n, device=device) < 0.5 if state.config.flip else None
-    return Draws(sigma, noise, hidden, flipped)
+    return Draws(sigma, noise, hidden, flipped, model.draw_spans(sigma))

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from core import plugins
 from core.diffusion.datasets.base import Batches
-from core.diffusion.model import HIDDEN, per_image
+from core.diffusion.model import HIDDEN
+from core.diffusion.per_image import per_image
 from core.diffusion.training.draws import Draws
 from core.diffusion.training.state import TrainingState
 
@@ -36,11 +37,12 @@ def add_gradient(
     if draws.flipped is not None:
         images = torch.where(per_image(draws.flipped[within][own], images), images.flip(-1), images)
     sigma, noise = draws.sigma[within][own], draws.noise[within][own]
+    span = None if draws.span is None else draws.span[within][own]
     if draws.hidden is not None and labels is not None:
         labels = labels.masked_fill(draws.hidden[within][own], HIDDEN)
     autocast = torch.autocast(state.device.type, torch.bfloat16, enabled=config.precision == "bf16")
     with plugins.named_in_errors(plugins.MODELS, config.model), autocast:
-        losses = state.losses(images, noise, sigma, labels)
+        losses = state.losses(images, noise, sigma, labels, span)
     if losses.shape != (len(images),):
         raise ValueError(
             f"model {config.model!r}: loss returned shape {tuple(losses.shape)}; accepted: one value per image, "

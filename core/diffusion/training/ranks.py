@@ -24,7 +24,7 @@ from core.utils.signals import RunInterrupted, interruption
 
 TIMEOUT = timedelta(minutes=30)  # rank 0 draws sample images while the others wait for it
 
-Losses = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+Losses = Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
 
 class Ranks:
@@ -70,9 +70,9 @@ class Ranks:
         return slice(mine.start, mine.stop)
 
     def losses_of(self, model: Denoiser) -> Losses:
-        """Return the model's ``loss``; with several processes, its gradient is then their mean on all of them."""
+        """Return the model's ``training_loss``; with several processes, its gradient is their mean on all of them."""
         if self.is_alone:
-            return model.loss
+            return model.training_loss
         device = next(model.parameters()).device
         wrapped: Losses = nn.parallel.DistributedDataParallel(
             _Loss(model),
@@ -175,9 +175,11 @@ class _Loss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor, noise: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
-        """Return the loss of each image. See ``Denoiser.loss``."""
-        return self.model.loss(images, noise, sigma, labels)
+    def forward(
+        self, images: Tensor, noise: Tensor, sigma: Tensor, labels: Tensor | None, span: Tensor | None
+    ) -> Tensor:
+        """Return the loss of each image. See ``Denoiser.training_loss``."""
+        return self.model.training_loss(images, noise, sigma, labels, span)
 
 
 def _interruption(exit_code: int) -> RunInterrupted:

@@ -48,7 +48,8 @@ class Validation:
                 draws = []
                 for _ in range(N_DRAWS):
                     sigma = denoiser.draw_sigmas(len(images), self._device)
-                    draws.append(denoiser.loss(images, torch.randn_like(images), sigma, labels))
+                    noise, span = torch.randn_like(images), denoiser.draw_spans(sigma)
+                    draws.append(denoiser.training_loss(images, noise, sigma, labels, span))
                 found.append(torch.stack(draws).double().mean(0).cpu())
         return torch.cat(found)
 

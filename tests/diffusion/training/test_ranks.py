@@ -159,13 +159,16 @@ def test_shares_are_disjoint_and_leave_no_image_out(n: int, world_size: int) -> 
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
+@pytest.mark.parametrize("family", ["edm", "meanflow"])
 def test_the_unet_trains_in_two_processes_and_in_parts_of_a_batch_without_a_warning(
-    tmp_path: Path, in_ranks: InRanks, curve: Curve
+    family: str, tmp_path: Path, in_ranks: InRanks, curve: Curve
 ) -> None:
     unet = UNetConfig(model="unet", n_epochs=1, batch_size=719, channels=8, embedding_size=8, n_steps=2, n_samples=4)
+    unet = attrs.evolve(unet, family=family)
     train(tmp_path / "1", config=unet)
     parts = attrs.evolve(unet, accumulate=2)
     assert in_ranks(2, lambda ranks: train(tmp_path / "2", ranks, parts)) == [0, 0]
     single, shared = (curve(tmp_path / n)[2]["measures"] for n in ("1", "2"))
     for name, measure in single.items():
-        assert shared[name] == pytest.approx(measure, rel=1e-4), name
+        known = {key: value for key, value in measure.items() if value is not None}  # few images have little noise
+        assert {key: shared[name][key] for key in known} == pytest.approx(known, rel=1e-4), name

@@ -1,0 +1,398 @@
+"""MeanFlow: velocity, target, loss and sampler against closed forms on Gaussian data, and runs trained with it."""
+
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+import torch
+from torch import Tensor
+
+from core.config.config import ModelConfig
+from core.config.errors import ConfigError
+from core.diffusion import meanflow
+from core.diffusion.datasets.gaussians import eight_gaussians
+from core.diffusion.eval import Evaluator
+from core.diffusion.likelihood import exact_trace, log_density
+from core.diffusion.meanflow import (
+    SHARE_WITH_SPAN,
+    adaptively_weighted,
+    draw_meanflow_sigmas,
+    draw_spans,
+    meanflow_sampler,
+    meanflow_target,
+)
+from core.diffusion.model import Denoiser
+from core.diffusion.models.configs import MLPConfig, UNetConfig
+from core.diffusion.models.mlp import MLP
+from core.diffusion.models.unet import UNet
+from core.diffusion.sampling import bind, generate, sample_batch
+from core.diffusion.train import train_diffusion_model
+from core.diffusion.training.checkpoints import checkpoint_path
+from core.utils.signals import RunInterrupted
+
+SPREAD = 0.5  # of the data: y ~ N(0, SPREAD²)
+CONFIG = ModelConfig(data_shape=(1,), n_classes=0, sigma_data=SPREAD, family="meanflow", sampler="meanflow")
+CPU = torch.device("cpu")
+
+
+def spread(t: Tensor) -> Tensor:
+    """Return the standard deviation of z = (1 - t) y + t n, along which every solution of the flow's ODE scales."""
+    return ((1 - t) ** 2 * SPREAD**2 + t**2).sqrt()
+
+
+def exact_velocity(z: Tensor, t: Tensor) -> Tensor:
+    return z * ((t - (1 - t) * SPREAD**2) / spread(t) ** 2)[:, None]
+
+
+def exact_average(z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Return (z - z_r) / (t - r) with z_r = z spread(r) / spread(t); by its limit where r = t."""
+    nonzero = torch.where(span == 0, 1, span)
+    average = z * ((1 - spread(t - nonzero) / spread(t)) / nonzero)[:, None]
+    return torch.where((span == 0)[:, None], exact_velocity(z, t), average)
+
+
+class Exact(Denoiser):
+    """The network that knows the average velocity."""
+
+    def average_velocity(self, z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
+        return exact_average(z, t, span)
+
+
+def times(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return t and spans t - r, float64, of which about a quarter are not 0."""
+    torch.manual_seed(seed)
+    sigma = draw_meanflow_sigmas(n, "logit_normal", -0.4, 1.0).double()
+    return sigma / (1 + sigma), draw_spans(sigma, "logit_normal", -0.4, 1.0)
+
+
+def net(**fields: Any) -> MLP:
+    """Return a small MLP with random weights in its last layer, too."""
+    torch.manual_seed(0)
+    about = {
+        "data_shape": (3,),
+        "n_classes": 2,
+        "sigma_data": 1.0,
+        "family": "meanflow",
+        "hidden_layer_sizes": (16, 16),
+    }
+    model = MLP(MLPConfig(model="mlp", **{"embedding_size": 16, **about, **fields}))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def test_the_average_velocity_is_the_mean_of_the_velocity_along_the_ode() -> None:
+    def ode(time: float, x: Any) -> Any:
+        return exact_velocity(torch.tensor(x)[None], torch.tensor([time], dtype=torch.float64))[0].numpy()
+
+    for r, t in ((0.1, 0.9), (0.0, 0.988), (0.3, 0.4)):
+        path = scipy.integrate.solve_ivp(ode, (t, r), [1.3], rtol=1e-10, atol=1e-12)
+        z, now, span = torch.tensor([1.3, t, t - r], dtype=torch.float64)
+        found = exact_average(z[None, None], now[None], span[None])
+        assert found.item() == pytest.approx((1.3 - path.y[0, -1]) / (t - r), rel=1e-7)
+
+
+def test_the_target_of_the_exact_average_velocity_is_itself() -> None:
+    """The MeanFlow identity u = v - (t - r) du/dt, with the velocity of the ODE."""
+    t, span = times(400)
+    z = torch.randn(400, 1, dtype=torch.float64)
+    target = meanflow_target(exact_average, z, exact_velocity(z, t), t, span, None)
+    assert 60 < (span > 0).sum() < 140
+    assert torch.allclose(target, exact_average(z, t, span), atol=2e-3)
+
+
+def test_targets_of_single_images_are_right_on_average() -> None:
+    """Their mean given z is the exact average velocity, so that no multiple of it has a smaller expected error."""
+    n = 200_000
+    t, span = times(n)
+    y, noise = SPREAD * torch.randn(n, 1, dtype=torch.float64), torch.randn(n, 1, dtype=torch.float64)
+    v = noise - y
+    z = y + t[:, None] * v
+    u = exact_average(z, t, span)
+    slopes = (u - meanflow_target(exact_average, z, v, t, span, None)) * u
+    for chosen in (span == 0, span > 0):
+        found = slopes[chosen[:, None]]
+        assert abs(found.mean()) < 4 * found.std() / math.sqrt(len(found))
+
+
+def test_the_derivative_is_that_of_automatic_differentiation(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, labels = net().double().eval(), torch.arange(40) % 2
+    t, span = times(40)
+    span[0] = t[0] / 2
+    z, v = torch.randn(2, 40, 3, dtype=torch.float64)
+
+    def u(z: Tensor, t: Tensor, span: Tensor) -> Tensor:
+        return model.average_velocity(z, t, span, labels)
+
+    _, derivative = torch.autograd.functional.jvp(u, (z, t, span), (v, torch.ones_like(t), torch.ones_like(t)))
+    exact = v - span[:, None] * derivative
+    errors = []
+    for step in (meanflow.TIME_STEP, meanflow.TIME_STEP / 2):
+        monkeypatch.setattr(meanflow, "TIME_STEP", step)
+        found = meanflow_target(model.average_velocity, z, v, t, span, labels)
+        assert torch.equal(found[span == 0], v[span == 0])
+        errors.append(((found - exact).norm() / (v - exact).norm()).item())
+    assert errors[0] < 0.01
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.1)  # an error of second order
+
+
+def test_the_network_is_called_again_only_where_there_is_a_span() -> None:
+    calls = []
+
+    def counting(z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
+        calls.append(len(z))
+        assert not torch.is_grad_enabled()
+        return exact_average(z, t, span)
+
+    z, t, v = torch.randn(5, 1), torch.full((5,), 0.5), torch.randn(5, 1)
+    assert torch.equal(meanflow_target(counting, z, v, t, torch.zeros(5), None), v)
+    assert not calls
+    meanflow_target(counting, z, v, t, torch.tensor([0, 0.1, 0, 0.2, 0]), None)
+    assert calls == [4]
+
+
+def test_neither_dropout_nor_bf16_disturbs_the_target() -> None:
+    model, labels, n = net(dropout=0.5).train(), torch.arange(64) % 2, 64
+    images, noise = torch.randn(2, n, 3)
+    t, span = torch.full((n,), 0.6), torch.full((n,), 0.4)
+    targets: list[Tensor] = []
+
+    def kept(errors: Tensor) -> Tensor:
+        targets.append(errors)
+        return errors.flatten(1).mean(1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.diffusion.model.adaptively_weighted", kept)
+        patch.setattr(MLP, "average_velocity", _without_dropout_noise(MLP.average_velocity))
+        for enabled in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                model.loss_over_spans(images, noise, t / (1 - t), labels, span)
+    assert model.training
+    assert torch.equal(*targets)
+    model.eval()
+    expected = meanflow_target(model.average_velocity, images + 0.6 * (noise - images), noise - images, t, span, labels)
+    assert torch.allclose(-targets[0], expected, atol=1e-6)
+
+
+def _without_dropout_noise(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return 0 where there is a gradient, that is, for the output; the method itself for the target."""
+
+    def average_velocity(self: MLP, z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
+        return torch.zeros_like(z) if torch.is_grad_enabled() else method(self, z, t, span, labels)
+
+    return average_velocity
+
+
+def test_the_loss_is_the_mean_squared_error_with_the_gradient_of_the_weighted_loss() -> None:
+    errors = torch.tensor([[3.0, -4.0], [0.0, 0.01], [0.0, 0.0]], requires_grad=True)
+    losses = adaptively_weighted(errors)
+    assert losses.tolist() == pytest.approx([12.5, 5e-5, 0.0])
+    losses.sum().backward()
+    expected = [[6 / 25.001, -8 / 25.001], [0.0, 0.02 / 0.0011], [0.0, 0.0]]  # 2 e / (E + 0.001)
+    assert errors.grad is not None
+    assert torch.allclose(errors.grad, torch.tensor(expected))
+
+
+def test_times_are_the_larger_and_the_smaller_of_two_draws() -> None:
+    torch.manual_seed(0)
+    sigma = draw_meanflow_sigmas(40_000, "logit_normal", -0.4, 1.0).double()
+    span = draw_spans(sigma, "logit_normal", -0.4, 1.0)
+    assert (span > 0).double().mean().item() == pytest.approx(SHARE_WITH_SPAN, abs=0.01)
+    below = scipy.stats.norm(-0.4, 1.0).cdf
+    assert scipy.stats.kstest(sigma.log(), lambda x: below(x) ** 2).pvalue > 0.001
+    t = (sigma / (1 + sigma))[span > 0]
+    r = t - span[span > 0]
+    assert scipy.stats.kstest(r.logit(), lambda x: 1 - (1 - below(x)) ** 2).pvalue > 0.001
+    shares = below(r.logit()) / below(t.logit())  # the smaller of two draws is any draw below the larger one
+    assert scipy.stats.kstest(shares, "uniform").pvalue > 0.001
+    assert abs(scipy.stats.spearmanr(shares, t).statistic) < 0.03
+
+
+def test_uniform_times_have_uniform_earlier_times() -> None:
+    torch.manual_seed(0)
+    sigma = draw_meanflow_sigmas(40_000, "uniform", 0.0, 1.0).double()
+    t, span = sigma / (1 + sigma), draw_spans(sigma, "uniform", 0.0, 1.0)
+    assert scipy.stats.kstest(t, lambda x: x**2).pvalue > 0.001
+    shares = ((t - span) / t)[span > 0]
+    assert scipy.stats.kstest(shares, "uniform").pvalue > 0.001
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 5])
+def test_with_the_exact_average_velocity_any_number_of_steps_is_exact(n_steps: int) -> None:
+    noise = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
+    first = torch.tensor(80 / 81, dtype=torch.float64)
+    exact = noise * first * SPREAD / spread(first)
+    found = sample_batch(Exact(CONFIG), None, lambda: noise, attrs.evolve(CONFIG, n_steps=n_steps))
+    assert torch.allclose(found, exact, atol=1e-6)
+
+
+def test_without_a_span_the_model_is_the_best_denoiser() -> None:
+    model, x = Exact(CONFIG), torch.linspace(-3, 3, 7)[:, None]
+    for sigma in (0.01, 0.5, 3.0, 80.0):
+        scaled = x * math.hypot(sigma, SPREAD)
+        best = scaled * SPREAD**2 / (SPREAD**2 + sigma**2)
+        assert torch.allclose(model(scaled, torch.tensor(sigma)), best, atol=2e-5)
+
+
+def test_the_likelihood_is_the_gaussian_density() -> None:
+    x = torch.linspace(-1.5, 1.5, 9, dtype=torch.float64)[:, None]
+    nats, _ = log_density(bind(Exact(CONFIG), None), x, exact_trace, sigma_min=0.01, sigma_max=80.0, n_steps=60)
+    exact = scipy.stats.norm(scale=math.hypot(SPREAD, 0.01)).logpdf(x[:, 0].numpy())
+    assert nats[0].numpy() == pytest.approx(exact, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"family": "flow"}, "sampler: got 'meanflow', which needs family 'meanflow'; accepted with 'flow': 'heun'"),
+        ({"schedule": "edm"}, "schedule: got 'edm'; accepted with sampler 'meanflow': 'flow'"),
+        ({"guidance": 2.0}, r"guidance: got 2\.0; accepted with sampler 'meanflow', .*: 1\. Try: --sampler heun"),
+        ({"weighting": "min_snr"}, "weighting: got 'min_snr'; accepted with family 'meanflow': 'standard'"),
+        ({"compile": True}, "compile: got True; family 'meanflow' is trained without torch.compile. Try: --no-compile"),
+        ({"sampler": "stochastic"}, "sampler: got 'stochastic', which needs schedule 'edm'"),
+    ],
+)
+def test_what_does_not_go_with_the_family_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ModelConfig(**{"family": "meanflow", "sampler": "meanflow", **fields})
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"family": "flow", "schedule": "edm"}, {"family": "meanflow", "schedule": "edm"}]
+)
+def test_one_step_needs_the_schedule_of_flow(fields: dict[str, Any]) -> None:
+    message = r"n_steps: got 1 \(int\); accepted: an integer, at least 2 with schedule 'edm', at least 1 with 'flow'"
+    with pytest.raises(ConfigError, match=message):
+        ModelConfig(n_steps=1, **fields)
+    assert ModelConfig(**{**fields, "n_steps": 1, "schedule": "flow"}).n_steps == 1
+
+
+@pytest.mark.parametrize("sampler", ["heun", "euler"])
+def test_one_step_of_flows_samplers_goes_straight_to_the_mean(sampler: str) -> None:
+    config = attrs.evolve(CONFIG, sampler=sampler, n_steps=1)
+    noise = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
+    first = torch.tensor([80 / 81], dtype=torch.float64)
+    expected = noise * first - first * exact_velocity(noise * first, first)
+    assert torch.allclose(sample_batch(Exact(config), None, lambda: noise, config), expected, atol=1e-5)
+
+
+def test_a_model_without_an_average_velocity_is_refused_before_anything_is_written(
+    tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(MLP, "average_velocity")
+    message = (
+        "family: got 'meanflow', but model 'mlp' estimates no average velocity: MLP does not define average_velocity"
+    )
+    with pytest.raises(ConfigError, match=message):
+        train_diffusion_model(attrs.evolve(tiny, family="meanflow"), tmp_path, device="cpu")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", ["network", "loss", "loss_weight", "scalings"])
+def test_a_method_that_the_family_would_ignore_is_refused(method: str) -> None:
+    own = type("Own", (MLP,), {method: getattr(MLP, method)})
+    config = MLPConfig(model="mlp", data_shape=(3,), n_classes=0, sigma_data=1.0, family="meanflow")
+    with pytest.raises(ConfigError, match=f"does not call {method} of model 'mlp': Own must define average_velocity"):
+        own(config)
+    own(attrs.evolve(config, family="flow"))
+    assert isinstance(type("Both", (own,), {"average_velocity": MLP.average_velocity})(config), MLP)
+
+
+def test_only_meanflow_has_parameters_for_the_span() -> None:
+    config = MLPConfig(model="mlp", data_shape=(1, 8, 8), n_classes=10, sigma_data=1.0, hidden_layer_sizes=(8,))
+    unet = UNetConfig(model="unet", data_shape=(1, 8, 8), n_classes=10, sigma_data=1.0)
+    for model, of_model in ((MLP, config), (UNet, unet)):
+        weights = [model(attrs.evolve(of_model, family=family)).state_dict() for family in ("edm", "flow", "meanflow")]
+        shapes = [{name: tuple(value.shape) for name, value in each.items()} for each in weights]
+        assert shapes[0] == shapes[1]
+        changed = {name for name, shape in shapes[2].items() if shapes[0][name] != shape}
+        assert changed == {"conditioning.hidden.weight"}
+        assert shapes[2].keys() == shapes[0].keys()
+
+
+def trained_on_points(path: Path, **fields: Any) -> Denoiser:
+    """Return a small model of points in the plane after 120 steps."""
+    config = MLPConfig(
+        model="mlp",
+        dataset="gaussians",
+        hidden_layer_sizes=(64, 64),
+        n_epochs=6,
+        batch_size=400,
+        learning_rate=5e-3,
+        lr_schedule="cosine",
+        ema_half_life_images=5_000,
+        checkpoint_every_epochs=6,
+    )
+    return train_diffusion_model(attrs.evolve(config, n_steps=1, **fields), path, device="cpu")  # type: ignore[return-value] # a Denoiser is a Module
+
+
+def test_after_a_short_training_one_step_of_meanflow_is_far_better_than_one_of_flow(tmp_path: Path) -> None:
+    """By the energy distance to new points, whose unbiased estimate is 0 for perfect samples."""
+    new = torch.from_numpy(eight_gaussians().draw(2000, np.random.RandomState(5))).float()
+    distances = []
+    for fields in ({"family": "flow"}, {"family": "meanflow", "sampler": "meanflow", "logit_mean": -0.4}):
+        (tmp_path / fields["family"]).mkdir()
+        model = trained_on_points(tmp_path / fields["family"], **fields)
+        points = torch.cat([batch.images for batch in generate(model, model.config, 2000, CPU)])
+        within = [torch.pdist(x).mean() for x in (points, new)]
+        distances.append(float(2 * torch.cdist(points, new).mean() - sum(within)))
+    assert distances[1] < distances[0] / 4
+
+
+def small(tiny: MLPConfig, **fields: Any) -> MLPConfig:
+    return attrs.evolve(tiny, family="meanflow", sampler="meanflow", n_steps=1, **fields)
+
+
+def test_a_run_is_trained_resumed_to_the_bit_and_evaluated(
+    tiny: MLPConfig, tmp_path: Path, assert_same_run: Callable[[Path, Path], None]
+) -> None:
+    config = small(tiny, validation_share=0.2, label_dropout=0.1, ema_half_life_images=(500, 2000))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for path in (whole, parts):
+        path.mkdir()
+    model = train_diffusion_model(config, whole, device="cpu")
+    stops = itertools.chain([None] * 4, [RunInterrupted("stop", 143)])
+    with pytest.raises(RunInterrupted, match="stop"):
+        train_diffusion_model(config, parts, device="cpu", stop=lambda: next(stops))
+    train_diffusion_model(config, parts, device="cpu", resume=parts)
+    assert_same_run(whole, parts)
+
+    names = ["denoising", "frechet"]
+    results = Evaluator(model.config, whole, evaluators=names, n_steps=(1, 3), device="cpu").evaluate()  # type: ignore[arg-type] # nn.Module's attributes are any
+    found = [record for record in results if record.metadata.name == "frechet_distance"]
+    assert [record.metadata.n_steps for record in found] == [1, 3]
+    protocol = dict(found[0].metadata.protocol)
+    assert (protocol["sampler"], protocol["schedule"]) == ("meanflow", "flow")
+    assert all(math.isfinite(record.result.mean) for record in results)
+
+
+def test_parts_of_a_batch_have_the_gradient_of_the_whole(tiny: MLPConfig, tmp_path: Path) -> None:
+    weights = []
+    for accumulate in (1, 3):
+        config = small(tiny, n_epochs=1, accumulate=accumulate, dropout=0.0)
+        path = tmp_path / str(accumulate)
+        path.mkdir()
+        train_diffusion_model(config, path, device="cpu")
+        weights.append(torch.load(checkpoint_path(path), weights_only=True)["weights"])
+    torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
+
+
+def test_the_sampler_asks_for_each_span_and_passes_the_labels() -> None:
+    asked: list[tuple[float, float]] = []
+
+    def asking(z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
+        assert labels is not None
+        asked.append((t[0].item(), span[0].item()))
+        return torch.ones_like(z) * labels[:, None]
+
+    noise, labels = torch.zeros(3, 1, dtype=torch.float64), torch.tensor([0, 1, 2])
+    found = meanflow_sampler(asking, noise, np.array([0.75, 0.5, 0.0]), labels)
+    assert asked == [(0.75, 0.25), (0.5, 0.5)]
+    assert found[:, 0].tolist() == [0.0, -0.75, -1.5]
