@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from core.runs.open_file import RefusedFileError, directory_inside
 from core.runs.result_log import LoggedRecord
 from core.runs.sample_values import VALUES
 from core.utils.formatting import format_mean_error
@@ -64,7 +65,12 @@ def _overview(run: Run) -> dict[str, Any]:
     for kind, plugin in run.plugins.items():
         overview[kind] = " ".join(str(plugin.get(name, "?")) for name in ("name", "distribution", "version"))
     for folder in ("checkpoints", "samples", "values"):
-        files = sorted(path.name for path in (run.path / folder).rglob("*") if path.is_file())
+        try:
+            paths = directory_inside(run.path, folder).rglob("*")
+        except RefusedFileError as error:
+            overview[folder] = error.strerror
+            continue
+        files = sorted(path.name for path in paths if path.is_file())
         overview[folder] = ", ".join(files[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
     return {name: value for name, value in overview.items() if value not in (None, "")}
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,12 @@ from core.diffusion.model import Denoiser
 from core.diffusion.sampling import generate, sampler_protocol
 from core.runs.files import read_file, write_atomic, write_json
 from core.runs.limits import MOST_SAMPLES_BYTES
+from core.runs.open_file import directory_inside
 from core.utils.progress import Progress, silent
 
+SAMPLES = "samples"
 SAMPLES_PER_PART = 1000
+PART = re.compile(r"\d{8,18}\.npy", re.ASCII)
 DIGEST_BYTES = 32
 
 
@@ -61,7 +65,7 @@ class SampleStore:
             "device": device.type,
         }
         key = hashlib.sha256(json.dumps(self.setting, sort_keys=True).encode()).hexdigest()[:12]
-        self.path = run_path / "samples" / f"{config.n_steps}-steps-seed-{config.seed}-{key}"
+        self._run_path, self.path = run_path, run_path / SAMPLES / f"{config.n_steps}-steps-seed-{config.seed}-{key}"
 
     def samples(self, denoiser: Denoiser, n_samples: int, progress: Progress = silent) -> Tensor:
         """Return the first samples, float32 of shape ``(n_samples, *data_shape)`` on the CPU; make those missing.
@@ -73,7 +77,7 @@ class SampleStore:
         """
         wanted = range(n_samples)
         self.make(denoiser, wanted, progress)
-        pieces = [_read_part(self._part(first))[cut] for first, cut in self._pieces(wanted)]
+        pieces = [self._read_part(self._part(first))[cut] for first, cut in self._pieces(wanted)]
         return torch.from_numpy(np.concatenate(pieces))
 
     def make(self, denoiser: Denoiser, wanted: range, progress: Progress = silent) -> None:
@@ -99,7 +103,7 @@ class SampleStore:
             batches.append(batch.images)
             made += len(batch.images)
             progress(made, in_all, f"sampling in {self._config.n_steps} steps")
-        self.path.mkdir(parents=True, exist_ok=True)
+        directory_inside(self._run_path, f"{SAMPLES}/{self.path.name}").mkdir(parents=True, exist_ok=True)
         if not (self.path / "setting.json").exists():
             write_json(self.path / "setting.json", self.setting)
         _write_part(self._part(indices.start), torch.cat(batches).numpy())
@@ -109,10 +113,11 @@ class SampleStore:
 
     def _lengths(self) -> dict[int, int]:
         """Return the number of samples in each part that can be read, by the index of its first sample."""
-        present = set(self.path.glob("[0-9]*.npy"))
+        directory = directory_inside(self._run_path, f"{SAMPLES}/{self.path.name}")
+        present = {path for path in directory.glob("*.npy") if PART.fullmatch(path.name)}
         for path in present - self._known.keys():
             with contextlib.suppress(OSError, ValueError):  # a damaged part is made again
-                self._known[path] = len(_read_part(path))
+                self._known[path] = len(self._read_part(path))
         return {int(path.stem): self._known[path] for path in present & self._known.keys()}
 
     def _pieces(self, wanted: range) -> list[tuple[int, slice]]:
@@ -134,23 +139,34 @@ class SampleStore:
             place = first + cut.stop
         return gaps
 
+    def _read_part(self, path: Path) -> NDArray[np.float32]:
+        """Return the images of a part.
+
+        Raises:
+            OSError: It is missing, or not a regular file.
+            ValueError: It is damaged. Without a checksum, one flipped bit would be another sample.
+        """
+        content = memoryview(read_file(str(path), MOST_SAMPLES_BYTES))
+        images, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+        if hashlib.sha256(images).digest() != digest:
+            raise ValueError(f"{path}: its checksum is wrong")
+        try:
+            loaded = np.load(io.BytesIO(images), allow_pickle=False)
+        except (EOFError, MemoryError) as error:  # nothing, or a size that nobody wrote
+            raise ValueError(f"{path}: holds no images ({error})") from None
+        shape = tuple(self._config.data_shape or ())
+        if (
+            not isinstance(loaded, np.ndarray)
+            or loaded.dtype != np.float32
+            or loaded.shape[1:] != shape
+            or not loaded.ndim
+        ):
+            raise ValueError(f"{path}: holds no float32 images of shape {shape}")
+        return loaded
+
 
 def _write_part(path: Path, images: NDArray[np.float32]) -> None:
     """Write a NumPy file, followed by the SHA-256 of its bytes, which NumPy ignores."""
     buffer = io.BytesIO()
     np.save(buffer, images)
     write_atomic(path, buffer.getvalue() + hashlib.sha256(buffer.getbuffer()).digest())
-
-
-def _read_part(path: Path) -> NDArray[np.float32]:
-    """Return the images of a part.
-
-    Raises:
-        OSError: It is missing, or not a regular file.
-        ValueError: It is damaged. Without a checksum, one flipped bit would be another sample.
-    """
-    content = memoryview(read_file(str(path), MOST_SAMPLES_BYTES))
-    images, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-    if hashlib.sha256(images).digest() != digest:
-        raise ValueError(f"{path}: its checksum is wrong")
-    return np.load(io.BytesIO(images), allow_pickle=False)  # type: ignore[no-any-return]  # NumPy's own type

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.runs.files import Fault, RunFile, append_json_line, make_directory
+from core.runs.open_file import RefusedFileError, directory_inside
 from core.utils.formatting import timestamp
 
 RESULTS_FILE = "results.jsonl"  # here, because the closing line of an evaluation stands in it
@@ -30,7 +31,7 @@ def start_evaluation(run_path: str | Path, asked_for: Mapping[str, Any]) -> str:
     Ids are ordinals, not times or random names, so that two runs with one seed stay byte-equal; the claim is a file
     created exclusively, so that two processes never share one.
     """
-    directory = Path(run_path) / DIRECTORY
+    directory = directory_inside(run_path, DIRECTORY)
     make_directory(directory)
     ordinal = 1 + max(_claimed(directory), default=0)
     while True:
@@ -47,7 +48,9 @@ def start_evaluation(run_path: str | Path, asked_for: Mapping[str, Any]) -> str:
 def read_requests(run_path: str | Path) -> dict[str, dict[str, Any] | Fault]:
     """Return for each evaluation id, oldest first, what was asked for, or why its file cannot be read."""
     try:
-        claimed = sorted(_claimed(Path(run_path) / DIRECTORY).items())
+        claimed = sorted(_claimed(directory_inside(run_path, DIRECTORY)).items())
+    except RefusedFileError as error:
+        return {DIRECTORY: Fault(Path(error.filename), str(error.strerror))}
     except OSError:  # no evaluation has claimed an id
         return {}
     return {evaluation: _read_request(run_path, evaluation) for _, evaluation in claimed}

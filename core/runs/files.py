@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -13,11 +12,11 @@ from typing import IO, Any
 from attrs import frozen
 
 from core.runs import strict_json
-from core.runs.limits import MOST_JSON_BYTES, MOST_LINES_BYTES
+from core.runs.limits import MOST_LINES_BYTES
+from core.runs.open_file import NO_BLOCK, check_regular, open_inside
+from core.runs.open_file import RefusedFileError as RefusedFileError  # also importable from here
+from core.runs.open_file import read_file as read_file
 from core.utils.output import printable
-
-_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextlib.contextmanager
@@ -90,13 +89,15 @@ def append_json_line(path: Path, value: Any) -> None:
     its own.
 
     Raises:
+        RefusedFileError: No reader would open the file; see ``open_file``.
         OSError: The record could not be written completely. Readers skip the part that was written.
     """
     line = strict_json.dumps(value).encode("utf-8", "backslashreplace") + b"\n"
     is_new = not path.exists()
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags, 0o666)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_BLOCK
+    descriptor = open_inside(str(path), flags)
     try:
+        check_regular(os.fstat(descriptor), str(path))
         while not _append(descriptor, line, path):
             pass  # the next attempt follows the newline of this one, so that it ends
         os.fsync(descriptor)
@@ -117,73 +118,6 @@ def _append(descriptor: int, line: bytes, path: Path) -> bool:
         return True
     os.lseek(descriptor, start - 1, os.SEEK_SET)
     return os.read(descriptor, 1) == b"\n"
-
-
-class RefusedFileError(OSError):
-    """A file that no reader opens: not a regular one, too large, or a link that leads out of its directory."""
-
-
-def read_file(path: str, most_bytes: int = MOST_JSON_BYTES) -> bytes:
-    """Return the content of a regular file that lies in its own directory; see ``open_file``."""
-    descriptor, n_bytes = open_file(path, most_bytes)
-    try:
-        content = os.read(descriptor, n_bytes + 1)
-        if len(content) >= n_bytes:
-            return content
-        return content + _read_rest(descriptor, n_bytes - len(content))
-    finally:
-        os.close(descriptor)
-
-
-def open_file(path: str, most_bytes: int) -> tuple[int, int]:
-    """Open a regular file that lies in its own directory; return its descriptor and its size in bytes.
-
-    A named pipe would block and a device may have no end, so neither is read. A symbolic link counts if it leads to a
-    file below the same directory.
-
-    Args:
-        path: The file.
-        most_bytes: The largest file that is read.
-
-    Raises:
-        RefusedFileError: It is not a regular file, too large, or a link that leads out of its directory.
-        OSError: It is missing or cannot be read.
-    """
-    try:
-        descriptor = os.open(path, _READ | _NO_FOLLOW)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        descriptor = os.open(_inside(path), _READ)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise RefusedFileError(errno.EINVAL, "is not a regular file", path)
-        if status.st_size > most_bytes:
-            raise RefusedFileError(
-                errno.EFBIG, f"holds {status.st_size:,} bytes; accepted: at most {most_bytes:,}", path
-            )
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor, status.st_size
-
-
-def _read_rest(descriptor: int, n_bytes: int) -> bytes:
-    """Return the rest of a file of which one read returned a part, as network file systems may do."""
-    pieces: list[bytes] = []
-    while n_bytes > 0 and (piece := os.read(descriptor, n_bytes + 1)):
-        pieces.append(piece)
-        n_bytes -= len(piece)
-    return b"".join(pieces)
-
-
-def _inside(path: str) -> str:
-    """Return the file that a link leads to; OSError where that lies outside the link's directory."""
-    target, directory = Path(path).resolve(), Path(path).parent.resolve()
-    if not target.is_relative_to(directory):
-        raise RefusedFileError(errno.EPERM, "is a link that leads out of the run", path)
-    return str(target)
 
 
 @frozen

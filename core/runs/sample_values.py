@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.files import Fault, make_directory
 from core.runs.limits import MOST_MAGNITUDE
+from core.runs.open_file import RefusedFileError, directory_inside
 from core.runs.serialise import unstructure
 from core.runs.strict_json import dumps, loads
 from core.utils.metadata import ResultMetadata
@@ -47,6 +48,7 @@ def save_values(
     Raises:
         ValueError: The arrays are not of one length, or a sample id occurs twice.
         TypeError: The ids are not integers, or the values not real numbers.
+        OSError: The file cannot be written.
     """
     if evaluation is None:
         return None
@@ -54,7 +56,7 @@ def save_values(
     clusters: dict[str, Any] = (
         {} if cluster_ids is None else {"cluster_id": _checked_clusters(_as_array(cluster_ids), len(ids))}
     )
-    path = Path(run_path) / VALUES / evaluation / f"{quote(name, safe=' ')}.npz"
+    path = directory_inside(run_path, f"{VALUES}/{evaluation}") / f"{quote(name, safe=' ')}.npz"
     make_directory(path.parent)
     about = np.array(dumps({"schema": VALUES_SCHEMA, **unstructure(metadata)}))
     write_arrays(path, {"sample_id": ids, "value": numbers, "metadata": about, **clusters})
@@ -97,7 +99,11 @@ def read_values(
     The values are None if the evaluation kept none, or if a value is not finite: such samples cannot be paired.
     """
     faults: list[Fault] = []
-    for path in sorted((Path(run_path) / VALUES / evaluation).glob("*.npz")):
+    try:
+        paths = _files_of(run_path, evaluation)
+    except RefusedFileError as error:
+        return None, [Fault(Path(error.filename), f"{error.strerror}; its samples are not paired")]
+    for path in paths:
         found = _read(path, metadata)
         if isinstance(found, Fault):
             faults.append(found)
@@ -105,6 +111,10 @@ def read_values(
             ids, values = found
             return dict(zip(ids.tolist(), values.tolist(), strict=True)), faults
     return None, faults
+
+
+def _files_of(run_path: str | Path, evaluation: str) -> list[Path]:
+    return sorted(directory_inside(run_path, f"{VALUES}/{evaluation}").glob("*.npz"))
 
 
 def _metadata_of(arrays: dict[str, NDArray[Any]]) -> ResultMetadata:
@@ -145,7 +155,11 @@ def read_clusters(run_path: str | Path, evaluation: str, metadata: ResultMetadat
 
     Arrays that are not integers of one shape count as none.
     """
-    for path in sorted((Path(run_path) / VALUES / evaluation).glob("*.npz")):
+    try:
+        paths = _files_of(run_path, evaluation)
+    except RefusedFileError:  # read_values reports it
+        return None
+    for path in paths:
         try:
             arrays = read_arrays(path)
             if _metadata_of(arrays) != metadata or "cluster_id" not in arrays:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from core.config.errors import ConfigError
 from core.runs.arrays import read_arrays, write_arrays
 from core.runs.files import write_json
+from core.runs.open_file import NO_BLOCK, RefusedFileError, directory_inside, open_inside
 from core.runs.strict_json import dumps, loads
 from core.utils.formatting import timestamp
 from core.utils.meters import Meter
@@ -109,6 +111,7 @@ def write_shard(directory: Path, shard: Shard) -> Path:
         about.append({"name": name, "wall_time_s": part.wall_time_s, "meter": part.meter().state_dict()})
     header = {"schema": SHARD_SCHEMA, "shard": shard.index, "of": shard.of, "setting": shard.setting, "parts": about}
     arrays["header"] = np.array(dumps(header))
+    _check_inside(directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_arrays(directory / shard.name, arrays)
     return directory / shard.name
@@ -153,6 +156,7 @@ def read_shards(directory: Path) -> list[Shard]:
     Raises:
         ShardError: A share is missing, occurs twice, cannot be used, or belongs to another evaluation; it is named.
     """
+    _check_inside(directory)
     paths = {match[0]: path for path in sorted(directory.glob("*.npz")) if (match := FILE.fullmatch(path.name))}
     shards = sorted((read_shard(path) for path in paths.values()), key=lambda shard: (shard.of, shard.index))
     if not shards:
@@ -172,6 +176,14 @@ def read_shards(directory: Path) -> list[Shard]:
     if missing := [f"{index}/{counts[0]}" for index in range(1, counts[0] + 1) if index not in have]:
         raise ShardError(f"missing: {_some('shard', missing)}. Make each with pyml-eval RUN --shard I/{counts[0]}.")
     return shards
+
+
+def _check_inside(directory: Path) -> None:
+    """Raise ShardError if ``RUN/shards/KEY`` is a link that leads out of the run."""
+    try:
+        directory_inside(directory.parents[1], f"{directory.parent.name}/{directory.name}")
+    except RefusedFileError as error:
+        raise ShardError(f"{error.filename}: {error.strerror}. Delete it and evaluate again.") from None
 
 
 def missing_shares(directory: Path, of: int) -> list[str]:
@@ -209,7 +221,8 @@ def exclusively(directory: Path) -> Iterator[None]:
 
     Two processes that merge the same shards would save the same results twice, of which the newest count.
     """
-    with (directory / LOCK).open("ab") as file:
+    descriptor = open_inside(str(directory / LOCK), os.O_RDWR | os.O_CREAT | NO_BLOCK)
+    with os.fdopen(descriptor, "rb") as file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.config.errors import ConfigError
+from core.runs.open_file import RefusedFileError, directory_inside
 from core.runs.sample_pictures import read_picture
 from results.groups import Group, name_groups, seed_order
 from results.plots.figure import new_figure, plain
@@ -26,7 +27,11 @@ LONGEST_SEED = 20  # characters
 
 def newest_grid(run: Run) -> Path | None:
     """Return the path of the run's newest image in samples/, or None."""
-    pictures = [path for path in (run.path / "samples").glob("**/*.png") if path.is_file()]
+    try:
+        directory = directory_inside(run.path, "samples")
+    except RefusedFileError:
+        return None
+    pictures = [path for path in directory.glob("**/*.png") if path.is_file()]
     return max(pictures, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 

@@ -1,5 +1,7 @@
 """Samples are made once for each setting, go on where they stopped, and are shared out in parts."""
 
+import hashlib
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -89,6 +91,66 @@ def test_a_part_in_which_a_bit_flipped_is_made_again(
     part.write_bytes(content)
     assert torch.equal(store(tmp_path, trained_config).samples(model, 40), images)
     assert calls == [range(20), range(20, 40), range(20, 40)]
+
+
+@pytest.mark.parametrize(
+    "name", ["00000000 copy.npy", "0x.npy", "00000020-old.npy", "\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660.npy"]
+)
+def test_a_copy_of_a_part_under_another_name_is_left_alone(
+    trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range], name: str
+) -> None:
+    model = load_denoiser(trained_run, trained_config, CPU)
+    images = store(tmp_path, trained_config).samples(model, 20)
+    place = store(tmp_path, trained_config).path
+    shutil.copy(place / "00000000.npy", place / name)
+    assert torch.equal(store(tmp_path, trained_config).samples(model, 20), images)
+    assert calls == [range(20)]
+
+
+def _npy(array: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+HEADER = _npy(np.zeros((20, 1, 8, 8), np.float32))[:128]
+FORGED = {
+    "nothing": b"",
+    "another shape": _npy(np.zeros((20, 3, 8, 8), np.float32)),
+    "no axis": _npy(np.float32(1)),
+    "another dtype": _npy(np.zeros((20, 1, 8, 8), np.float64)),
+    "no pixels": HEADER,
+    "a size that nobody wrote": HEADER.replace(b"(20, 1, 8, 8)", b"(9999999999999, 1, 8, 8)").replace(
+        b" " * 12 + b"\n", b"\n"
+    ),
+    "text": b"no array",
+}
+
+
+@pytest.mark.parametrize("content", FORGED.values(), ids=FORGED)
+def test_a_part_with_a_right_checksum_and_no_such_images_is_made_again(
+    trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range], content: bytes
+) -> None:
+    model = load_denoiser(trained_run, trained_config, CPU)
+    images = store(tmp_path, trained_config).samples(model, 20)
+    part = store(tmp_path, trained_config).path / "00000000.npy"
+    part.write_bytes(content + hashlib.sha256(content).digest())
+    assert torch.equal(store(tmp_path, trained_config).samples(model, 20), images)
+    assert calls == [range(20), range(20)]
+
+
+@pytest.mark.parametrize("name", ["samples", "samples/SETTING"])
+def test_samples_are_neither_read_nor_written_out_of_the_run(
+    trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range], name: str
+) -> None:
+    model, run_path = load_denoiser(trained_run, trained_config, CPU), tmp_path / "run"
+    place = run_path / name.replace("SETTING", store(run_path, trained_config).path.name)
+    place.parent.mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    place.symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError, match=r"is a link that leads out of the run"):
+        store(run_path, trained_config).samples(model, 20)
+    assert (calls, list((tmp_path / "outside").iterdir())) == ([], [])
 
 
 def test_processes_may_each_make_a_range_of_the_samples(

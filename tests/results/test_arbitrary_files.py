@@ -24,6 +24,8 @@ from results.database import ResultsDatabase
 from results.describe import describe_difference, describe_run
 from results.export import to_csv, to_json
 from results.groups import group_runs
+from results.plots.samples import newest_grid
+from results.run import Run
 from results.tables.formats import FORMATS
 from results.tables.listing import list_runs, listed_fields
 from results.tables.table import make_table
@@ -91,3 +93,15 @@ def test_any_content_of_a_runs_files_is_lived_with(
     json.loads(to_json(database), parse_constant=pytest.fail)
     for out in (listed, described, difference):
         assert all(printable(line) == line for line in out.split("\n"))
+
+
+def test_no_directory_that_is_a_link_out_of_the_run_is_listed(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run({LOSS: 0.5})
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "private.png").write_bytes(b"x")
+    for name in ("samples", "values", "checkpoints"):
+        (path / name).symlink_to(tmp_path / "outside")
+    run = Run(path)
+    assert newest_grid(run) is None
+    assert describe_run(run).count("is a link that leads out of the run") == 3
+    assert "private" not in describe_run(run)

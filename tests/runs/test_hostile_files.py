@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pytest
 
 from core.config.errors import ConfigError
 from core.runs.config_file import read_saved_config
+from core.runs.evaluations import read_requests, start_evaluation
 from core.runs.fast_results import read_results
-from core.runs.files import Fault, read_file, read_json_lines
+from core.runs.files import Fault, append_json_line, read_file, read_json_lines
 from core.runs.metrics import read_curve
-from core.runs.result_log import read_result_log
-from core.runs.sample_values import read_values, save_values
+from core.runs.result_log import log_record, read_result_log
+from core.runs.sample_values import read_clusters, read_values, save_values
 from core.runs.status import STATUS, run_status
-from core.utils.results import ResultMetadata
+from core.utils.results import ResultMetadata, ResultRecord, ScalarResult
 
 RUN = Path(__file__).parents[1] / "data" / "run-1"
 Damage = Callable[[Path], object]
@@ -31,6 +33,7 @@ JSON_DAMAGES: dict[str, Damage] = {
     "directory": lambda path: (path.unlink(), path.mkdir()),
     "endless": lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
     "link out of the run": lambda path: (path.rename(path.parents[1] / "moved"), path.symlink_to("../moved")),
+    "loop": lambda path: (path.unlink(), path.symlink_to(path.name)),
     "sparse": lambda path: (path.write_bytes(b""), os.truncate(path, 1 << 30)),
     "latin-1": lambda path: path.write_bytes(b'{"schema": "\xe9"}'),
 }
@@ -154,3 +157,75 @@ def test_a_curve_or_values_beyond_the_bound_are_faults(run: Path) -> None:
     values, faults = read_values(run, "eval-0001", metadata)
     assert values is None
     assert "holds values beyond 1e+150" in str(faults[-1])
+
+
+@pytest.mark.parametrize("damage", ["fifo", "endless", "link out of the run", "directory"])
+@pytest.mark.parametrize("name", ["results.jsonl", "metrics.jsonl"])
+def test_nothing_is_appended_to_a_file_that_no_reader_opens(run: Path, damage: str, name: str) -> None:
+    before = (run / name).read_bytes()
+    JSON_DAMAGES[damage](run / name)
+    with pytest.raises(OSError, match=r"is not a regular file|is a link that leads out of the run|Is a directory"):
+        append_json_line(run / name, {"a": 1})
+    if damage == "link out of the run":
+        assert (run.parent / "moved").read_bytes() == before
+
+
+def test_a_result_that_no_reader_could_find_is_not_printed_as_logged(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    JSON_DAMAGES["link out of the run"](run / "results.jsonl")
+    with pytest.raises(OSError, match=r"leads out of the run"):
+        log_record(ResultRecord(ResultMetadata("loss"), ScalarResult(0.5, 0.1, 10)), run)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("NOT SAVED")
+
+
+@pytest.fixture
+def leave(run: Path) -> Callable[[str], Path]:
+    """Moves a directory of the run outside of it and leaves a link; returns where it is now."""
+
+    def move(name: str) -> Path:
+        outside = run.parent / "outside"
+        (run / name).rename(outside)
+        (run / name).symlink_to(outside)
+        return outside
+
+    return move
+
+
+@pytest.mark.parametrize("name", ["values", "values/eval-0001"])
+def test_a_directory_of_values_that_is_a_link_out_of_the_run_is_a_fault(
+    run: Path, leave: Callable[[str], Path], name: str
+) -> None:
+    metadata = ResultMetadata("x")
+    save_values(run, "eval-0001", "x", [0, 1], [1.0, 2.0], metadata)
+    assert read_values(run, "eval-0001", metadata)[0] == {0: 1.0, 1: 2.0}
+    outside = leave(name)
+    held = sorted(outside.rglob("*"))
+    values, faults = read_values(run, "eval-0001", metadata)
+    assert values is None
+    assert "is a link that leads out of the run" in str(faults[0])
+    assert read_clusters(run, "eval-0001", metadata) is None
+    with pytest.raises(OSError, match=r"is a link that leads out of the run"):
+        save_values(run, "eval-0001", "y", [0], [1.0], metadata)
+    assert sorted(outside.rglob("*")) == held
+
+
+def test_a_directory_of_evaluations_that_is_a_link_out_of_the_run_is_a_fault(
+    run: Path, leave: Callable[[str], Path]
+) -> None:
+    outside = leave("evaluations")
+    held = sorted(outside.iterdir())
+    (fault,) = read_requests(run).values()
+    assert "evaluations: is a link that leads out of the run" in str(fault)
+    with pytest.raises(OSError, match=r"is a link that leads out of the run"):
+        start_evaluation(run, {})
+    assert sorted(outside.iterdir()) == held
+
+
+def test_a_directory_that_leads_to_itself_is_a_fault(run: Path) -> None:
+    (run / "values").mkdir(exist_ok=True)
+    (run / "values" / "eval-0009").symlink_to("eval-0009")
+    values, faults = read_values(run, "eval-0009", ResultMetadata("x"))
+    assert (values, len(faults)) == (None, 1 if sys.version_info < (3, 13) else 0)

@@ -1,5 +1,6 @@
 """The shards of an evaluation: their ranges, their files, and what refuses to be merged."""
 
+import os
 import re
 from pathlib import Path
 
@@ -133,3 +134,24 @@ def test_merged_shards_are_deleted_and_noted(directory: Path) -> None:
     shards.mark_merged(directory, 3)
     assert shards.is_merged(directory)
     assert not list(directory.glob("*.npz"))
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_shards_are_neither_read_nor_written_out_of_the_run(directory: Path, level: int) -> None:
+    place = [directory, directory.parent][level]
+    outside = directory.parents[2] / f"{directory.parents[1].name}-outside"
+    place.rename(outside)
+    place.symlink_to(outside)
+    held = sorted(outside.rglob("*"))
+    with pytest.raises(ShardError, match=r"is a link that leads out of the run. Delete it"):
+        read_shards(directory)
+    with pytest.raises(ShardError, match=r"is a link that leads out of the run. Delete it"):
+        write_shard(directory, shard(1, 1, [0]))
+    assert sorted(outside.rglob("*")) == held
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_a_lock_that_is_a_named_pipe_does_not_block(directory: Path) -> None:
+    os.mkfifo(directory / shards.LOCK)
+    with shards.exclusively(directory):
+        pass

@@ -19,8 +19,9 @@ from attrs import frozen
 from core.config.config import ModelConfig
 from core.diffusion.training.checkpoint_names import LAST, checkpoint_names, name_of
 from core.diffusion.training.checkpoint_names import checkpoint_path as checkpoint_path  # also importable from here
-from core.runs.files import RefusedFileError, make_directory, open_file, replacing
+from core.runs.files import make_directory, replacing
 from core.runs.limits import MOST_CHECKPOINT_BYTES
+from core.runs.open_file import RefusedFileError, directory_inside, open_file
 
 CHECKPOINT_SCHEMA = "pyml.checkpoint/1"
 EXTENDED_SCHEMA = "pyml.checkpoint/2"  #: Of a checkpoint with optional keys, which earlier versions cannot read.
@@ -50,7 +51,7 @@ def save_checkpoint(run_path: str | Path, state: dict[str, Any], also: Sequence[
         also: Names of checkpoints with the same content: "best", "step-N". They are written first: a run that is
             killed in between continues from an earlier step, and writes them again.
     """
-    make_directory(checkpoint_path(run_path).parent)
+    make_directory(directory_inside(run_path, checkpoint_path(run_path).parent.name))
     schema = EXTENDED_SCHEMA if OPTIONAL_KEYS & set(state) else CHECKPOINT_SCHEMA
     buffer = io.BytesIO()  # torch.save to a file reports a full disk as an unrelated RuntimeError
     torch.save({"schema": schema, **state}, buffer)
@@ -120,6 +121,7 @@ def load_checkpoint(run_path: str | Path, config: ModelConfig, name: str = LAST)
     """
     path = checkpoint_path(run_path, name)
     try:
+        directory_inside(run_path, path.parent.name)
         content = _content(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no checkpoint; {_those_there_are(run_path)}") from None

@@ -196,6 +196,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "directory": (lambda path: path.mkdir(), "is not a regular file; nothing was loaded"),
     "endless": (lambda path: path.symlink_to("/dev/zero"), "is a link that leads out of the run; nothing was loaded"),
     "link": (lambda path: path.symlink_to("../../moved"), "is a link that leads out of the run; nothing was loaded"),
+    "loop": (lambda path: path.symlink_to(path.name), "is a link that leads to itself|could not be read"),
     "sparse": (lambda path: (path.touch(), os.truncate(path, 1 << 30)), "is truncated, or was never a checkpoint"),
 }
 
@@ -210,7 +211,7 @@ def test_what_is_no_regular_archive_is_refused_before_it_is_read(tmp_path: Path,
     make(path)
     tracemalloc.start()
     try:
-        with pytest.raises(CheckpointError, match=rf"{path.name}: {message}"):
+        with pytest.raises(CheckpointError, match=rf"{path.name}: ({message})"):
             load_checkpoint(tmp_path / "run", ModelConfig(model="mlp"), name)
         assert tracemalloc.get_traced_memory()[1] < 1e6
     finally:
@@ -243,3 +244,14 @@ def test_a_checkpoint_of_another_kind_is_refused_in_a_short_message(tmp_path: Pa
     with pytest.raises(CheckpointError, match=rf"{key} .*; accepted|step: got|is of model") as raised:
         load_checkpoint(tmp_path, ModelConfig(model="mlp"))
     assert len(str(raised.value)) < 1000 + len(str(path))
+
+
+def test_a_directory_of_checkpoints_that_is_a_link_out_of_the_run_is_refused(
+    run_path: Path, trained_config: ModelConfig
+) -> None:
+    (run_path / "checkpoints").rename(run_path.parent / "outside")
+    (run_path / "checkpoints").symlink_to(run_path.parent / "outside")
+    with pytest.raises(CheckpointError, match=r"is a link that leads out of the run; nothing was loaded"):
+        load_checkpoint(run_path, trained_config)
+    with pytest.raises(OSError, match=r"is a link that leads out of the run"):
+        save_checkpoint(run_path, {})
