@@ -174,8 +174,19 @@ def status(name: str | None, experiments_dir: str | None) -> None:
     if not names:
         say(f"No sweep in {where}. Start one with: sweep --model mlp learning_rate=1e-4,1e-3 seed=0..4")
         return
-    found = [find_sweep(each, where) for each in names]
-    say(text.describe(found[0]) if name else text.list_sweeps(found))
+    if name:
+        say(text.describe(find_sweep(name, where)))
+        return
+    found: list[Sweep] = []
+    faults: list[str] = []
+    for each in names:
+        try:
+            found.append(find_sweep(each, where))
+        except ConfigError as error:  # it hides no other sweep
+            faults += error.faults
+    say(text.list_sweeps(found))
+    if faults:
+        raise ConfigError(*faults)
 
 
 @sweep.command(context_settings=SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -10,8 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.config.errors import ConfigError
+from core.runs.open_file import read_file
 from core.sweeps.sweep import Sweep
 from core.sweeps.worker import Work, plan
+
+JOB_ID = re.compile(r"\d+(_\d+)?")
 
 
 class SlurmJob:
@@ -137,9 +141,10 @@ def _executor(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster:
 def cancel(sweep: Sweep) -> list[str]:
     """Cancel the sweep's Slurm jobs by scancel and return their ids; none where nothing was submitted."""
     try:
-        ids = (sweep.path / "slurm_ids").read_text().split()
+        words = read_file(str(sweep.path / "slurm_ids")).decode().split()
     except FileNotFoundError:
         return []
+    ids = [word for word in words if JOB_ID.fullmatch(word)]  # scancel would take others for options
     if ids and shutil.which("scancel") is not None:
         subprocess.run(["scancel", *ids], check=False)
     return ids

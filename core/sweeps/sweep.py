@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import reprlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,11 +17,14 @@ from attrs import frozen
 
 from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError, unknown_name
+from core.runs import strict_json
+from core.runs.directory import RUN_ID
 from core.runs.evaluations import TRAINING
 from core.runs.files import Fault, read_file, sync_directory, write_json
 from core.runs.limits import MOST_LINES_BYTES
 from core.runs.result_log import read_result_log
 from core.runs.status import STATUS, RunState, run_status, running_here
+from core.runs.training_lock import LOCK_FILE, read_holder
 from core.sweeps.grid import asked_for
 from core.utils.utils import generate_run_id
 
@@ -104,7 +108,10 @@ class Sweep:
     def pid(self, job: Job) -> int | None:
         """Return the process of a job's run on this host, or None."""
         saved = STATUS.read(self.run_path(job))
-        return None if isinstance(saved, Fault) else running_here(saved)
+        pid = None if isinstance(saved, Fault) else running_here(saved)
+        holder = None if pid is None else read_holder(self.run_path(job) / LOCK_FILE)
+        # After a kill, the number may be that of another process by now; the lock file knows when ours began.
+        return None if holder and (holder.pid != pid or holder.is_alive_here() is False) else pid
 
     def is_done(self, job: Job) -> bool:
         """Say whether a job needs no more work: trained and, where asked for, evaluated."""
@@ -201,14 +208,26 @@ def read_sweep(path: Path) -> Sweep:
         ConfigError: Its sweep.json is missing, damaged or of another schema.
     """
     try:
-        content = json.loads(read_file(str(path / "sweep.json"), MOST_LINES_BYTES))
+        content = strict_json.loads(read_file(str(path / "sweep.json"), MOST_LINES_BYTES).decode())
         if content["schema"] != SWEEP_SCHEMA:
-            raise ValueError(f"schema {content['schema']!r}; this version reads {SWEEP_SCHEMA!r}")
-        jobs = tuple(Job(int(job["index"]), dict(job["config"]), str(job["run_id"])) for job in content["jobs"])
+            raise ValueError(f"schema {reprlib.repr(content['schema'])}; this version reads {SWEEP_SCHEMA!r}")
+        jobs = tuple(_job(index, saved) for index, saved in enumerate(content["jobs"]))
+        if not jobs:
+            raise ValueError("it has no job")
         tracker = tuple(map(str, content.get("tracker", ())))
         return Sweep(path.resolve(), str(content["device"]), bool(content["evaluate"]), jobs, tracker)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path / 'sweep.json'}: cannot be read as a sweep: {error!r}.") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        what = str(error) if type(error) is ValueError else repr(error)
+        raise ConfigError(f"{path / 'sweep.json'}: cannot be read as a sweep: {what}.") from None
+
+
+def _job(index: int, saved: Any) -> Job:
+    """Return a job of a sweep's list; ValueError, LookupError or TypeError if it is none that a sweep would write."""
+    if saved["index"] != index:
+        raise ValueError(f"job {index}: index: got {reprlib.repr(saved['index'])}")
+    if not RUN_ID.fullmatch(str(saved["run_id"])):  # it becomes a path
+        raise ValueError(f"job {index}: run_id: got {reprlib.repr(saved['run_id'])}; accepted: the id of a run")
+    return Job(index, dict(saved["config"]), str(saved["run_id"]))
 
 
 @contextmanager
@@ -242,7 +261,7 @@ def runner_pid(sweep: Sweep) -> int | None:
 
 def _holder(sweep: Sweep) -> int | None:
     try:
-        return int((sweep.path / "runner").read_text())
+        return int(read_file(str(sweep.path / "runner")))
     except (OSError, ValueError):
         return None
 

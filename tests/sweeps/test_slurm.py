@@ -1,6 +1,7 @@
 """Sweeps on Slurm: submitit's own executors stand in for a cluster, and the batch script is read."""
 
 import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -115,3 +116,16 @@ def test_an_unknown_option_is_refused(sweep: Sweep, monkeypatch: pytest.MonkeyPa
 def test_cancelling_what_was_never_submitted_does_nothing(sweep: Sweep) -> None:
     assert slurm.cancel(sweep) == []
     assert find_sweep("two", sweep.experiments_dir) == sweep
+
+
+def test_what_is_no_id_of_a_job_is_not_passed_to_scancel(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "scancel"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/called\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    (sweep.path / "slurm_ids").write_text("12_0\n--user=me\n-u\n13\n")
+    assert slurm.cancel(sweep) == ["12_0", "13"]
+    assert (tmp_path / "called").read_text() == "12_0 13\n"

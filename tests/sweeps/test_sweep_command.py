@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -281,3 +282,65 @@ def test_two_processes_never_hold_one_sweep(invoke: Invoke, experiments: Path) -
     with held(find_sweep("one", experiments)):
         code, _, err = invoke("resume", "one")
     assert (code, "is being run by another process" in err) == (2, True)
+
+
+def _with_job(sweep: Sweep, **changes: object) -> None:
+    path = sweep.path / "sweep.json"
+    content = json.loads(path.read_text())
+    content["jobs"][0] |= changes
+    path.write_text(json.dumps(content))
+
+
+DAMAGES: dict[str, Callable[[Sweep], object]] = {
+    "deep": lambda sweep: (sweep.path / "sweep.json").write_text("[" * 100_000),
+    "a list": lambda sweep: (sweep.path / "sweep.json").write_text("[]"),
+    "a number": lambda sweep: (sweep.path / "sweep.json").write_text("1e999"),
+    "no jobs": lambda sweep: (sweep.path / "sweep.json").write_text(
+        '{"schema": "pyml.sweep/1", "device": "cpu", "evaluate": false, "jobs": []}'
+    ),
+    "an id that is a path": lambda sweep: _with_job(sweep, run_id="../../outside"),
+    "an absolute id": lambda sweep: _with_job(sweep, run_id="/etc"),
+    "another index": lambda sweep: _with_job(sweep, index=7),
+    "an infinite index": lambda sweep: _with_job(sweep, index="1e999"),
+    "no config": lambda sweep: _with_job(sweep, config=[1]),
+    "latin-1": lambda sweep: (sweep.path / "sweep.json").write_bytes(b'{"schema": "\xe9"}'),
+    "fifo": lambda sweep: ((sweep.path / "sweep.json").unlink(), os.mkfifo(sweep.path / "sweep.json")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_sweep_hides_no_other(invoke: Invoke, experiments: Path, damage: Callable[[Sweep], object]) -> None:
+    for name in ("a", "b"):
+        create_sweep(name, [ModelConfig()], GlobalConfig(experiments_dir=experiments))
+    damage(find_sweep("a", experiments))
+    code, out, err = invoke("status")
+    assert code == 2
+    assert [line.split()[0] for line in out.splitlines()[2:]] == ["b"]
+    assert re.fullmatch(r"Error: \S+/sweeps/a/sweep\.json: cannot be read as a sweep: .{1,300}\n", err)
+    assert invoke("status", "a")[0] == invoke("cancel", "a")[0] == 2
+
+
+def test_a_process_that_got_the_number_of_a_killed_run_is_not_stopped(invoke: Invoke, experiments: Path) -> None:
+    sweep = create_sweep("a", [ModelConfig()], GlobalConfig(experiments_dir=experiments))
+    run_path = sweep.run_path(sweep.jobs[0])
+    run_path.mkdir(parents=True)
+    killed = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import os\nfrom core.runs.status import RunStatus\nRunStatus({str(run_path)!r}).__enter__()\nos._exit(9)",
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert killed.returncode == 9
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        status = json.loads((run_path / "status.json").read_text())
+        (run_path / "status.json").write_text(json.dumps({**status, "pid": bystander.pid}))
+        assert sweep.pid(sweep.jobs[0]) is None
+        lock = (run_path / "training.lock").read_text()
+        (run_path / "training.lock").write_text(lock.replace(f'"pid": {status["pid"]}', f'"pid": {bystander.pid}'))
+        assert sweep.pid(sweep.jobs[0]) is None
+        assert "Nothing of sweep" in invoke("cancel", "a")[1]
+        assert bystander.poll() is None
+        bystander.kill()
