@@ -8,8 +8,8 @@ SOURCES = pyproject.toml setup.py constraints.txt $(wildcard csrc/*.hpp csrc/pyt
 .PHONY: demo test lint cpp-test wheel-test python-test callbacks-test docs browser-test latex faults fuzz sanitize reliability clean
 
 demo: $(VENV)/.installed  ## train a diffusion model on real digits and evaluate it: about two minutes
-	$(BIN)/pyml-train --model mlp
-	$(BIN)/pyml-eval latest
+	$(BIN)/pyml-train --model mlp --threads 1
+	$(BIN)/pyml-eval latest --threads 1
 
 test: lint cpp-test wheel-test python-test  ## everything that continuous integration checks
 
