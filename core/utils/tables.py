@@ -19,13 +19,15 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequenc
 
 HEADER = ("result", "mean ± error", "n", "unit", "details")
 NOTHING = "(no results)"
+EVERYWHERE = "all results that have it"
+Pair = tuple[str, Scalar]
 
 
 def result_table(records: Sequence[ResultRecord]) -> str:
     """Return the records as a table: name, mean ± error (aligned at the ±), n, unit, and what distinguishes them.
 
-    The fields that the protocols of one family of names ("loss", "loss/low", ...) share are shown once, below the
-    table.
+    What the protocols of several results share is shown once, below the table: fields that have the same value wherever
+    they occur, and those of one family of names ("loss", "loss/low", ...).
     """
     if not records:
         return NOTHING
@@ -58,32 +60,52 @@ def html_pairs(pairs: Mapping[str, object]) -> str:
 
 
 def _rows(records: Sequence[ResultRecord]) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Return the cells of each record, and a note for each family whose protocols share something."""
-    shared = _shared_protocols(records)
+    """Return the cells of each record, and the notes that say once what the protocols of several records share."""
+    everywhere = _shared_by_families(records)
+    shared = _shared_in_family(records)
     rows: list[tuple[str, ...]] = [
         (
             record.metadata.name,
             record.value(),
             "?" if record.result.n is None else f"{record.result.n:,}",
             record.metadata.unit,
-            _spell(record.metadata.sampling() + sorted(set(record.metadata.protocol) - shared[_family(record)])),
+            _spell(_own_pairs(record, everywhere | shared[_family(record)])),
         )
         for record in records
     ]
-    return rows, [f"{family}: {_spell(sorted(pairs))}" for family, pairs in shared.items() if pairs]
+    notes = [f"{EVERYWHERE}: {_spell(sorted(everywhere))}"] if everywhere else []
+    of_families = ((family, sorted(pairs - everywhere)) for family, pairs in shared.items())
+    return rows, notes + [f"{family}: {_spell(pairs)}" for family, pairs in of_families if pairs]
 
 
 def _family(record: ResultRecord) -> str:
     return record.metadata.name.partition("/")[0]
 
 
-def _shared_protocols(records: Sequence[ResultRecord]) -> dict[str, set[tuple[str, Scalar]]]:
-    shared: dict[str, set[tuple[str, Scalar]]] = {}
+def _own_pairs(record: ResultRecord, shared: set[Pair]) -> list[Pair]:
+    """Return the number of steps and samples, and the fields of the protocol that no note below the table shows."""
+    sampling = record.metadata.sampling()  # a protocol may hold the number of samples, too
+    return sampling + sorted(set(record.metadata.protocol) - shared - set(sampling))
+
+
+def _shared_by_families(records: Sequence[ResultRecord]) -> set[Pair]:
+    """Return the fields that have one value in all protocols which have them, of two or more families."""
+    values: dict[str, set[tuple[type, Scalar]]] = {}
+    families: dict[str, set[str]] = {}
+    for record in records:
+        for key, value in record.metadata.protocol:
+            values.setdefault(key, set()).add((type(value), value))  # 1, 1.0 and True are equal, but print differently
+            families.setdefault(key, set()).add(_family(record))
+    return {(key, value) for key, found in values.items() if len(found) == 1 < len(families[key]) for _, value in found}
+
+
+def _shared_in_family(records: Sequence[ResultRecord]) -> dict[str, set[Pair]]:
+    shared: dict[str, set[Pair]] = {}
     for record in records:
         pairs = set(record.metadata.protocol)
         shared[_family(record)] = shared.get(_family(record), pairs) & pairs
     return shared
 
 
-def _spell(pairs: Iterable[tuple[str, Scalar]]) -> str:
+def _spell(pairs: Iterable[Pair]) -> str:
     return ", ".join(f"{key}={value}" for key, value in pairs)

@@ -284,6 +284,31 @@ def test_what_the_protocols_of_a_table_share_stands_once_below_it() -> None:
     assert lines[5:] == ["", "loss: draws=4, split=held_out"]
 
 
+def test_what_several_measures_share_stands_once_below_the_table() -> None:
+    # nearest/held_out is not sampled, so that its family alone does not share the sampler.
+    protocols: dict[str, dict[str, object]] = {
+        "kid": {"data": "digits", "sampler": "heun", "kernel": "cubic"},
+        "nearest": {"data": "digits", "sampler": "heun", "n_samples": 500},
+        "nearest/held_out": {"data": "digits", "n_images": 359},
+        "loss": {"data": "digits", "kernel": 3},
+    }
+    records = [
+        ResultRecord(
+            ResultMetadata(name, n_samples=500 if name == "nearest" else None, protocol=protocol),
+            ScalarResult(1.0, 0.5, 3),
+        )
+        for name, protocol in protocols.items()
+    ]
+    lines = str(ResultCollection(records)).splitlines()
+    assert [line.split()[-1] for line in lines[2:6]] == ["sample", "n_samples=500", "n_images=359", "sample"]
+    assert lines[6:] == [
+        "",
+        "all results that have it: data=digits, sampler=heun",
+        "kid: kernel=cubic",
+        "loss: kernel=3",
+    ]
+
+
 def test_collections_iterate_concatenate_filter_and_group() -> None:
     other = ResultRecord(attrs.evolve(LOSS, n_steps=5), ScalarResult(2.0))
     collection = ResultCollection([RECORD]) + ResultCollection([other])
