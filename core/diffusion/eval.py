@@ -125,7 +125,7 @@ class Evaluator:
         if not is_denoiser(self.config):
             return self.settings
         checkpoint = load_checkpoint(self.run_path, self.config, self._checkpoint_name)
-        return attrs.evolve(self.settings, checkpoint=checkpoint, data=self._checked_data())
+        return attrs.evolve(self.settings, checkpoint=checkpoint, data=self._checked_data(), spaces={})
 
     def chosen(self, settings: Settings) -> Iterator[tuple[str, ModelConfig, Any]]:
         """Yield the name, config and object of each evaluator; one that samples comes once per number of steps."""

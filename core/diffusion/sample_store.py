@@ -31,9 +31,9 @@ DIGEST_BYTES = 32
 class SampleStore:
     """The samples of one checkpoint, kind of weights, sampler and seed, in ``samples/<setting>/`` of the run.
 
-    A part holds up to 1,000 consecutive samples and is written whole or not at all: sampling that was stopped continues
-    with the next part, and several processes may each make a range of samples. A damaged part is made again. The
-    directory may be deleted at any time.
+    A part holds up to 1,000 consecutive samples and is written whole or not at all. Sampling that was stopped continues
+    after its last batch, or, if the process was killed, after the last part. Several processes may each make a range of
+    samples. A damaged part is made again. The directory may be deleted at any time.
 
     Args:
         run_path: The run directory.
@@ -98,15 +98,22 @@ class SampleStore:
         return sum(cut.stop - cut.start for _, cut in self._pieces(wanted))
 
     def _make_part(self, denoiser: Denoiser, indices: range, done: int, in_all: int, progress: Progress) -> None:
+        """Make and write a part. If sampling is stopped, the batches that are done are written as a shorter one."""
         batches, made = [], done
-        for batch in generate(denoiser, self._config, indices.stop, self._device, indices.start):
-            batches.append(batch.images)
-            made += len(batch.images)
-            progress(made, in_all, f"sampling in {self._config.n_steps} steps")
+        try:
+            for batch in generate(denoiser, self._config, indices.stop, self._device, indices.start):
+                batches.append(batch.images)
+                made += len(batch.images)
+                progress(made, in_all, f"sampling in {self._config.n_steps} steps")
+        finally:
+            if batches:
+                self._write(indices.start, torch.cat(batches).numpy())
+
+    def _write(self, start: int, images: NDArray[np.float32]) -> None:
         directory_inside(self._run_path, f"{SAMPLES}/{self.path.name}").mkdir(parents=True, exist_ok=True)
         if not (self.path / "setting.json").exists():
             write_json(self.path / "setting.json", self.setting)
-        _write_part(self._part(indices.start), torch.cat(batches).numpy())
+        _write_part(self._part(start), images)
 
     def _part(self, start: int) -> Path:
         return self.path / f"{start:08d}.npy"

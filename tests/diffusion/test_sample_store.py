@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from core.config.config import ModelConfig
-from core.diffusion import batch_size, sample_store
+from core.diffusion import batch_size, sample_store, sampling
 from core.diffusion.batch_size import batch_size_for
 from core.diffusion.eval import Evaluator
 from core.diffusion.sample_store import SampleStore
@@ -78,6 +78,27 @@ def test_what_a_killed_process_left_is_made_again(
     part.write_bytes(part.read_bytes()[:100])
     assert torch.equal(store(tmp_path, trained_config).samples(model, 40), images)
     assert len(calls) == 3
+
+
+def test_sampling_that_is_stopped_continues_after_its_last_batch(
+    trained_run: Path, trained_config: ModelConfig, tmp_path: Path, calls: list[range], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_denoiser(trained_run, trained_config, CPU)
+    whole = store(tmp_path / "whole", trained_config).samples(model, 40)
+    monkeypatch.setattr(sampling, "SAMPLES_PER_BATCH", 4)
+    calls.clear()
+
+    def stop_at_28(made: int, _in_all: int, _text: str) -> None:
+        if made == 28:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store(tmp_path, trained_config).make(model, range(40), stop_at_28)
+    assert store(tmp_path, trained_config).count(range(40)) == 28
+    calls.clear()
+    images = store(tmp_path, trained_config).samples(model, 40)
+    assert calls == [range(28, 32), range(32, 36), range(36, 40)]
+    assert torch.allclose(images, whole, atol=1e-5)  # matrix kernels vary with the batch
 
 
 def test_a_part_in_which_a_bit_flipped_is_made_again(

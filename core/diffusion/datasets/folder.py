@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 MOST_UNPACKED_BYTES = 256 << 20  #: Images of up to this size together are read, however well they are compressed.
 MOST_RATIO = 200  #: Photographs are compressed 10 to 50 times; a PNG file made to fill the memory, 1,000 times.
 MOST_NAMED = 20  #: Bad files that one error names.
+Found = TypeVar("Found")
 
 
 def folder(config: ModelConfig, split: str) -> InMemory:
@@ -55,7 +58,7 @@ def folder(config: ModelConfig, split: str) -> InMemory:
     reading = Reading(config.image_size, config.image_mode)
     _check(paths, reading)
     by_content = not is_from_before_fingerprints(config)
-    images = np.stack(mapped(reading.read, paths))  # (n, channels, height, width)
+    images = _read(paths, reading)
     if by_content:
         chosen = split_by_content(images, split, config.split_seed)
     else:
@@ -127,15 +130,7 @@ def _check(paths: list[Path], reading: Reading) -> None:
         ConfigError: Some do not; all bad files are named at once, up to ``MOST_NAMED``.
     """
 
-    def header(path: Path) -> str | ConfigError:
-        try:
-            return reading.header(path)
-        except ConfigError as error:
-            return error
-
-    found = dict(zip(paths, mapped(header, paths), strict=True))
-    headers = {path: about for path, about in found.items() if isinstance(about, str)}
-    faults = [fault for about in found.values() if isinstance(about, ConfigError) for fault in about.faults]
+    headers, faults = _of_all(reading.header, paths)
     first, expected = next(iter(headers.items()), (paths[0], ""))
     faults += [
         f"{path}: {about}, but {first} is {expected}; all images must have the same size and kind. "
@@ -143,9 +138,7 @@ def _check(paths: list[Path], reading: Reading) -> None:
         for path, about in headers.items()
         if about != expected
     ]
-    if faults:
-        more = [f"{len(faults) - MOST_NAMED:,} more files cannot be used."] if len(faults) > MOST_NAMED else []
-        raise ConfigError(*faults[:MOST_NAMED], *more)
+    _refuse(faults)
     expanded = len(paths) * reading.n_values(paths[0])
     on_disk = sum(path.stat().st_size for path in paths)
     if expanded > max(MOST_UNPACKED_BYTES, MOST_RATIO * on_disk):
@@ -153,3 +146,40 @@ def _check(paths: list[Path], reading: Reading) -> None:
             f"data_dir: {len(paths):,} images of {on_disk:,} bytes expand to {expanded:,} bytes; accepted: at most "
             f"{MOST_RATIO} times their size on disk. Try smaller images."
         )
+
+
+def _read(paths: list[Path], reading: Reading) -> NDArray[np.uint8]:
+    """Return all images, shape ``(n, channels, height, width)``.
+
+    Raises:
+        ConfigError: Some have a good header but damaged content; all are named at once, up to ``MOST_NAMED``.
+    """
+    images, faults = _of_all(reading.read, paths)
+    _refuse(faults)
+    return np.stack(list(images.values()))
+
+
+def _of_all(function: Callable[[Path], Found], paths: list[Path]) -> tuple[dict[Path, Found], list[str]]:
+    """Return what a function finds in each file, in order, and the faults of the files that cannot be used."""
+
+    def attempt(path: Path) -> Found | ConfigError:
+        try:
+            return function(path)
+        except ConfigError as error:
+            return error
+
+    found: dict[Path, Found] = {}
+    faults: list[str] = []
+    for path, result in zip(paths, mapped(attempt, paths), strict=True):
+        if isinstance(result, ConfigError):
+            faults += result.faults
+        else:
+            found[path] = result
+    return found, faults
+
+
+def _refuse(faults: list[str]) -> None:
+    """Raise ConfigError if there are faults, with up to ``MOST_NAMED`` of them."""
+    if faults:
+        more = [f"{len(faults) - MOST_NAMED:,} more files cannot be used."] if len(faults) > MOST_NAMED else []
+        raise ConfigError(*faults[:MOST_NAMED], *more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 KINDS = {"1": "L", "L": "L", "RGB": "RGB", "P": "RGB"}  #: What an image becomes without a conversion.
 MODES = {"grey": "L", "rgb": "RGB"}
+#: What Pillow's decoders raise for damaged files, besides errors of their own.
+UNREADABLE = (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I")
 
 
@@ -105,5 +108,5 @@ def opened(path: Path) -> Iterator[Image]:
             yield image
     except ConfigError:
         raise
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+    except (*UNREADABLE, PIL.Image.DecompressionBombError) as error:
         raise ConfigError(f"{path}: cannot be read as an image ({error}).") from None

@@ -15,6 +15,7 @@ from core.config.config import ModelConfig
 from core.diffusion.datasets.base import ImageData, load_data
 from core.diffusion.datasets.fingerprint import fingerprint
 from core.diffusion.devices import choose_device
+from core.diffusion.evaluators.features import FeatureSpace
 from core.diffusion.model import Denoiser
 from core.diffusion.trained import denoiser_of, is_denoiser, trained_config
 from core.diffusion.training.checkpoint_names import LAST
@@ -42,6 +43,7 @@ class Settings:
             itself read the run's checkpoint.
         data: The splits of the data set that have been loaded, which all evaluators share.
         features: Name of the feature space in which samples are compared with images.
+        spaces: The feature space, once an evaluator has made it; all share it, because it may take long.
         note: Called with a sentence about something that was left out, and why.
         progress: Called with the work done, the total work, and a short text.
     """
@@ -53,6 +55,7 @@ class Settings:
     data: Mapping[str, ImageData] = field(factory=dict)
     progress: Progress = silent
     features: str = "pixels"
+    spaces: dict[str, FeatureSpace] = field(factory=dict)
     ema_half_life_images: int | None = None
     note: Callable[[str], None] = _no_note
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -82,10 +81,13 @@ class SampleEvaluator(PerSample):
             self.run_path, self.config, digest, settings.weights, self.device(), settings.ema_half_life_images
         )
 
-    @cached_property
+    @property
     def space(self) -> FeatureSpace:
         """The feature space that was asked for."""
-        return FeatureSpace(self.settings.features, self.config, self.device())
+        name, spaces = self.settings.features, self.settings.spaces
+        if name not in spaces:
+            spaces[name] = FeatureSpace(name, self.config, self.device())
+        return spaces[name]
 
     def reference(self) -> NDArray[np.float64]:
         """Return the features of the held-out images."""

@@ -1,6 +1,7 @@
 """The user's own images, and every way in which they can be wrong."""
 
 import contextlib
+import struct
 import threading
 from pathlib import Path
 
@@ -200,6 +201,31 @@ def test_all_bad_files_are_named_at_once(tmp_path: Path) -> None:
     assert len(caught.value.faults) == 21
     assert all(name in fault for name, fault in zip(named, caught.value.faults, strict=False))
     assert caught.value.faults[-1] == "7 more files cannot be used."  # 27 are bad, 20 of them named
+
+
+def test_all_files_with_good_headers_and_damaged_content_are_named_at_once(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (6, 16, 16), dtype=np.uint8)
+    for index in range(6):
+        Image.fromarray(noise[index]).save(tmp_path / f"{index}.png")
+    for index in (1, 3):
+        content = (tmp_path / f"{index}.png").read_bytes()
+        (tmp_path / f"{index}.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ConfigError) as caught:
+        folder(config(tmp_path), TRAIN)
+    assert [fault[: len(str(tmp_path)) + 6] for fault in caught.value.faults] == [
+        f"{tmp_path}/{index}.png" for index in (1, 3)
+    ]
+    assert all("cannot be read as an image (image file is truncated" in fault for fault in caught.value.faults)
+
+
+def test_a_tag_of_another_type_is_called_damage(tmp_path: Path) -> None:
+    """Pillow raises a TypeError if the StripOffsets (tag 273) of a TIFF are fractions (type 5), not integers (4)."""
+    save(tmp_path / "0.tif", size=(4, 4))
+    content = bytearray((tmp_path / "0.tif").read_bytes())
+    content[content.index(struct.pack("<HH", 273, 4)) + 2] = 5
+    (tmp_path / "0.tif").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"0\.tif: cannot be read as an image"):
+        Reading(mode="grey").read(tmp_path / "0.tif")
 
 
 def test_hidden_files_and_folders_are_no_images(tmp_path: Path) -> None:

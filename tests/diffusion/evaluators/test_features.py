@@ -14,6 +14,7 @@ from core.config.errors import ConfigError
 from core.diffusion.datasets.base import TRAIN
 from core.diffusion.datasets.packaged import digits
 from core.diffusion.eval import Evaluator
+from core.diffusion.evaluators import features
 from core.diffusion.evaluators.features import FeatureSpace
 
 CPU = torch.device("cpu")
@@ -43,16 +44,28 @@ def test_an_evaluation_in_another_space_says_so_and_is_not_comparable(
     run_path: Path, trained_config: ModelConfig
 ) -> None:
     found = {}
-    for features in ("pixels", "pca_16"):
+    for space in ("pixels", "pca_16"):
         results = Evaluator(
-            trained_config, run_path, evaluators=["frechet", "kid", "nearest"], features=features, device="cpu"
+            trained_config, run_path, evaluators=["frechet", "kid", "nearest"], features=space, device="cpu"
         ).evaluate()
-        found[features] = {record.metadata.name: record for record in results}
+        found[space] = {record.metadata.name: record for record in results}
     for name in ("frechet_distance", "kid", "nearest_distance"):
         one, other = found["pixels"][name], found["pca_16"][name]
         assert dict(other.metadata.protocol)["features"] == "pca_16"
         assert not one.metadata.is_comparable_with(other.metadata)
         assert one.result.mean != other.result.mean
+
+
+def test_a_space_is_made_once_for_all_evaluators_and_numbers_of_steps(
+    run_path: Path, trained_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, statistics = [], features._training_statistics
+    monkeypatch.setattr(features, "_training_statistics", lambda config: made.append(1) or statistics(config))
+    names, options = ["frechet", "kid", "nearest"], {"features": "pca_16", "n_samples": 40, "device": "cpu"}
+    evaluator = Evaluator(trained_config, run_path, evaluators=names, n_steps=[2, 3], **options)
+    for n_evaluations in (1, 2):  # the images may change between two evaluations
+        evaluator.evaluate()
+        assert len(made) == n_evaluations
 
 
 def test_a_plugins_space_is_named_with_its_version_and_held_to_its_shape(
