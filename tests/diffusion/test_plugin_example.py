@@ -1,5 +1,6 @@
 """The example plugin, installed for real and used from the command line."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,9 +26,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "site"
 
 
-def command(site: Path, *arguments: str) -> str:
+def command(site: Path, *arguments: str, **variables: str) -> str:
     paths = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **variables}
     done = subprocess.run(
         [sys.executable, "-m", "core", *arguments], capture_output=True, text=True, check=False, env=environment
     )
@@ -36,7 +38,7 @@ def command(site: Path, *arguments: str) -> str:
 
 def test_its_parts_are_listed_with_their_package(site: Path) -> None:
     lines = [line.split() for line in command(site, "plugins", "--check").splitlines()]
-    for name in ("convnet", "shapes", "label_agreement", "csv"):
+    for name in ("convnet", "shapes", "label_agreement", "hidden_layer", "csv"):
         assert [name, "pyml-shapes", "1.0.0"] in lines
 
 
@@ -51,7 +53,12 @@ def test_it_trains_and_is_evaluated_by_its_own_and_by_the_box(site: Path, tmp_pa
     sizes = ["--width", "16", "--n-epochs", "10", "--n-samples", "60", "--n-steps", "8"]
     command(site, "train", "--model", "convnet", "--dataset", "shapes", "--tracker", "csv", *sizes, *where)
     evaluators = [part for name in ("label_agreement", "denoising", "sampling") for part in ("--evaluator", name)]
-    out = command(site, "eval", "latest", *evaluators, *where)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3))
+    torch.save(network.state_dict(), weights := site / "weights.pt")
+    features = ["--features", "hidden_layer"]
+    out = command(site, "eval", "latest", *evaluators, *features, *where, PYML_SHAPES_WEIGHTS=str(weights))
+    assert "features=hidden_layer (pyml-shapes 1.0.0), features_fingerprint=" in out
+    assert f"features_weights={hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}" in out
     for name in ("label_agreement", "denoising_loss", "frechet_distance"):
         assert name in out
     (run_path,) = tmp_path.iterdir()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from core import plugins
 from core.config.config import ModelConfig
 from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data
 from core.diffusion.pictures import can_be_shown
+from core.utils.results import Scalar
 
 #: Returns one vector per image, shape ``(n, d)``, from float32 images of shape ``(n, *data_shape)``.
 Extract = Callable[[Tensor], Tensor]
@@ -29,7 +30,8 @@ class FeatureSpace:
 
     A plugin of the group ``pyml.features`` is a callable ``(config, device) -> extract``; ``extract`` takes float32
     images on the device, scaled to [-1, 1], and returns one vector per image. A network of one's own reads its weights
-    from a file that its owner names, for example in an environment variable.
+    from a file that its owner names, for example in an environment variable. If ``extract`` has an attribute
+    ``protocol``, a mapping such as ``{"weights": "<digest>"}``, protocols hold it too, its names after "features_".
 
     Args:
         name: ``pixels``, or the name of a plugin.
@@ -56,6 +58,11 @@ class FeatureSpace:
             if plugin.distribution == plugins.OURS
             else f"{self.name} ({plugin.distribution} {plugin.version})"
         )
+
+    def protocol(self) -> dict[str, Scalar]:
+        """Return what a protocol says of the features: their name, and what the plugin says besides it."""
+        more: Mapping[str, Scalar] = getattr(self._extract, "protocol", {})
+        return {"features": self.describe(), **{f"features_{name}": value for name, value in more.items()}}
 
     def of(self, images: Tensor) -> NDArray[np.float64]:
         """Return the features of images, shape ``(n, d)``."""

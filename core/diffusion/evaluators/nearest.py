@@ -60,7 +60,7 @@ class NearestEvaluator(SampleEvaluator):
         )
 
     def _protocol(self, train: ImageData) -> dict[str, Scalar]:
-        return {**self.data_protocol(train), "features": self.space.describe(), "n_train": len(train)}
+        return {**self.data_protocol(train), **self.space.protocol(), "n_train": len(train)}
 
 
 def nearest_distances(vectors: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -99,7 +99,7 @@ class SampleEvaluator(PerSample):
         held_out = self.data(HELD_OUT)
         protocol: dict[str, Scalar] = {
             **self.data_protocol(held_out),
-            "features": self.space.describe(),
+            **self.space.protocol(),
             "n_reference": len(held_out),
             "reference": HELD_OUT,
         }
