@@ -135,7 +135,11 @@ def test_a_stopped_sweep_leaves_checkpoints_and_goes_on_from_them(experiments: P
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
 def test_closing_the_terminal_stops_every_run_with_a_checkpoint(experiments: Path, name: str) -> None:
     options = ("--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--name", "closed")
-    process = sweep_in_a_process("seed=0..1", "--jobs", "2", *options, start_new_session=True)
+    of_the_tests = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, which new processes inherit
+    try:
+        process = sweep_in_a_process("seed=0..1", "--jobs", "2", *options, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGHUP, of_the_tests)
     assert process.stdout is not None
     n_started = 0
     while n_started < 2:
