@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from core.utils.output import say
 if TYPE_CHECKING:
     from core.sweeps.sweep import Job, Sweep
 
+HELD_WITHIN_S = 10.0  # a sweep in the background; on a file system without locks, nobody can see that it is
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -258,7 +260,10 @@ def _submit(found: Sweep, n_jobs: int, texts: Sequence[str]) -> None:
 
 
 def _detach(found: Sweep, n_jobs: int) -> None:
-    """Start the sweep in a session of its own, which continues when this terminal is closed."""
+    """Start the sweep in a session of its own, which continues when this terminal is closed; return when it runs."""
+    from core.sweeps.sweep import check_free, runner_pid
+
+    check_free(found)
     command = [sys.executable, "-m", "core", "sweep", "resume", found.name, "--jobs", str(n_jobs)]
     with (found.path / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -268,6 +273,11 @@ def _detach(found: Sweep, n_jobs: int) -> None:
             stderr=log,
             start_new_session=True,
         )
+    deadline_s = time.monotonic() + HELD_WITHIN_S
+    while runner_pid(found) != process.pid and process.poll() is None and time.monotonic() < deadline_s:
+        time.sleep(0.01)  # until then, cancel would not find it
+    if process.poll():
+        raise click.ClickException(f"the sweep ended with exit code {process.returncode}. See {found.path / 'log'}")
     process.returncode = 0  # it outlives this process, which would otherwise warn that it still runs
     say(f"The sweep runs in the background; its output goes to {found.path / 'log'}.\nSee: sweep status {found.name}")
 

@@ -271,6 +271,10 @@ def _train_in(run_path: Path, config: ModelConfig, messages: Place, options: dic
         say(f"Done. Evaluate it with: pyml-eval {run_path}")
         if config.validation_share and isinstance(model, Denoiser):
             say(f"Or the best checkpoint: pyml-eval {run_path} --checkpoint best")
+        late = signals.requested(announce=False) if ranks.is_alone else None
+    if late is not None:  # it came after the last step: this run is complete, but nothing is to follow
+        late.add_note("The training had finished.")
+        raise late
 
 
 def _other_world_size(run_path: Path, ranks: Ranks) -> str | None:

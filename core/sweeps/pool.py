@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -13,8 +14,9 @@ from attrs import frozen
 
 from core.sweeps.sweep import Job, Sweep
 from core.sweeps.worker import do, plan
-from core.utils.signals import RunInterrupted
+from core.utils.signals import RunInterrupted, stopping_blocked
 
+PRELOADED = ("core.sweeps.session", "core.sweeps.warm")  # by the fork server, in this order
 Report = Callable[[Job, str], None]
 
 
@@ -39,11 +41,11 @@ def run_here(sweep: Sweep, n_jobs: int, report: Report, stop: Callable[[], RunIn
     Raises:
         RunInterrupted: ``stop`` returned an exception. All runs have stopped before it is raised.
     """
-    context = _context()
     n_threads = max(
         1, (os.cpu_count() or 1) // n_jobs
     )  # if each process used all cores, all of them would be many times slower
     queue = sweep.to_start()[::-1]
+    context: Any = _context() if queue else None
     running: dict[int, tuple[Job, Any]] = {}
     orphans = [job for job in sweep.jobs if sweep.pid(job) is not None]  # of a sweep whose process was killed
     failed: list[Job] = []
@@ -56,8 +58,9 @@ def run_here(sweep: Sweep, n_jobs: int, report: Report, stop: Callable[[], RunIn
                 sweep.save()
                 job = sweep.jobs[queue.pop().index]
                 process = context.Process(target=do, args=(work,), name=f"{sweep.name}-{job.index}")
-                process.start()
-                running[process.sentinel] = (job, process)
+                with stopping_blocked():  # a process that starts is always one that can be told to stop
+                    process.start()
+                    running[process.sentinel] = (job, process)
                 report(job, "started")
             for sentinel in _ended(running):
                 job, process = running.pop(sentinel)
@@ -79,12 +82,26 @@ def run_here(sweep: Sweep, n_jobs: int, report: Report, stop: Callable[[], RunIn
 
 
 def _context() -> Any:
-    """Return the way to start processes: forked from a server that has imported torch once, where there is fork."""
+    """Return the way to start processes: forked from a server that has imported torch once, where there is fork.
+
+    This returns when the server is ready. If it raised before, because of a second signal, no run has started.
+    """
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["core.sweeps.warm"])
+    context.set_forkserver_preload(list(PRELOADED))
+    resource_tracker.ensure_running()  # it unblocks signals
+    with stopping_blocked():  # until the server has left the terminal's process group
+        forkserver.ensure_running()
+    # A server that still imports cannot be told to forget a run that it was asked to start. So first wait for it.
+    first = context.Process(target=_do_nothing)
+    first.start()
+    first.join()
     return context
+
+
+def _do_nothing() -> None:
+    """Do nothing. A function of a module, because another process imports it."""
 
 
 def _ended(running: dict[int, tuple[Job, Any]]) -> list[int]:
@@ -97,7 +114,8 @@ def _ended(running: dict[int, tuple[Job, Any]]) -> list[int]:
 
 def _terminate(running: dict[int, tuple[Job, Any]]) -> None:
     """Ask the runs to stop; each leaves a checkpoint. Ask only once: a second request would stop them without one."""
-    for _, process in running.values():
-        if process.is_alive() and not getattr(process, "was_asked_to_stop", False):
-            process.was_asked_to_stop = True
-            process.terminate()
+    with stopping_blocked():
+        for _, process in running.values():
+            if process.is_alive() and not getattr(process, "was_asked_to_stop", False):
+                process.was_asked_to_stop = True
+                process.terminate()

@@ -7,6 +7,7 @@ import os
 import re
 import reprlib
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -238,15 +239,25 @@ def held(sweep: Sweep) -> Iterator[None]:
         ConfigError: Another process holds it.
     """
     with (sweep.path / "runner").open("a+") as file:
-        if not _lock(file.fileno()):
-            raise ConfigError(
-                f"sweep {sweep.name!r} is being run by another process ({_holder(sweep) or 'unknown'}). See: "
-                f"sweep status {sweep.name}. Stop it with: sweep cancel {sweep.name}."
-            )
+        if not _lock_soon(file.fileno()):
+            raise _is_held(sweep, _holder(sweep))
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+def check_free(sweep: Sweep) -> None:
+    """Raise ConfigError if a process of this machine holds the sweep."""
+    if (pid := runner_pid(sweep)) is not None:
+        raise _is_held(sweep, pid)
+
+
+def _is_held(sweep: Sweep, pid: int | None) -> ConfigError:
+    return ConfigError(
+        f"sweep {sweep.name!r} is being run by another process ({pid or 'unknown'}). See: "
+        f"sweep status {sweep.name}. Stop it with: sweep cancel {sweep.name}."
+    )
 
 
 def runner_pid(sweep: Sweep) -> int | None:
@@ -264,6 +275,15 @@ def _holder(sweep: Sweep) -> int | None:
         return int(read_file(str(sweep.path / "runner")))
     except (OSError, ValueError):
         return None
+
+
+def _lock_soon(descriptor: int) -> bool:
+    """Take the lock, or return False. A process that asks who has it takes it for some microseconds."""
+    for _ in range(10):
+        if _lock(descriptor):
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def _lock(descriptor: int) -> bool:

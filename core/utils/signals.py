@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -36,6 +38,22 @@ STOPPING = tuple(
 )
 
 
+@contextlib.contextmanager
+def stopping_blocked() -> Iterator[None]:
+    """Deliver the signals of ``STOPPING`` after the block, so that they interrupt nothing in it.
+
+    A program that is started in the block starts with these signals blocked.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class StopSignals:
     """While the block runs, record SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 as a request to stop.
 
@@ -59,9 +77,9 @@ class StopSignals:
         self._is_announced = False
         self._previous: dict[int, Any] = {}
 
-    def requested(self) -> RunInterrupted | None:
+    def requested(self, *, announce: bool = True) -> RunInterrupted | None:
         """Return the RunInterrupted to raise, or None if no signal came; the first time, say that the run stops."""
-        if self._received is not None and not self._is_announced:
+        if announce and self._received is not None and not self._is_announced:
             self._is_announced = True
             say(f"\n{self._received}: stopping with a checkpoint. Press Ctrl-C to stop at once.", err=True)
         return self._received

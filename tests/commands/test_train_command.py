@@ -15,6 +15,7 @@ import pytest
 
 from core.commands.train import train
 from core.runs.directory import run_ids
+from core.runs.status import run_status
 from core.utils.signals import RunInterrupted
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -90,6 +91,26 @@ def test_what_interrupts_one_of_several_seeds_names_those_still_to_do(
     assert code == 130
     assert err.endswith(f" Seeds still to do: --seeds {rest}\n")
     assert ("Continue with: pyml-train --resume" in err) == is_checkpointed
+
+
+def test_a_signal_after_the_last_step_starts_no_other_seed(
+    invoke: Invoke, experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.diffusion import train as trainer
+
+    real = trainer.train_diffusion_model
+
+    def stopped_late(*arguments: Any, **options: Any) -> Any:
+        model = real(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return model
+
+    monkeypatch.setattr(trainer, "train_diffusion_model", stopped_late)
+    code, _, err = invoke("--seeds", "3,7,5", "--quiet")
+    assert code == 143
+    assert err == "Stopped: interrupted by SIGTERM. The training had finished. Seeds still to do: --seeds 7,5\n"
+    (run_id,) = run_ids(experiments)
+    assert run_status(experiments / run_id).state == "finished"
 
 
 def test_a_seed_that_fails_costs_the_others_nothing(

@@ -17,7 +17,7 @@ from core.config.config import GlobalConfig, ModelConfig
 from core.runs.directory import run_ids
 from core.runs.status import run_status
 from core.sweeps import pool
-from core.sweeps.sweep import Sweep, create_sweep, find_sweep, held
+from core.sweeps.sweep import Sweep, create_sweep, find_sweep, held, runner_pid
 from core.sweeps.worker import plan
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -132,6 +132,7 @@ def test_a_stopped_sweep_leaves_checkpoints_and_goes_on_from_them(experiments: P
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals of this kind")
+@pytest.mark.usefixtures("default_sighup")
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
 def test_closing_the_terminal_stops_every_run_with_a_checkpoint(experiments: Path, name: str) -> None:
     options = ("--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--name", "closed")
@@ -154,6 +155,56 @@ def test_closing_the_terminal_stops_every_run_with_a_checkpoint(experiments: Pat
     assert states(sweep) == ["interrupted", "interrupted"]
     assert all((sweep.run_path(job) / "checkpoints" / "last.pt").is_file() for job in sweep.jobs)
     assert process.returncode == 128 + number
+
+
+SLOW_IMPORT = """
+import sys
+from core.cli import run
+from core.commands.sweep import sweep
+from core.sweeps import pool
+pool.PRELOADED = ("slow_import", *pool.PRELOADED[:1])
+run(sweep, sys.argv[1:], name="sweep")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no signals to process groups")
+@pytest.mark.usefixtures("default_sighup")
+@pytest.mark.parametrize(
+    ("send", "numbers", "ended"),
+    [
+        (os.killpg, [signal.SIGINT], "Stopped: interrupted by Ctrl-C."),
+        (os.killpg, [signal.SIGHUP], "Stopped: interrupted by SIGHUP."),
+        (os.kill, [signal.SIGINT, signal.SIGTERM], "Stopped: interrupted by SIGTERM."),
+    ],
+)
+def test_no_run_starts_after_a_signal_during_the_imports(
+    send: Callable[[int, int], None], numbers: list[int], ended: str, experiments: Path, tmp_path: Path
+) -> None:
+    """Nor does the signal end the fork server, whose processes could not be told to stop."""
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    for pipe in (begun, gate):
+        os.mkfifo(pipe)
+    closed = os.open(gate, os.O_RDWR)  # a reader waits until it is closed here
+    (tmp_path / "slow_import.py").write_text(
+        f"gate = open({str(gate)!r})\nopen({str(begun)!r}, 'w').close()\ngate.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_IMPORT, "seed=0..1", "--jobs", "2", "--name", "early"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        start_new_session=True,
+    )
+    begun.read_text()  # returns when the fork server imports
+    for number in numbers:
+        send(process.pid, number)
+    os.close(closed)
+    out, _ = process.communicate()  # returns when all processes of the sweep have ended
+    assert out.splitlines()[-1] == ended
+    assert process.returncode == 128 + numbers[-1]
+    assert "Traceback" not in out
+    assert states(find_sweep("early", experiments)) == ["waiting", "waiting"]
 
 
 def test_runs_that_outlived_a_killed_sweep_count_among_the_jobs(
@@ -270,6 +321,9 @@ def test_a_cancelled_sweep_in_the_background_stops(invoke: Invoke, experiments: 
     code, out, _ = invoke("seed=0", "--model", "mlp", "--n-epochs", "100000", "--name", "behind", "--detach")
     assert (code, "runs in the background" in out) == (0, True)
     sweep = find_sweep("behind", experiments)
+    assert runner_pid(sweep) is not None  # cancel finds it at once
+    code, _, err = invoke("resume", "behind", "--detach")
+    assert (code, "is being run by another process" in err) == (2, True)
     while sweep.state(sweep.jobs[0]).state != "running":
         assert "Error" not in (sweep.path / "log").read_text()
     code, out, _ = invoke("cancel", "behind")
@@ -279,6 +333,16 @@ def test_a_cancelled_sweep_in_the_background_stops(invoke: Invoke, experiments: 
     assert states(sweep) == ["interrupted"]
     code, out, _ = invoke("cancel", "behind")
     assert code == 0
+
+
+def test_a_sweep_that_fails_at_once_in_the_background_is_reported(
+    invoke: Invoke, experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_sweep("none", [ModelConfig()], GlobalConfig(experiments_dir=experiments))
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    code, _, err = invoke("resume", "none", "--detach")
+    assert code == 1
+    assert f"the sweep ended with exit code 1. See {experiments / 'sweeps/none/log'}" in err
 
 
 def test_two_processes_never_hold_one_sweep(invoke: Invoke, experiments: Path) -> None:

@@ -1,6 +1,5 @@
 """What the fork server of a sweep has done before it starts a job."""
 
-import os
 import runpy
 
 import pytest
@@ -12,6 +11,5 @@ def test_the_fork_server_makes_the_first_optimiser_so_that_no_job_imports_the_co
 ) -> None:
     made: list[object] = []
     monkeypatch.setattr(torch.optim, "Adam", made.append)
-    monkeypatch.setattr(os, "setsid", lambda: None, raising=False)  # it would leave the terminal of the tests
     runpy.run_module("core.sweeps.warm")
     assert made

@@ -8,6 +8,7 @@ import pytest
 from core.utils.signals import STOPPING, RunInterrupted, StopSignals
 
 
+@pytest.mark.usefixtures("default_sighup")
 @pytest.mark.parametrize("number", STOPPING)
 def test_the_first_signal_is_kept_as_a_request(number: int) -> None:
     with StopSignals() as signals:
