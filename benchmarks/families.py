@@ -1,11 +1,12 @@
-"""Make the table of the README: EDM and rectified flow in 5, 18 and 50 steps, on digits and mnist5k, 5 seeds each.
+"""Make the table of the README: EDM, flow and MeanFlow in 1 to 50 steps, on digits and mnist5k, 5 seeds each.
 
 Usage: python benchmarks/families.py [--experiments-dir DIR] [--jobs 2] [--quick] [-o FILE.md] [--picture FILE.png]
 
 It trains with `pyml sweep`, evaluates with `pyml eval` and decides with `pyml compare`, as a user would, with one
 thread per process. The same command, started again, continues where it stopped. Numbers are the Fréchet distance
-corrected for its bias, with 95% intervals over seeds; smaller is better, and 0 is a perfect model. The picture shows
-samples of the first seed, one class per column. --quick makes the table of two tiny runs each, to try the command.
+corrected for its bias, with 95% intervals over seeds; smaller is better, and 0 is a perfect model. In each row, the
+family with the smallest mean is compared with the others. The picture shows samples of the first seed, one class per
+column. --quick makes the table of two tiny runs each, to try the command.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from core.runs.directory import run_ids
 from core.runs.result_log import read_result_log
 
 MEASURE = "frechet_distance/corrected"
-FAMILIES = ("edm", "flow")
-STEPS = (5, 18, 50)
-STEPS_SHOWN = (5, 18)
-IMAGES_SHOWN = 30
+FAMILIES = ("edm", "flow", "meanflow")
+STEPS = (1, 5, 18, 50)
+STEPS_SHOWN = (1, 5, 18)
+IMAGES_SHOWN = 20
 
 
 @frozen
@@ -61,7 +62,7 @@ COMMON = ("--lr-schedule", "cosine", "--checkpoint-every-epochs", "1000")
 MLP, UNET = ("--model", "mlp"), ("--model", "unet", "--patch-size", "2", "--channels", "16")
 TASKS = (
     Task("digits", (*MLP, "--n-epochs", "150"), "pixels", 1000),
-    Task("mnist5k", (*UNET, "--n-epochs", "6", "--batch-size", "32", "--learning-rate", "2e-3"), "pca_64", 200),
+    Task("mnist5k", (*UNET, "--n-epochs", "8", "--batch-size", "32", "--learning-rate", "2e-3"), "pca_64", 300),
 )
 QUICK = (
     Task("digits", (*MLP, "--n-epochs", "2", "--hidden-layer-sizes", "16"), "pixels", 200),
@@ -115,10 +116,11 @@ def evaluate(tasks: Sequence[Task], experiments_dir: Path, jobs: int) -> None:
     todo: list[list[str]] = []
     for run_id in run_ids(experiments_dir):
         run_path = experiments_dir / run_id
-        task = by_dataset[plugins.saved_config(run_path).dataset]
+        config = plugins.saved_config(run_path)
+        task = by_dataset[config.dataset]
         newest = [record.metadata for record in read_result_log(run_path).newest()]
         done = {metadata.n_steps for metadata in newest if metadata.name == MEASURE}
-        if steps := [n for n in STEPS if n not in done]:
+        if steps := [n for n in steps_of(config.family) if n not in done]:
             options = ["--features", task.features, "--n-samples", str(task.n_samples), "--threads", "1"]
             options += [word for n in steps for word in ("--n-steps", str(n))]
             todo.append([run_id, "--evaluator", "frechet", *options, "--experiments-dir", str(experiments_dir)])
@@ -127,6 +129,11 @@ def evaluate(tasks: Sequence[Task], experiments_dir: Path, jobs: int) -> None:
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         for number, _ in enumerate(pool.map(evaluate_one, todo), start=1):
             print(f"evaluated {number} of {len(todo)}", file=sys.stderr)
+
+
+def steps_of(family: str) -> tuple[int, ...]:
+    """Return the numbers of steps that a family can sample in: EDM's schedule has at least two."""
+    return STEPS[1:] if family == "edm" else STEPS
 
 
 def evaluate_one(arguments: list[str]) -> None:
@@ -139,23 +146,42 @@ def evaluate_one(arguments: list[str]) -> None:
 
 
 def rows(task: Task, experiments_dir: Path) -> list[tuple[str, ...]]:
-    """Return a row for each number of steps: data set, features, steps, both families, and the answer of compare."""
-    groups = [f"dataset={task.dataset} and family={family}" for family in FAMILIES]
+    """Return a row for each number of steps: data set, features, steps, the families, and the answers of compare."""
+    found = {family: compared(task, family, experiments_dir) for family in FAMILIES}
+    made = []
+    for n in STEPS:
+        sides = {family: found[family][0][n] for family in FAMILIES if n in found[family][0]}
+        best = min(sides, key=lambda family: sides[family]["mean"])
+        answers = found[best][1]
+        numbers = [over_seeds(sides[family]) if family in sides else "-" for family in FAMILIES]
+        made.append((task.dataset, task.features, str(n), *numbers, verdict(best, answers[n])))
+    return made
+
+
+def compared(
+    task: Task, family: str, experiments_dir: Path
+) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, str]]]:
+    """Compare a family with the others; return its numbers by steps, and the answers by steps and other family."""
+    others = [other for other in FAMILIES if other != family]
+    groups = [f"dataset={task.dataset} and family={each}" for each in (family, *others)]
     options = ["--metric", MEASURE, "--ignore", "sampler", "--format", "json"]
     found = json.loads(pyml("compare", *groups, *options, experiments_dir=experiments_dir))
-    by_steps = {one["measure"]["n_steps"]: one for one in found["comparisons"]}
-    answers = {"A is better": f"{FAMILIES[0]} is better", "B is better": f"{FAMILIES[1]} is better"}
-    return [
-        (
-            task.dataset,
-            task.features,
-            str(n),
-            over_seeds(by_steps[n]["a"]),
-            over_seeds(by_steps[n]["b"]),
-            answers.get(by_steps[n]["answer"], by_steps[n]["answer"]),
-        )
-        for n in STEPS
-    ]
+    sides: dict[int, dict[str, Any]] = {}
+    answers: dict[int, dict[str, str]] = {}
+    for one in found["comparisons"]:
+        n = one["measure"]["n_steps"]
+        other = next(each for each in others if f"family={each}" in one["b"]["label"].split())
+        sides[n] = one["a"]
+        answers.setdefault(n, {})[other] = one["answer"]
+    return sides, answers
+
+
+def verdict(best: str, answers: dict[str, str]) -> str:
+    """Return what compare says of the family with the smallest mean and each of the others."""
+    beaten = [other for other, answer in answers.items() if answer == "A is better"]
+    unclear = [other for other in answers if other not in beaten]
+    parts = [f"{best} is better than {' and '.join(beaten)}"] if beaten else []
+    return "; ".join([*parts, *([f"{best} or {' or '.join(unclear)}: cannot tell"] if unclear else [])])
 
 
 def over_seeds(side: dict[str, Any]) -> str:
@@ -180,13 +206,14 @@ def draw(tasks: Sequence[Task], experiments_dir: Path, path: Path) -> None:
     from core.diffusion.pictures import image_grid
 
     rows = [(task, n) for task in tasks for n in STEPS_SHOWN]
-    figure = Figure(figsize=(8, 1.5 * len(rows)), dpi=100, layout="constrained")
+    figure = Figure(figsize=(9, 0.85 * len(rows)), dpi=120, layout="constrained")
     panels = figure.subplots(len(rows), len(FAMILIES), squeeze=False)
     for panels_of_row, (task, n) in zip(panels, rows, strict=True):
         for panel, family in zip(panels_of_row, FAMILIES, strict=True):
-            panel.imshow(image_grid(samples(task, family, n, experiments_dir), 10), interpolation="nearest")
-            panel.set_title(f"{task.dataset}, {family}, {n} steps", fontsize=9)
             panel.set_axis_off()
+            if n in steps_of(family):
+                panel.imshow(image_grid(samples(task, family, n, experiments_dir), 10), interpolation="nearest")
+                panel.set_title(f"{task.dataset}, {family}, {n} {'step' if n == 1 else 'steps'}", fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer)
     PIL.Image.open(buffer).convert("L").quantize(32).save(path, format="PNG", optimize=True)  # a third of the bytes
