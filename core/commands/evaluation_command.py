@@ -68,6 +68,9 @@ def changed_fields(ctx: click.Context, config: ModelConfig) -> dict[str, Any]:
     """
     given = ctx.meta[EvaluationCommand.GIVEN]
     offered = [field.name for field in attrs.fields(type(config)) if field.metadata.get("cli", True)]
-    saved = Layer("config.json", {name: getattr(config, name) for name in offered})
-    changed = build_config(type(config), saved, Layer("command line", given, is_text=True))
+    saved = {name: getattr(config, name) for name in offered}
+    if steps := ctx.params.get("n_steps"):  # the run's own number need not go with the schedule that was asked for
+        saved["n_steps"] = steps[0] if isinstance(steps, tuple) else steps
+    layers = Layer("config.json", saved), Layer("command line", given, is_text=True)
+    changed = build_config(type(config), *layers)
     return {name: getattr(changed, name) for name in given}

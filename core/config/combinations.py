@@ -43,7 +43,9 @@ def _sampler_faults(config: ModelConfig) -> list[str]:
             f"sampler: got 'meanflow', which needs family 'meanflow'; accepted with {config.family!r}: 'heun', 'euler'."
         )
     if config.sampler == "meanflow" and schedule != "flow":
-        faults.append(f"schedule: got {schedule!r}; accepted with sampler 'meanflow': 'flow'.")
+        faults.append(
+            f"schedule: got {schedule!r}; accepted with sampler 'meanflow': 'flow'. Or try another: --sampler heun."
+        )
     if config.sampler == "meanflow" and config.guidance != 1:
         faults.append(
             f"guidance: got {config.guidance!r}; accepted with sampler 'meanflow', whose average velocities cannot be "

@@ -82,7 +82,7 @@ class Evaluator:
         self._trackers = guarded(trackers)
         self.run_path = Path(run_path)
         config = plugins.with_own_fields(config)
-        given = {"n_samples": n_samples, "seed": seed}
+        given = {"n_samples": n_samples, "seed": seed, "n_steps": n_steps[0] if n_steps else None}
         self._changes = _checked_changes(config, changes or {})
         changed: dict[str, Any] = {
             **self._changes,

@@ -99,12 +99,12 @@ class SampleStore:
 
     def _make_part(self, denoiser: Denoiser, indices: range, done: int, in_all: int, progress: Progress) -> None:
         """Make and write a part. If sampling is stopped, the batches that are done are written as a shorter one."""
-        batches, made = [], done
+        batches, made, n_steps = [], done, self._config.n_steps
         try:
             for batch in generate(denoiser, self._config, indices.stop, self._device, indices.start):
                 batches.append(batch.images)
                 made += len(batch.images)
-                progress(made, in_all, f"sampling in {self._config.n_steps} steps")
+                progress(made, in_all, f"sampling in {n_steps} {'step' if n_steps == 1 else 'steps'}")
         finally:
             if batches:
                 self._write(indices.start, torch.cat(batches).numpy())

@@ -14,6 +14,8 @@ import scipy.stats
 import torch
 from torch import Tensor
 
+from core.commands.eval import evaluate
+from core.commands.sample import sample
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion import meanflow
@@ -35,6 +37,7 @@ from core.diffusion.models.unet import UNet
 from core.diffusion.sampling import bind, generate, sample_batch
 from core.diffusion.train import train_diffusion_model
 from core.diffusion.training.checkpoints import checkpoint_path
+from core.runs.result_log import read_result_log
 from core.utils.signals import RunInterrupted
 
 SPREAD = 0.5  # of the data: y ~ N(0, SPREAD²)
@@ -351,7 +354,10 @@ def small(tiny: MLPConfig, **fields: Any) -> MLPConfig:
 
 
 def test_a_run_is_trained_resumed_to_the_bit_and_evaluated(
-    tiny: MLPConfig, tmp_path: Path, assert_same_run: Callable[[Path, Path], None]
+    tiny: MLPConfig,
+    tmp_path: Path,
+    assert_same_run: Callable[[Path, Path], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = small(tiny, validation_share=0.2, label_dropout=0.1, ema_half_life_images=(500, 2000))
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -371,6 +377,16 @@ def test_a_run_is_trained_resumed_to_the_bit_and_evaluated(
     protocol = dict(found[0].metadata.protocol)
     assert (protocol["sampler"], protocol["schedule"]) == ("meanflow", "flow")
     assert all(math.isfinite(record.result.mean) for record in results)
+
+    # The run's own number of steps, 1, does not go with the schedule of EDM, but is not asked for.
+    options = ["--evaluator", "frechet", "--n-samples", "20", "--sampler", "heun", "--schedule", "edm"]
+    evaluate.main([str(whole), *options, "--n-steps", "2"], standalone_mode=False)
+    newest = [dict(record.metadata.protocol) for record in read_result_log(whole).newest()]
+    assert any((one.get("sampler"), one.get("sigma_min")) == ("heun", 0.002) for one in newest)
+    with pytest.raises(ConfigError, match="n_steps: got 1"):
+        evaluate.main([str(whole), *options], standalone_mode=False)
+    sample.main([str(whole), "--n", "20", *options[4:], "--n-steps", "2"], standalone_mode=False)
+    assert "20 samples" in capsys.readouterr().out
 
 
 def test_parts_of_a_batch_have_the_gradient_of_the_whole(tiny: MLPConfig, tmp_path: Path) -> None:
