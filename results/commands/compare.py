@@ -48,10 +48,11 @@ from results.commands import shared
 @shared.level_option
 @click.option(
     "--ignore",
-    type=click.Choice(["n_samples", "sampler"]),
+    type=click.Choice(["n_samples", "sampler", "checkpoint", "ema_half_life_images"]),
     multiple=True,
     help="Compare measures even if they differ in this field, on which their expected values may depend. sampler means "
-    "all settings of the sampler except n_steps. May be repeated.",
+    "all settings of the sampler except n_steps; checkpoint and ema_half_life_images mean the weights that were "
+    "evaluated. May be repeated.",
 )
 @shared.split_by_option
 @shared.strict_option

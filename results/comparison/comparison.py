@@ -42,7 +42,7 @@ def compare_groups(
         method: "auto", or the test to take, see :func:`results.comparison.significance.choose_test`.
         level: All answers hold together with at least this probability.
         primary: Measures that get an answer, by name or label, in which * stands for any text.
-        ignore: Metadata that may differ between the groups: "n_samples", "sampler".
+        ignore: Metadata that may differ between the groups. See ``match_measures``.
 
     Returns:
         The comparisons, those with an answer first, and why some measures or results were left out.

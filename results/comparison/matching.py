@@ -17,6 +17,8 @@ PRIMARY = "primary"
 SAMPLER = frozenset(
     {"sampler", "schedule", "sigma_min", "sigma_max", "rho", "s_churn", "s_min", "s_max", "s_noise", "guidance"}
 )  #: What the protocol of a result on samples says of the sampler.
+#: What messages call the fields of a protocol that may differ on request, in the plural.
+MAY_DIFFER = {"sampler": "samplers", "checkpoint": "checkpoints", "ema_half_life_images": "moving averages"}
 
 
 @frozen
@@ -55,7 +57,8 @@ def match_measures(
         a: The first group.
         b: The second group.
         patterns: Measures by name or label, in which * stands for any text; none takes all but the times.
-        ignore: Metadata that may differ: "n_samples", and "sampler" for its settings in the protocol of samples.
+        ignore: Metadata that may differ: "n_samples", "sampler" for its settings in the protocol of samples,
+            "checkpoint" and "ema_half_life_images" for the weights that were evaluated.
         also: Further measures, by patterns: a time that is named here is matched even if ``patterns`` is empty.
 
     Returns:
@@ -127,7 +130,8 @@ def _match(
     equal = [MatchedMeasure(m, in_b[m], labels[m]) for m in of_a if m in in_b]
     if equal:
         return equal
-    if "sampler" in ignore and (found := _of_other_samplers(of_a, of_b, labels)):
+    may_differ = [name for name in MAY_DIFFER if name in ignore]
+    if may_differ and (found := _differing(of_a, of_b, labels, may_differ)):
         return found
     pairs = [(one, other) for one in of_a for other in of_b if one.is_comparable_with(other)]
     if len(pairs) != 1:
@@ -141,30 +145,34 @@ def _match(
     return [MatchedMeasure(one, other, one.name, ", ".join(steps))]
 
 
-def _of_other_samplers(
-    of_a: list[ResultMetadata], of_b: list[ResultMetadata], labels: dict[ResultMetadata, str]
+def _differing(
+    of_a: list[ResultMetadata],
+    of_b: list[ResultMetadata],
+    labels: dict[ResultMetadata, str],
+    may_differ: Sequence[str],
 ) -> list[MatchedMeasure]:
-    """Match results on samples that differ in the sampler alone; none where a side has several of one kind."""
+    """Match results that differ in some fields of the protocol alone; none where a side has several of one kind."""
     sides = []
     for measures in (of_a, of_b):
         kinds: dict[ResultMetadata, list[ResultMetadata]] = {}
         for one in measures:
-            kinds.setdefault(_without_sampler(one), []).append(one)
+            kinds.setdefault(_without(one, may_differ), []).append(one)
         sides.append({kind: found[0] for kind, found in kinds.items() if len(found) == 1})
     matched = []
     for kind, one in sides[0].items():
         if (other := sides[1].get(kind)) is not None:
-            note = f"samplers differ: {_differences([one], [other])}"
+            note = f"{' or '.join(MAY_DIFFER[name] for name in may_differ)} differ: {_differences([one], [other])}"
             steps = "" if one.n_steps is None else f" n_steps={one.n_steps}"
             matched.append(MatchedMeasure(one, other, f"{one.name}{steps}" if len(of_a) > 1 else labels[one], note))
     return matched
 
 
-def _without_sampler(one: ResultMetadata) -> ResultMetadata:
-    """Return the metadata without the sampler's settings. The sigma_min of a likelihood is no setting of a sampler."""
-    if one.n_steps is None:
-        return one
-    return attrs.evolve(one, protocol={name: value for name, value in one.protocol if name not in SAMPLER})
+def _without(one: ResultMetadata, may_differ: Sequence[str]) -> ResultMetadata:
+    """Return the metadata without what may differ. The sigma_min of a likelihood is no setting of a sampler."""
+    left_out = set(may_differ) - SAMPLER
+    if "sampler" in may_differ and one.n_steps is not None:
+        left_out |= SAMPLER
+    return attrs.evolve(one, protocol={name: value for name, value in one.protocol if name not in left_out})
 
 
 def _differences(of_a: list[ResultMetadata], of_b: list[ResultMetadata]) -> str:

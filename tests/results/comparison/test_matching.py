@@ -44,7 +44,7 @@ def test_only_what_may_differ_can_be_ignored(experiments: Path, invoke: Invoke) 
     write_models(experiments, measure(), measure())
     code, out, err = invoke(*WORDS, "--ignore", "unit")
     assert (code, out) == (2, "")
-    assert "'unit' is not one of 'n_samples', 'sampler'" in err
+    assert "'unit' is not one of 'n_samples', 'sampler', 'checkpoint', 'ema_half_life_images'" in err
 
 
 def test_results_of_different_samplers_are_refused_and_ignore_compares_them(experiments: Path, invoke: Invoke) -> None:
@@ -78,6 +78,25 @@ def test_ignoring_the_sampler_keeps_the_other_differences(experiments: Path, inv
     )
     code, _, err = invoke(*WORDS, "--ignore", "sampler")
     assert (code, "sigma_min 0.002 against 0.05" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "note"),
+    [
+        ("checkpoint", "best", "checkpoints differ: checkpoint none against best"),
+        ("ema_half_life_images", 500, "moving averages differ: ema_half_life_images none against 500"),
+    ],
+)
+def test_other_weights_are_refused_and_ignore_compares_them(
+    experiments: Path, invoke: Invoke, field: str, value: object, note: str
+) -> None:
+    protocol = {"split": "held_out"}
+    write_models(experiments, measure(protocol=protocol), measure(protocol={**protocol, field: value}))
+    code, _, err = invoke(*WORDS, "--ignore", "sampler")
+    assert (code, f"the protocols differ: {field} none against {value}" in err) == (2, True)
+    code, out, err = invoke(*WORDS, "--ignore", field, "--ignore", "sampler")
+    assert (code, "B is better" in out) == (0, True)
+    assert f"samplers or {note}" in " ".join(out.split())
 
 
 def test_opposite_directions_name_no_winner(experiments: Path, invoke: Invoke) -> None:
