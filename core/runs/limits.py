@@ -18,3 +18,4 @@ MOST_PICTURE_PIXELS = 64 * MIB  # 8,000 × 8,000
 MOST_DEPTH = 64  # nested lists and objects; our own files have five
 MOST_DIGITS = 40  # of an integer; 2**126, the largest count of a meter, has 38
 MOST_MAGNITUDE = 1e150  # of a mean or an error: squares of larger numbers overflow where runs are summarised
+MOST_STEP = 10**18  # of a curve or a checkpoint, below 2**63, as plots need

@@ -21,7 +21,8 @@ from attrs import frozen
 
 from core.config.errors import ConfigError
 from core.runs.files import read_file
-from core.runs.limits import MOST_LINES_BYTES
+from core.runs.limits import MOST_LINES_BYTES, MOST_STEP
+from core.runs.open_file import directory_inside
 
 META = "meta.yaml"
 THREE_FIELDS = re.compile(rb"(?:[0-9]+ \S+ [0-9]+\n)+")  # of each line of a metric
@@ -148,9 +149,9 @@ def read_content(run: StoredRun) -> Content:
     """
     try:
         return Content(
-            {name: _text(file) for name, file in _files(run.path / "params")},
-            {name: _points(file) for name, file in _files(run.path / "metrics")},
-            {name: _text(file) for name, file in _files(run.path / "tags")},
+            {name: _text(file) for name, file in _files(run.path, "params")},
+            {name: _points(file) for name, file in _files(run.path, "metrics")},
+            {name: _text(file) for name, file in _files(run.path, "tags")},
         )
     except OSError as error:
         raise _unreadable(error, run.path) from None
@@ -165,7 +166,7 @@ def load_yaml(text: str) -> Any:
 
     Raises:
         ConfigError: PyYAML is not installed.
-        ValueError: The text is not YAML.
+        ValueError: The text is not YAML, or refers to parts of itself: a small one could expand beyond the memory.
     """
     try:
         import yaml
@@ -173,9 +174,12 @@ def load_yaml(text: str) -> Any:
         raise ConfigError(
             "import mlruns needs PyYAML, which is not installed. Try: pip install 'pyml-core[mlflow]'."
         ) from None
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast as SafeLoader
     try:
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # ten times as fast as SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader)):
+            raise ValueError("refers to parts of itself, which MLflow never writes")
+        return yaml.load(text, loader)
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"is not YAML ({' '.join(str(error).split())})") from None
 
 
@@ -204,9 +208,13 @@ def _time(value: object) -> datetime:
     return _EPOCH + timedelta(milliseconds=value)
 
 
-def _files(directory: Path) -> Iterator[tuple[str, str]]:
-    """Yield the name that each file below a directory stands for, and its path; nothing where there is no directory."""
-    top = str(directory)
+def _files(run_path: Path, kind: str) -> Iterator[tuple[str, str]]:
+    """Yield the name that each file below a directory of a run stands for, and its path; nothing where there is none.
+
+    Raises:
+        OSError: The directory is a link that leads out of the run.
+    """
+    top = str(directory_inside(run_path, kind))
     for folder, folders, names in os.walk(top):
         folders.sort()
         prefix = "" if folder == top else folder[len(top) + 1 :].replace(os.sep, "/") + "/"
@@ -237,6 +245,8 @@ def _points(path: str) -> list[Point]:
             step = int(rest[0]) if rest else 0
             is_sorted = is_sorted and (not points or points[-1].step < step)
             points.append(Point(step, int(timestamp), float(value)))
+            if max(abs(step), abs(points[-1].timestamp_ms)) >= MOST_STEP:
+                raise ValueError
         except ValueError:
             raise ValueError(f"{path}, line {number}: got {line[:80]!r}; accepted: TIMESTAMP VALUE STEP") from None
     if not points:
@@ -254,9 +264,10 @@ def _sorted_points(content: bytes) -> list[Point] | None:
         return None
     fields = content.split()
     steps = [int(field) for field in fields[2::3]]
-    if not all(map(operator.lt, steps, steps[1:])):
+    times = [int(field) for field in fields[::3]]
+    if not all(map(operator.lt, steps, steps[1:])) or max(steps[-1], *times) >= MOST_STEP:
         return None
-    return [*map(Point, steps, map(int, fields[::3]), map(float, fields[1::3]))]
+    return [*map(Point, steps, times, map(float, fields[1::3]))]
 
 
 def _order(point: Point) -> tuple[int, int, float]:

@@ -1,5 +1,6 @@
 """MLflow's file store becomes runs. tests/data/mlruns was written by mlflow-skinny 3.17.2."""
 
+import itertools
 import json
 import math
 import shutil
@@ -147,6 +148,8 @@ def test_two_runs_that_would_get_one_id_get_two(store: Path, tmp_path: Path, mon
         ("meta.yaml", b"run_id: x\nstatus: 3\n", "meta.yaml: has no field 'start_time'"),
         ("meta.yaml", b"run_id: x\nstatus: 3\nstart_time: soon\n", "start_time or end_time: got 'soon'; accepted"),
         ("metrics/loss", b"1 0.5 1\n1 half 2\n", "loss, line 2: got b'1 half 2'; accepted: TIMESTAMP VALUE STEP"),
+        ("metrics/loss", b"1 0.5 " + b"9" * 19 + b"\n", "loss, line 1: got b'1 0.5 9999999999999999999'; accepted"),
+        ("metrics/loss", b"9" * 400 + b" 0.5 1\n", "loss, line 1: got b'9999"),
         ("metrics/loss", b"", "loss: holds no value"),
         ("metrics/loss", b"1 0.5 -3\n", "metric 'loss': got the step -3; accepted: 0 or more"),
         ("params/lr", b"\xff", "lr: is not UTF-8"),
@@ -168,6 +171,39 @@ def test_a_damaged_run_costs_its_own_line_only(
     assert out.startswith("Imported 4 runs into")
     assert "1 damaged" in out
     assert len(run_ids(tmp_path / "runs")) == 4
+
+
+#: Lists of lists of lists: a few hundred bytes that stand for 9**12 texts.
+LAUGHS = "a: &a [x]\n" + "".join(
+    f"{y}: &{y} [{', '.join([f'*{x}'] * 9)}]\n" for x, y in itertools.pairwise("abcdefghijkl")
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{y}: &{y} {{<<: [{', '.join([f'*{x}'] * 9)}]}}\n" for x, y in itertools.pairwise("abcdefghijkl")
+)
+
+
+@pytest.mark.parametrize("bomb", [LAUGHS, MERGES], ids=["lists", "merged"])
+@pytest.mark.parametrize("field", ["run_id", "run_name", "status", "start_time"])
+def test_a_text_that_expands_beyond_the_memory_is_refused(store: Path, tmp_path: Path, bomb: str, field: str) -> None:
+    victim = next(store.glob("*/*/meta.yaml"))
+    rest = "".join(line for line in victim.read_text().splitlines(True) if not line.startswith(f"{field}:"))
+    victim.write_text(f"{bomb}{field}: *l\n{rest}")
+    done = import_mlruns(store, tmp_path / "out")
+    assert [str(fault.path) for fault in done.faults] == [str(victim.parent)]
+    assert "meta.yaml: refers to parts of itself, which MLflow never writes" in done.faults[0].reason
+
+
+@pytest.mark.parametrize("name", ["params", "metrics", "tags"])
+def test_nothing_is_imported_through_a_link_out_of_a_run(store: Path, tmp_path: Path, name: str) -> None:
+    victim = next(store.glob("*/*/params")).parent
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "private").write_text("1 0.5 3\n")
+    shutil.rmtree(victim / name)
+    (victim / name).symlink_to(tmp_path / "outside")
+    done = import_mlruns(store, tmp_path / "out")
+    assert [str(fault.path) for fault in done.faults] == [str(victim)]
+    assert f"{name}: cannot be read (is a link that leads out of the run)" in done.faults[0].reason
+    assert not [path for path in (tmp_path / "out").rglob("*.json*") if "private" in path.read_text()]
 
 
 def test_runs_that_mlflow_calls_running_are_imported_on_request(tmp_path: Path) -> None:
