@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from core.runs.files import Fault, append_json_line, read_json_lines
-from core.runs.limits import MOST_MAGNITUDE
+from core.runs.limits import MOST_MAGNITUDE, MOST_STEP
 from core.runs.strict_json import decode_float, dumps, encode_float
 from core.utils.fields import count, count_or_none, real
 
@@ -141,8 +142,16 @@ def read_curve(run_path: str | Path) -> tuple[list[CurvePoint], list[Fault]]:
             means = {str(name): decode_float(measure["mean"]) for name, measure in row["measures"].items()}
             if any(MOST_MAGNITUDE < abs(mean) < math.inf for mean in means.values()):
                 raise ValueError(f"a mean is beyond {MOST_MAGNITUDE:g}")
-            epoch = None if row.get("epoch") is None else int(row["epoch"])
-            points[int(row["step"])] = CurvePoint(int(row["step"]), epoch, means)
+            step, epoch = _checked_count(row, "step"), row.get("epoch")
+            epoch = None if epoch is None else _checked_count(row, "epoch")
+            points[step] = CurvePoint(step, epoch, means)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             faults.append(Fault(path, f"a line is not a point of a curve ({type(error).__name__}: {error})"))
     return [points[step] for step in sorted(points)], faults
+
+
+def _checked_count(row: Mapping[str, Any], name: str) -> int:
+    value = row[name]
+    if type(value) is not int or not 0 <= value < MOST_STEP:
+        raise ValueError(f"{name}: got {reprlib.repr(value)}; accepted: an integer from 0 up, below {MOST_STEP:.0e}")
+    return value

@@ -229,3 +229,15 @@ def test_a_directory_that_leads_to_itself_is_a_fault(run: Path) -> None:
     (run / "values" / "eval-0009").symlink_to("eval-0009")
     values, faults = read_values(run, "eval-0009", ResultMetadata("x"))
     assert (values, len(faults)) == (None, 1 if sys.version_info < (3, 13) else 0)
+
+
+@pytest.mark.parametrize("name", ["step", "epoch"])
+@pytest.mark.parametrize("value", [10**18, 10**39, 1e300, -5, 0.5, True, "7", "9" * 400, [], {"a": 1}], ids=repr)
+def test_a_step_that_no_run_takes_costs_its_line_only(run: Path, name: str, value: object) -> None:
+    before, _ = read_curve(run)
+    point = {"schema": "pyml.metrics/1", "step": 10**6, "epoch": 1, "measures": {"loss": {"mean": 1.0}}, name: value}
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(point) + "\n")
+    points, faults = read_curve(run)
+    assert points == before
+    assert f"{name}: got " in str(faults[-1])

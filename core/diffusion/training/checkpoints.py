@@ -20,7 +20,7 @@ from core.config.config import ModelConfig
 from core.diffusion.training.checkpoint_names import LAST, checkpoint_names, name_of
 from core.diffusion.training.checkpoint_names import checkpoint_path as checkpoint_path  # also importable from here
 from core.runs.files import make_directory, replacing
-from core.runs.limits import MOST_CHECKPOINT_BYTES
+from core.runs.limits import MOST_CHECKPOINT_BYTES, MOST_STEP
 from core.runs.open_file import RefusedFileError, directory_inside, open_file
 
 CHECKPOINT_SCHEMA = "pyml.checkpoint/1"
@@ -31,7 +31,6 @@ KEYS = frozenset(
 OTHER_EMAS = "other_emas"  #: The moving averages besides "ema": their state dicts, by half-life in training images.
 BEST_SO_FAR = "best"  #: Step and loss of the best checkpoint so far, where there are validation images.
 OPTIONAL_KEYS = frozenset({OTHER_EMAS, BEST_SO_FAR})
-MOST_STEP = 10**18  # the name of a checkpoint holds smaller ones
 _IS_DIRECTORY = 0x10  # of the attributes of MS-DOS, which a zip archive keeps for each entry
 
 EMA_WEIGHTS, RAW_WEIGHTS = WEIGHTS = ("ema", "raw")
