@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from core.config.errors import ConfigError
 from core.runs.files import write_atomic
 from results.provenance import Provenance
-from results.text.labels import printable
+from results.text.labels import printable, shortened
 from results.text.private import public
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 PANEL = (5.6, 3.8)  # inches
 WIDE_PANEL = (7.2, 4.4)  # for many lines
 DPI = 150
+MOST_TEXT = 4000  # characters; the longest captions have some hundred
 
 
 def new_figure(
@@ -53,9 +54,10 @@ def new_figure(
 def plain(text: str) -> str:
     """Return text that matplotlib shows unchanged.
 
-    Dollar signs would start a formula. A legend entry that starts with an underscore would be hidden.
+    Dollar signs would start a formula. A legend entry that starts with an underscore would be hidden. A text beyond
+    ``MOST_TEXT`` characters is cut: a name of 100,000, in a file of somebody else, would take minutes to draw.
     """
-    shown = printable(public(text)).replace("$", r"\$")
+    shown = printable(public(shortened(text, MOST_TEXT))).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 

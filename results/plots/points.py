@@ -242,7 +242,8 @@ def _axis(values: Sequence[Any], panel: Axes, labels: Mapping[str, str]) -> Call
         if numbers[0] > 0 and numbers[-1] >= 5 * numbers[0]:
             panel.set_xscale("log")
         if len(numbers) <= MOST_TICKS:
-            panel.set_xticks(numbers, [short_number(number) for number in numbers])
+            places = [float(number) for number in numbers]  # NumPy has no integers beyond 64 bits
+            panel.set_xticks(places, [short_number(number) for number in numbers])
             panel.set_xticks([], minor=True)
         return float
     words = list(dict.fromkeys(map(spell, values)))

@@ -120,6 +120,28 @@ def test_measures_of_other_protocols_have_a_panel_of_their_own(make_run: MakeRun
     assert [panel.get_ylabel() for panel in figure.axes] == ["f (n=100)", "f (n=500)"]
 
 
+def test_numbers_beyond_64_bits_are_drawn(make_run: MakeRun, experiments: Path) -> None:
+    large = [ResultMetadata("frechet_distance", n_steps=n) for n in (5, 10**39)]
+    for seed in range(2):
+        make_run(dict.fromkeys(large, 1.0 + seed), seed=seed, batch_size=10**39)
+        make_run(dict.fromkeys(large, 1.0 + seed), seed=seed, batch_size=10**38)
+    for figure in (
+        plot_steps(groups(experiments), {about: str(about) for about in large}),
+        plot_field(groups(experiments), "batch_size", {large[0]: "frechet"}),
+    ):
+        figure.canvas.draw()
+        assert max(figure.axes[0].get_xticks()) == 1e39
+
+
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied")
+def test_a_text_of_any_length_is_cut_before_it_is_drawn(make_run: MakeRun, experiments: Path) -> None:
+    about = ResultMetadata("x" * 100_000, n_steps=5)
+    make_run({about: 1.0})
+    figure = plot_steps(groups(experiments), {about: about.name})
+    assert max(len(text) for axis in figure.axes for text in [axis.get_ylabel(), *legend(figure)]) < 5000
+    assert plain("x" * 100_000) == "x" * 3999 + "…"
+
+
 @pytest.mark.usefixtures("three_seeds")
 def test_grids_of_samples_stand_side_by_side_with_group_and_seed(experiments: Path) -> None:
     figure = plot_samples(groups(experiments))
