@@ -339,6 +339,20 @@ def test_a_resumed_run_may_sample_in_another_way(invoke: Invoke, trained: Path) 
     assert json.loads((trained / "config.json").read_text())["config"]["sampler"] == "euler"
 
 
+def test_values_that_fit_the_resumed_run_only_are_accepted(invoke: Invoke, experiments: Path) -> None:
+    tiny = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "1000", "--n-steps", "2"]
+    assert invoke("train", *tiny, "--label-dropout", "0.2", "--sigma-max", "200")[0] == 0
+    changed = ["--n-epochs", "2", "--guidance", "1.5", "--sigma-min", "90"]
+    assert invoke("train", "--resume", "latest", *changed)[0] == 0
+    (run_path,) = experiments.iterdir()
+    config = json.loads((run_path / "config.json").read_text())["config"]
+    assert (config["guidance"], config["sigma_min"], config["n_epochs"]) == (1.5, 90.0, 2)
+    code, _, err = invoke("train", "--resume", "latest", "--sigma-min", "300", "--rho", "-1")
+    assert (code, "sigma_min: got" in err, "--rho: got '-1'" in err) == (2, False, True)
+    code, _, err = invoke("train", "--resume", "latest", "--sigma-min", "300")
+    assert (code, "sigma_min: got 300.0; accepted: a number below sigma_max (200.0)" in err) == (2, True)
+
+
 def test_a_run_with_a_cosine_keeps_its_number_of_epochs(invoke: Invoke, experiments: Path) -> None:
     tiny = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "1000"]
     assert invoke("train", *tiny, "--lr-schedule", "cosine")[0] == 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 from attrs import frozen
 
@@ -17,7 +18,7 @@ from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
 from core.config.options import options_of
 from core.diffusion.suggestions import Suggestion, suggestions_for, with_suggested
-from core.runs.config_file import CONFIG, read_config_file, read_saved_config
+from core.runs.config_file import CONFIG, SavedConfig, read_config_file, read_saved_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,7 @@ class ConfigCommand(click.Command):
     _CLASS = "pyml.config_class"
     _FILE = "pyml.config_file"
     _FAULTS = "pyml.faults"
+    _SAVED = "pyml.saved"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Choose the config class, parse with its options, and resolve the layers, reporting all faults at once."""
@@ -92,7 +94,8 @@ class ConfigCommand(click.Command):
         ctx.meta[self._FILE] = layers
         model = named or layers[0].values.get("model", ModelConfig().model)
         if resume and not named:
-            model = self._model_of(resume, args, layers[1]) or model
+            ctx.meta[self._SAVED] = saved = self._saved(resume, args, layers[1])
+            model = saved.model or model
         try:
             return plugins.config_class(model) if isinstance(model, str) else ModelConfig
         except ConfigError as error:
@@ -103,7 +106,7 @@ class ConfigCommand(click.Command):
             return ModelConfig  # every model has its fields: their faults are reported with this one
 
     @staticmethod
-    def _model_of(resume: str, args: Sequence[str], file: Layer) -> str | None:
+    def _saved(resume: str, args: Sequence[str], file: Layer) -> SavedConfig:
         from core.runs.directory import resolve_run
 
         directory = _peek(args, "--experiments-dir")
@@ -111,19 +114,27 @@ class ConfigCommand(click.Command):
         where = build_config(GlobalConfig, *layers).experiments_dir
         saved = read_saved_config(resolve_run(resume, where) / CONFIG.name)
         plugins.check_installed(saved)
-        return saved.model
+        return saved
 
     def _resolve(self, ctx: click.Context) -> Resolved:
         cls: type[ModelConfig] = ctx.meta[self._CLASS]
         file, file_everywhere = ctx.meta[self._FILE]
         line, line_everywhere = self.given(ctx)
         config, faults = _collect(cls, *with_suggested([file, line]))
+        if faults and (saved := ctx.meta.get(self._SAVED)) is not None:
+            # Values may fit those of the run only, such as a scale of guidance for a model that was trained for it.
+            config, faults = _collect(cls, _asked_for(saved.build(cls)), file, line)
         everywhere, more = _collect(GlobalConfig, file_everywhere, line_everywhere)
         every = [*ctx.meta.get(self._FAULTS, []), *faults, *more, *_dataset_faults(file, line)]
         if every:
             raise ConfigError(*every)
         given = {**file.values, **line.values}
         return Resolved(config, everywhere, given, frozenset(line.values), suggestions_for([file, line]))
+
+
+def _asked_for(config: ModelConfig) -> Layer:
+    """Return a saved config as a layer, without what training has found in the data."""
+    return Layer(CONFIG.name, attrs.asdict(config, filter=lambda field, _value: field.metadata.get("cli", True)))
 
 
 def _dataset_faults(*layers: Layer) -> list[str]:
