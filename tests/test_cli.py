@@ -102,7 +102,7 @@ def test_help_offers_the_fields_of_the_chosen_model(invoke: Invoke) -> None:
         ("eval", ["nothing"], "no run 'nothing'"),
         ("eval", ["latest"], "holds no run yet. Try: pyml-train"),
         ("eval", ["latest", "--evaluator", "denoise"], "unknown evaluator 'denoise'. Did you mean 'denoising'?"),
-        ("eval", ["latest", "--n-steps", "1"], "--n-steps"),
+        ("eval", ["latest", "--n-steps", "0"], "--n-steps"),
         ("eval", [], "RUN"),
         ("core", ["plugin"], "unknown command 'plugin'. Did you mean 'plugins'?"),
     ],
