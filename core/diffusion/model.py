@@ -189,10 +189,11 @@ class Denoiser(nn.Module):
         """
         t, v = sigma / (1 + sigma), noise - images
         z = images + per_image(t, v) * v
-        was_training = self.training
+        modes = {module: module.training for module in self.modules()}
         self.eval()
         target = meanflow_target(self.average_velocity, z, v, t, span, labels)
-        self.train(was_training)
+        for module, mode in modes.items():
+            module.training = mode
         return adaptively_weighted(self.average_velocity(z, t, span, labels) - target)
 
     def training_loss(

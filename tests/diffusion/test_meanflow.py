@@ -163,6 +163,7 @@ def test_the_network_is_called_again_only_where_there_is_a_span() -> None:
 
 def test_neither_dropout_nor_bf16_disturbs_the_target() -> None:
     model, labels, n = net(dropout=0.5).train(), torch.arange(64) % 2, 64
+    model.conditioning.eval()  # as a model does with a part that it does not train
     images, noise = torch.randn(2, n, 3)
     t, span = torch.full((n,), 0.6), torch.full((n,), 0.4)
     targets: list[Tensor] = []
@@ -177,7 +178,7 @@ def test_neither_dropout_nor_bf16_disturbs_the_target() -> None:
         for enabled in (False, True):
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 model.loss_over_spans(images, noise, t / (1 - t), labels, span)
-    assert model.training
+    assert [module.training for module in (model, model.layers[0], model.conditioning)] == [True, True, False]
     assert torch.equal(*targets)
     model.eval()
     expected = meanflow_target(model.average_velocity, images + 0.6 * (noise - images), noise - images, t, span, labels)
