@@ -41,7 +41,7 @@ browser-test: $(VENV)/.installed-for-tests  ## the HTML report in headless Chrom
 latex: $(VENV)/.installed-for-tests  ## compile LaTeX tables (Debian: apt-get install texlive-latex-recommended texlive-science)
 	PYML_REQUIRE_TEX=1 $(BIN)/python -m pytest tests/results/tables/test_latex.py
 
-faults: $(VENV)/.installed-for-tests  ## kill the process, or fail its disk, at every file-system call: about 20 minutes
+faults: $(VENV)/.installed-for-tests  ## kill the process, or fail its disk, at every file-system call: about an hour
 	PYML_FAULTS=all $(BIN)/python -m pytest -n 2 tests/faults
 
 fuzz: $(VENV)/.installed-for-tests  ## change the files of each reader a million times: an hour; CASES=10000 for a minute

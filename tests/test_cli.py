@@ -1,11 +1,12 @@
 """The command line as a user meets it: exit codes, one clear message, nothing lost."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -216,21 +217,39 @@ def test_a_truncated_results_file_costs_its_torn_line_only(invoke: Invoke, exper
     assert path.read_bytes().startswith(torn)
 
 
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """The writing end of a pipe that is full, and that nobody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 512)
+    os.set_blocking(writer, True)
+    yield writer
+    os.close(reader)
+    os.close(writer)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_checkpoint_and_a_status_that_says_so(
-    tmp_path: Path, number: signal.Signals, code: int, request: pytest.FixtureRequest
+    tmp_path: Path, number: signal.Signals, code: int, request: pytest.FixtureRequest, full_pipe: int
 ) -> None:
+    """Under SIGTERM, nobody reads stderr either: the process still ends within a few seconds."""
     arguments = ["--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--experiments-dir", "runs"]
     program = "from core.cli import train_main; train_main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ
+        [sys.executable, "-c", program, *arguments],
+        cwd=tmp_path,
+        stderr=full_pipe if number == signal.SIGTERM else subprocess.PIPE,
+        text=True,
+        env=os.environ,
     )
     request.addfinalizer(process.kill)  # a test that fails leaves no process that trains for ever
-    assert process.stderr is not None
     while True:  # until the first sign that training is under way
         if list(tmp_path.glob("runs/*/metrics.jsonl")):
             break
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.stderr and process.stderr.read()
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err

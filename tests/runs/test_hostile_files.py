@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.config.errors import ConfigError
+from core.runs import strict_json
 from core.runs.config_file import read_saved_config
 from core.runs.evaluations import read_requests, start_evaluation
 from core.runs.fast_results import read_results
@@ -142,6 +143,16 @@ def test_lines_behind_a_bad_one_are_still_read(tmp_path: Path) -> None:
     rows, faults = read_json_lines(path)
     assert rows == [{"a": 1}, {"a": 2}]
     assert [fault.line_number for fault in faults] == [2, 3]
+
+
+@pytest.mark.parametrize(("before", "after"), [("[", "]"), ('{"a": ', "}")])
+def test_json_may_be_nested_64_deep_and_no_deeper(before: str, after: str) -> None:
+    assert strict_json.loads(f"{before * 64}1{after * 64}")
+    with pytest.raises(ValueError, match="nested more than 64 deep"):
+        strict_json.loads(f"{before * 65}1{after * 65}")
+    many = f"[{', '.join([before + '1' + after] * 500)}]"
+    assert len(strict_json.loads(many)) == 500
+    assert strict_json.loads(f'"{"[" * 100}"') == "[" * 100  # in a string they open nothing
 
 
 def test_a_curve_or_values_beyond_the_bound_are_faults(run: Path) -> None:
