@@ -54,6 +54,19 @@ def frechet(repeats: int, random: np.random.Generator) -> None:
         line(label, 0.0, [result.mean for result in results], [result.error for result in results])
 
 
+def near(repeats: int, random: np.random.Generator) -> None:
+    """Print the same where the true distance is a few errors: means that differ by a shift in one direction."""
+    spreads = np.sqrt(SPECTRA["0.8^k"])
+    for shift in (0.1, 0.2, 0.3, 0.5):
+        results = []
+        for _ in range(repeats):
+            x, y = (random.standard_normal((300, 32)) * spreads for _ in range(2))
+            x[:, 0] += shift
+            results.append(corrected(Frechet(x, y, groups(x), groups(y))))
+        label = f"corrected Frechet, 0.8^k, shift {shift}"
+        line(label, shift**2, [result.mean for result in results], [result.error for result in results])
+
+
 def kernel(repeats: int, random: np.random.Generator) -> None:
     for shift in (0.0, 0.5, 1.0):
         results = []
@@ -91,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=1000)
     repeats = parser.parse_args().repeats
-    for measure in (frechet, kernel, shares, memorisation):
+    for measure in (frechet, near, kernel, shares, memorisation):
         measure(repeats, np.random.default_rng(0))
 
 

@@ -142,3 +142,6 @@ def test_the_loss_of_an_untrained_network_is_1_at_every_level_by_the_root_mean_s
         losses = denoising_losses(model, images, torch.randn_like(images), sigma, model.sigma_data, labels)
         loss, error = losses.mean().item(), losses.std().item() / math.sqrt(len(losses))
         assert (abs(loss - 1) < 4 * error + 0.01) == (is_one or level < 0.2), (level, loss)
+    ratio = float(images.square().mean() / images.var())
+    assert ratio == pytest.approx(1.27, abs=0.005)
+    assert loss == pytest.approx(1 if is_one else ratio, abs=4 * error + 0.01)  # at the largest level
