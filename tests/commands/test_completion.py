@@ -32,7 +32,7 @@ def test_models_data_sets_and_evaluators_are_offered_by_name() -> None:
 
 
 def test_choices_of_fields_are_offered() -> None:
-    assert completions(train, "--sampler", "") == ["heun", "euler", "stochastic"]
+    assert completions(train, "--sampler", "") == ["heun", "euler", "stochastic", "meanflow"]
     assert completions(train, "--precision", "b") == ["bf16"]
     assert completions(evaluate, "--weights", "") == ["ema", "raw"]
 

@@ -268,6 +268,12 @@ def test_what_does_not_go_with_the_family_is_refused(fields: dict[str, Any], mes
         ModelConfig(**{"family": "meanflow", "sampler": "meanflow", **fields})
 
 
+def test_the_samplers_of_flow_can_be_guided() -> None:
+    config = MLPConfig(model="mlp", family="meanflow", sampler="heun", label_dropout=0.1, guidance=2.0)
+    with pytest.raises(ConfigError, match=r"guidance: got 2\.0; accepted with sampler 'meanflow'"):
+        attrs.evolve(config, sampler="meanflow")
+
+
 @pytest.mark.parametrize(
     "fields", [{}, {"family": "flow", "schedule": "edm"}, {"family": "meanflow", "schedule": "edm"}]
 )
