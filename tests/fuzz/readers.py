@@ -15,19 +15,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from core.config.errors import ConfigError
 from core.runs import strict_json
+from core.runs.arrays import write_arrays
 from core.runs.config_file import read_config_file, read_saved_config
 from core.runs.environment import ENVIRONMENT
+from core.runs.evaluations import read_requests
 from core.runs.fast_results import read_results
 from core.runs.metrics import read_curve
 from core.runs.result_log import read_result_log
 from core.runs.sample_pictures import read_picture
-from core.runs.sample_values import read_values, save_values
+from core.runs.sample_values import read_clusters, read_values, save_values
 from core.runs.status import run_status
+from core.runs.tags import read_tags
 from core.runs.training_lock import read_holder
+from core.sweeps.sweep import read_sweep
 from core.utils.meters import Meter
 from core.utils.results import ResultMetadata
+from results.exchange.mlflow_store import read_run
 
 DATA = Path(__file__).parents[1] / "data"
 RUN = DATA / "run-1"
@@ -57,6 +64,17 @@ def _json(path: Path) -> Any:
 
 def _values(path: Path) -> None:
     read_values(path.parents[2], "eval-0001", LOSS)
+
+
+def _metadata_of_values(path: Path) -> None:
+    """Put the content into an archive whose checksums are right, as damage never is but malice may be."""
+    about = np.array(path.read_bytes().decode(errors="replace"))
+    (path.parent / "values" / "eval-0001").mkdir(parents=True, exist_ok=True)
+    ids, values = np.arange(3), np.zeros(3)
+    content = {"sample_id": ids, "value": values, "cluster_id": ids, "metadata": about}
+    write_arrays(path.parent / "values" / "eval-0001" / "x.npz", content)
+    read_values(path.parent, "eval-0001", LOSS)
+    read_clusters(path.parent, "eval-0001", LOSS)
 
 
 def _values_of_a_few() -> bytes:
@@ -93,6 +111,10 @@ def _meter() -> bytes:
     return json.dumps(meter.state_dict()).encode()
 
 
+def _json_of(content: object) -> bytes:
+    return json.dumps(content, indent=2).encode()
+
+
 def _seeds(*names: str) -> tuple[bytes, ...]:
     return tuple((DATA / name).read_bytes() for name in names)
 
@@ -108,6 +130,10 @@ def _picture() -> bytes:
 def readers() -> dict[str, Reader]:
     """Return all readers by name."""
     lock = {"schema": "pyml.lock/1", "host": "a", "pid": 3, "process": "b/n/5", "token": "ab12", "beats": 4}
+    tags = {"schema": "pyml.tags/1", "tags": ["baseline", "lr:1e-3"], "note": "a note", "archived": False}
+    about = {"schema": "pyml.values/1", "name": "loss", "unit": "image", "protocol": {"split": "test"}, "n_steps": None}
+    job = {"index": 0, "config": {"seed": 3, "sizes": [8, 8]}, "run_id": "20260101T000000000000Z_000000"}
+    sweep = {"schema": "pyml.sweep/1", "device": "cpu", "evaluate": True, "tracker": ["tensorboard"], "jobs": [job]}
     (values,) = (RUN / "values" / "eval-0001").glob("*.npz")
     whole = (RUN / "results.jsonl").read_bytes()
     results = (
@@ -138,6 +164,20 @@ def readers() -> dict[str, Reader]:
             lambda path: Meter.from_state_dict(_json(path)),
             (ValueError,),
         ),
+        "tags": Reader("tags.json", (_json_of(tags),), lambda path: read_tags(path.parent)),
+        "evaluation": Reader(
+            "evaluations/eval-0001.json",
+            _seeds("run-1/evaluations/eval-0001.json"),
+            lambda path: read_requests(path.parents[1]),
+        ),
+        "sweep": Reader("sweep.json", (_json_of(sweep),), lambda path: read_sweep(path.parent), (ConfigError,)),
+        "mlflow run": Reader(
+            "meta.yaml",
+            tuple(path.read_bytes() for path in sorted((DATA / "mlruns").glob("*/*/meta.yaml"))),
+            lambda path: read_run(path.parent, "e"),
+            (ValueError,),
+        ),
+        "metadata of values": Reader("metadata.json", (_json_of(about),), _metadata_of_values),
         "picture": Reader("a.png", (_picture(),), read_picture, (ValueError,)),
         "values": Reader("values/eval-0001/x.npz", (*[_values_of_a_few()] * FEW, values.read_bytes()), _values),
         "checkpoint": Reader(

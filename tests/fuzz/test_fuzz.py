@@ -14,7 +14,7 @@ from mutation import mutated
 from readers import DATA, read_content, readers
 
 READERS = readers()
-SLOW = {"checkpoint", "values"}
+SLOW = {"checkpoint", "values", "metadata of values"}
 
 
 def damaged_files() -> list[tuple[str, Path]]:
