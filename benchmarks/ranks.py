@@ -20,7 +20,8 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ CASES: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("`mnist5k`", {"dataset": "mnist5k"}, 13),
 )
 N_MEASURES, N_REDUCTIONS = 10, 100
+MOST_S = 300.0
 CPU = torch.device("cpu")
+FORK = multiprocessing.get_context("fork")
 
 Work = Callable[[Ranks], None]
 
@@ -69,25 +72,55 @@ def main() -> None:
         page.write_text(MARK.sub(lambda _: f"<!-- ranks -->\n\n{text}\n", page.read_text(), count=1))
 
 
-def in_processes(n: int, work: Work) -> None:
-    """Run ``work`` in ``n`` forked processes that are joined as under torchrun."""
-    store = TCPStore("localhost", 0, is_master=True)
+@contextlib.contextmanager
+def store() -> Iterator[int]:
+    """Keep a store in a process of its own, as torchrun does; yield its port.
 
-    def start(rank: int) -> None:
-        os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(store.port), TORCHELASTIC_USE_AGENT_STORE="True")
+    A store has a thread. In this process, the thread might hold a lock at the moment of a fork, for which the new
+    process would wait forever.
+    """
+
+    def keep(pipe: Connection) -> None:
+        kept = TCPStore("localhost", 0, is_master=True)
+        pipe.send(kept.port)
+        pipe.recv()
+
+    here, there = FORK.Pipe()
+    process = FORK.Process(target=keep, args=(there,), daemon=True)
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        here.send("end")
+        process.join()
+
+
+def in_processes(n: int, work: Work) -> None:
+    """Run ``work`` in ``n`` forked processes that are joined as under torchrun.
+
+    Raises:
+        SystemExit: A process failed, or has not ended after ``MOST_S``.
+    """
+
+    def start(rank: int, port: int) -> None:
+        os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="True")
         if n == 1:
             work(Ranks())
         else:
             with joined(rank, n, CPU) as ranks:
                 work(ranks)
 
-    processes = [multiprocessing.get_context("fork").Process(target=start, args=(rank,)) for rank in range(n)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        if process.exitcode:
-            raise SystemExit(f"a process of {n} failed")
+    with store() as port:
+        processes = [FORK.Process(target=start, args=(rank, port), daemon=True) for rank in range(n)]
+        for process in processes:
+            process.start()
+        deadline_s = time.monotonic() + MOST_S
+        for process in processes:
+            process.join(max(0.0, deadline_s - time.monotonic()))
+            if process.exitcode is None:
+                raise SystemExit(f"a process of {n} has not ended within {MOST_S:.0f} s")  # exit ends the others
+            if process.exitcode:
+                raise SystemExit(f"a process of {n} failed")
 
 
 def table(directory: Path, n_rounds: int) -> str:

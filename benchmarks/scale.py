@@ -2,7 +2,7 @@
 
 The simulation makes the state of each process, adds the int64 digits that each would send, and checks that the result
 equals the exact merge of all states. The calculated times are those of a binary tree: 2 log2(P) messages one after the
-other.
+other; of few processes, those of a ring: P - 1 messages.
 
 Usage: python benchmarks/scale.py [--docs]        --docs writes the figures into docs/scale.md
 """
@@ -40,6 +40,13 @@ def tree_s(n_processes: int, n_bytes: int) -> float:
 
 def all_reduce_s(n_processes: int, n_measures: int) -> float:
     """Return the calculated time of ``Meter.all_reduce`` of some measures."""
+    if n_processes <= reduce._FEW_PROCESSES:  # each receives what the others send, in n - 1 steps of a ring
+        n_bytes = FIRST_BYTES + 8 * reduce._ROOM_OF_SUMS
+        first_s = (n_processes - 1) * (LATENCY_S + n_bytes / BYTES_PER_S)
+        fits = reduce._WIDTH * n_measures <= reduce._ROOM_OF_SUMS
+        rest_s = 0.0 if fits else tree_s(n_processes, 8 * reduce._WIDTH * n_measures)
+        extremes_s = tree_s(n_processes, 16 * n_measures) if 2 * n_measures > reduce._ROOM else 0.0
+        return first_s + rest_s + extremes_s
     sums_s = tree_s(n_processes, 8 * reduce._WIDTH * n_measures)
     extremes_s = tree_s(n_processes, 16 * n_measures) if 2 * n_measures > reduce._ROOM else 0.0
     return tree_s(n_processes, FIRST_BYTES) + extremes_s + sums_s
@@ -84,12 +91,13 @@ def main() -> None:
         f"{AGREEMENT_BYTES} bytes to agree on the names. Up to {reduce._FEW_PROCESSES} processes send all of it in one",
         f"message, if they have at most {reduce._ROOM_OF_SUMS // reduce._WIDTH} measures. More processes need two",
         f"reductions, or three for more than {reduce._ROOM // 2} measures. The table is calculated for these, not",
-        f"measured: a binary tree, {LATENCY_S * 1e6:.0f} µs per message, links of {BYTES_PER_S * 8 / 1e9:.0f} Gbit/s.",
+        f"measured: a ring of up to {reduce._FEW_PROCESSES} processes, else a binary tree;",
+        f"{LATENCY_S * 1e6:.0f} µs per message, links of {BYTES_PER_S * 8 / 1e9:.0f} Gbit/s.",
         "",
         "| processes | 1 measure | 10 measures | 100 measures |",
         "|---|---|---|---|",
     ]
-    for n in (16, 1_000, 100_000):
+    for n in (8, 16, 1_000, 100_000):
         times = " | ".join(f"{1e3 * all_reduce_s(n, m):.2f} ms" for m in (1, 10, 100))
         lines.append(f"| {n:,} | {times} |")
     lines += [

@@ -139,12 +139,21 @@ def _executor(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster:
 
 
 def cancel(sweep: Sweep) -> list[str]:
-    """Cancel the sweep's Slurm jobs by scancel and return their ids; none where nothing was submitted."""
+    """Cancel the sweep's Slurm jobs by scancel and return their ids; none where nothing was submitted.
+
+    Raises:
+        ConfigError: There are jobs, but no scancel on this machine.
+    """
     try:
         words = read_file(str(sweep.path / "slurm_ids")).decode().split()
     except FileNotFoundError:
         return []
     ids = [word for word in words if JOB_ID.fullmatch(word)]  # scancel would take others for options
-    if ids and shutil.which("scancel") is not None:
+    if ids and shutil.which("scancel") is None:
+        raise ConfigError(
+            f"sweep {sweep.name!r} was submitted to Slurm, and there is no scancel on this machine. Cancel it on a "
+            f"login node of the cluster, or there with: scancel {' '.join(ids)}"
+        )
+    if ids:
         subprocess.run(["scancel", *ids], check=False)
     return ids

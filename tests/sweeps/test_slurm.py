@@ -129,3 +129,10 @@ def test_what_is_no_id_of_a_job_is_not_passed_to_scancel(
     (sweep.path / "slurm_ids").write_text("12_0\n--user=me\n-u\n13\n")
     assert slurm.cancel(sweep) == ["12_0", "13"]
     assert (tmp_path / "called").read_text() == "12_0 13\n"
+
+
+def test_without_scancel_a_sweep_is_not_called_cancelled(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sweep.path / "slurm_ids").write_text("7_0\n7_1\n")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ConfigError, match=r"there is no scancel on this machine.*with: scancel 7_0 7_1"):
+        slurm.cancel(sweep)

@@ -22,6 +22,7 @@ class Conditioning(nn.Module):
     """
 
     frequencies: Tensor
+    has_constant_buffers = True  # the processes of a training need not exchange them
 
     def __init__(self, size: int, n_classes: int, has_span: bool = False) -> None:
         super().__init__()

@@ -74,8 +74,12 @@ class Ranks:
         if self.is_alone:
             return model.training_loss
         device = next(model.parameters()).device
+        loss = _Loss(model)
+        # The others are sent at every forward pass, for which all processes wait.
+        ignore: Any = nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        ignore(loss, _constant_buffers(loss))
         wrapped: Losses = nn.parallel.DistributedDataParallel(
-            _Loss(model),
+            loss,
             device_ids=[device.index] if device.type == "cuda" else None,
             gradient_as_bucket_view=True,
         )
@@ -166,6 +170,12 @@ class Ranks:
                 yield
         finally:
             self._failures.on_stuck = before
+
+
+def _constant_buffers(module: nn.Module) -> list[str]:
+    """Return the names of the buffers in modules that say, by ``has_constant_buffers``, that these never change."""
+    constant = [(name, each) for name, each in module.named_modules() if getattr(each, "has_constant_buffers", False)]
+    return [f"{name}.{buffer}" for name, each in constant for buffer, _ in each.named_buffers(recurse=False)]
 
 
 class _Loss(nn.Module):

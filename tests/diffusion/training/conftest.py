@@ -1,11 +1,13 @@
 """Processes that train together, forked from the test: torch is imported once."""
 
+import contextlib
 import importlib
 import multiprocessing
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,24 @@ from core.utils.signals import RunInterrupted
 
 Work = Callable[[Ranks], Any]
 TIMEOUT = timedelta(seconds=60)
+FORK = multiprocessing.get_context("fork")
+
+
+def keep_store(pipe: Connection) -> None:
+    store = TCPStore("localhost", 0, is_master=True)
+    pipe.send(store.port)
+    pipe.recv()
+
+
+@contextlib.contextmanager
+def store_elsewhere() -> Iterator[int]:
+    """Keep a store in another process; yield its port. A fork must not find its thread holding a lock."""
+    here, there = FORK.Pipe()
+    process = FORK.Process(target=keep_store, args=(there,), daemon=True)
+    process.start()
+    yield here.recv()
+    here.send("end")
+    process.join()
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +60,15 @@ def forked(_imported: None) -> Callable[[int, Callable[[int], int]], list[int]]:
         os._exit(work(rank))
 
     def run(world_size: int, work: Callable[[int], int]) -> list[int]:
-        store = TCPStore("localhost", 0, is_master=True)
-        fork = multiprocessing.get_context("fork")
-        arguments = [(rank, world_size, store.port, work) for rank in range(world_size)]
-        processes = [fork.Process(target=work_in, args=each, daemon=True) for each in arguments]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(90)
-            process.kill()
-            process.join()
+        with store_elsewhere() as port:
+            arguments = [(rank, world_size, port, work) for rank in range(world_size)]
+            processes = [FORK.Process(target=work_in, args=each, daemon=True) for each in arguments]
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join(90)
+                process.kill()
+                process.join()
         return [int(process.exitcode or 0) for process in processes]
 
     return run

@@ -172,3 +172,32 @@ def test_the_unet_trains_in_two_processes_and_in_parts_of_a_batch_without_a_warn
     for name, measure in single.items():
         known = {key: value for key, value in measure.items() if value is not None}  # few images have little noise
         assert {key: shared[name][key] for key in known} == pytest.approx(known, rel=1e-4), name
+
+
+def test_buffers_are_exchanged_at_every_step_only_if_they_may_change(
+    tmp_path: Path, in_ranks: InRanks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the built-in models are constant; a batch norm's are not."""
+    sent: list[list[int]] = []
+    exchange = torch.distributed._broadcast_coalesced
+
+    def counting(group: Any, tensors: list[torch.Tensor], *rest: Any) -> None:
+        sent.append([tensor.numel() for tensor in tensors])
+        exchange(group, tensors, *rest)
+
+    def one_step(ranks: Ranks) -> None:
+        for name, extra in (("constant", []), ("changing", [torch.nn.BatchNorm2d(1)])):
+            model = MLP(attrs.evolve(CONFIG, data_shape=(1, 8, 8), n_classes=10, sigma_data=0.5))
+            for index, module in enumerate(extra):
+                model.add_module(f"extra_{index}", module.requires_grad_(False))
+            losses = ranks.losses_of(model)
+            sent.clear()
+            images = torch.zeros(2, 1, 8, 8)
+            losses(images, images, torch.ones(2), torch.zeros(2, dtype=torch.int64), None).sum().backward()
+            (tmp_path / f"{name}-{ranks.rank}").write_text(json.dumps(sent))
+
+    monkeypatch.setattr(torch.distributed, "_broadcast_coalesced", counting)
+    assert in_ranks(2, one_step) == [0, 0]
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f"constant-{rank}").read_text()) == []
+        assert json.loads((tmp_path / f"changing-{rank}").read_text())
