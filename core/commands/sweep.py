@@ -253,8 +253,13 @@ def _go(found: Sweep, n_jobs: int, detach: bool, slurm: tuple[str, ...]) -> None
 
 def _submit(found: Sweep, n_jobs: int, texts: Sequence[str]) -> None:
     from core.sweeps.slurm import parse_parameters, submit
+    from core.sweeps.sweep import held
 
-    ids = submit(found, parse_parameters(texts), n_jobs)
+    with held(found):
+        ids = submit(found, parse_parameters(texts), n_jobs)
+    if not ids:
+        say(f"No job was submitted: each is done, running, or waiting in Slurm's queue. See: sweep status {found.name}")
+        return
     listed = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
     say(f"Submitted {len(ids)} jobs: {listed}. See: sweep status {found.name}")
 

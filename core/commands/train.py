@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from core.diffusion.training.ranks import Ranks
     from core.runs import Run
 
-ECHO_S = 5.0
+ECHO_S = 5.0  # torchrun and Slurm may send a process two signals for one
 #: And whatever changes only evaluations.
 MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs", "keep_every_epochs", "compile"}
 
@@ -255,7 +256,7 @@ def _train_in(run_path: Path, config: ModelConfig, messages: Place, options: dic
     ranks: Ranks = options["ranks"]
     with (
         messages_to(messages),
-        StopSignals(echo_s=0.0 if ranks.is_alone else ECHO_S) as signals,
+        StopSignals(echo_s=ECHO_S if "SLURM_JOB_ID" in os.environ or not ranks.is_alone else 0.0) as signals,
         reporting(quiet=messages in {"nowhere", "silence"}) as progress,
         _no_empty_directory(run_path) if ranks.is_first else contextlib.nullcontext(),
         _resume_hint(run_path),

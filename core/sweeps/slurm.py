@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import signal
@@ -15,7 +17,9 @@ from core.runs.open_file import read_file
 from core.sweeps.sweep import Sweep
 from core.sweeps.worker import Work, plan
 
-JOB_ID = re.compile(r"\d+(_\d+)?")
+SUBMITTED = re.compile(
+    r"(\d+(?:_\d+)?)(?: (\d+))?"
+)  # a line of slurm_ids: Slurm's id, and the job's place in the sweep
 
 
 class SlurmJob:
@@ -26,7 +30,7 @@ class SlurmJob:
     handed to submitit would not be queued again after a time-out (submitit issue 1732); a callable like this one is.
 
     Args:
-        sweep_path: The sweep's directory, on a file system that all nodes share.
+        sweep: The sweep. Its directory is on a file system that all nodes share.
         index: The job's place in the sweep.
     """
 
@@ -52,7 +56,9 @@ class SlurmJob:
 
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait()
+            with contextlib.suppress(ChildProcessError):  # it has ended, and was waited for
+                # Popen.wait would wait for a lock, which the wait that this signal interrupted holds
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         return DelayedSubmission(SlurmJob(self.sweep, self.index))
 
 
@@ -83,6 +89,8 @@ def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
 def submit(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster: str = "slurm") -> list[str]:
     """Submit the jobs that are still to be done as one array and return their Slurm ids.
 
+    Jobs of an earlier submission that still wait or run are not submitted again.
+
     Args:
         sweep: The sweep. Its directory and this Python must be visible on the nodes.
         parameters: Options of sbatch, by submitit's names without the prefix ``slurm_``.
@@ -90,18 +98,59 @@ def submit(sweep: Sweep, parameters: Mapping[str, Any], n_jobs: int, cluster: st
         cluster: submitit's executor: "slurm"; "local" and "debug" run here, for tests.
 
     Raises:
-        ConfigError: submitit or Slurm is missing, or an option is not one of sbatch's.
+        ConfigError: submitit or Slurm is missing, an option is not one of sbatch's, or squeue does not answer.
     """
     executor = _executor(sweep, parameters, n_jobs, cluster)
-    to_start = sweep.to_start()
+    queued = in_queue(sweep) if cluster == "slurm" else {}
+    to_start = [job for job in sweep.to_start() if job.index not in queued.values()]
+    if not to_start:
+        return []
     for job in to_start:  # run ids are settled here, once: jobs on several nodes must not write sweep.json
         sweep, _ = plan(sweep, job)
     sweep.save()
     with executor.batch():
         jobs = [executor.submit(SlurmJob(sweep, job.index)) for job in to_start]
     ids = [str(job.job_id) for job in jobs]
-    (sweep.path / "slurm_ids").write_text("".join(f"{each}\n" for each in ids))
+    listed = [*queued.items(), *zip(ids, (job.index for job in to_start), strict=True)]
+    (sweep.path / "slurm_ids").write_text("".join(f"{each} {index}\n" for each, index in listed))
     return ids
+
+
+def submitted(sweep: Sweep) -> dict[str, int | None]:
+    """Return the Slurm ids that the sweep's last submissions left, each with its job's place in the sweep if known."""
+    try:
+        lines = read_file(str(sweep.path / "slurm_ids")).decode().splitlines()
+    except FileNotFoundError:
+        return {}
+    matches = filter(None, map(SUBMITTED.fullmatch, lines))  # scancel would take other words for options
+    return {match[1]: None if match[2] is None else int(match[2]) for match in matches}
+
+
+def in_queue(sweep: Sweep) -> dict[str, int]:
+    """Return the submitted jobs that wait or run, by their Slurm ids; each is a place in the sweep.
+
+    Raises:
+        ConfigError: squeue cannot say.
+    """
+    known = submitted(sweep)
+    if not known:
+        return {}
+    arrays = sorted({each.partition("_")[0] for each in known})
+    command = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={','.join(arrays)}"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise _unknown_queue(sweep, str(error)) from None
+    if asked.returncode and "Invalid job id" not in asked.stderr:  # so squeue calls jobs that ended a while ago
+        raise _unknown_queue(sweep, asked.stderr.strip())
+    return {each: index for each in asked.stdout.split() if (index := known.get(each)) is not None}
+
+
+def _unknown_queue(sweep: Sweep, reason: str) -> ConfigError:
+    return ConfigError(
+        f"sweep {sweep.name!r} was submitted to Slurm before, and squeue cannot say which of its jobs still wait: "
+        f"{reason}. Try again when squeue works; nothing was submitted."
+    )
 
 
 def check_available(cluster: str = "slurm") -> Any:
@@ -144,11 +193,7 @@ def cancel(sweep: Sweep) -> list[str]:
     Raises:
         ConfigError: There are jobs, but no scancel on this machine.
     """
-    try:
-        words = read_file(str(sweep.path / "slurm_ids")).decode().split()
-    except FileNotFoundError:
-        return []
-    ids = [word for word in words if JOB_ID.fullmatch(word)]  # scancel would take others for options
+    ids = list(submitted(sweep))
     if ids and shutil.which("scancel") is None:
         raise ConfigError(
             f"sweep {sweep.name!r} was submitted to Slurm, and there is no scancel on this machine. Cancel it on a "

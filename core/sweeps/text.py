@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from core.config.config import ModelConfig
 from core.runs.directory import has_begun
+from core.sweeps.slurm import submitted
 from core.sweeps.sweep import Job, Sweep, runner_pid
 from core.utils.tables import aligned
 
@@ -24,6 +25,9 @@ def describe(sweep: Sweep) -> str:
     """Return one line per job, then the counts and which process runs the sweep."""
     pid = runner_pid(sweep)
     runner = f"Process {pid} on this machine runs it." if pid else "No process on this machine runs it."
+    if not pid and (ids := submitted(sweep)):
+        arrays = sorted({each.partition("_")[0] for each in ids})
+        runner = f"It was submitted to Slurm; its queue: squeue --jobs={','.join(arrays)}."
     way_on = "" if pid or not sweep.to_start() else f" Continue with: sweep resume {sweep.name}"
     return f"{_jobs(sweep, pid is not None)}\n\n{count_states(sweep)}. {runner}{way_on}"
 

@@ -4,6 +4,8 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +62,7 @@ def test_a_job_becomes_a_run_by_submitit(tmp_path: Path) -> None:
             assert job.result() == 0
             break
     assert sweep.state(sweep.jobs[0]).state == "finished"
-    assert (sweep.path / "slurm_ids").read_text() == f"{job_id}\n"
+    assert (sweep.path / "slurm_ids").read_text() == f"{job_id} 0\n"
 
 
 def test_a_job_trains_its_run(sweep: Sweep) -> None:
@@ -74,23 +76,48 @@ def test_a_job_that_fails_names_its_log(sweep: Sweep) -> None:
         SlurmJob(sweep, 0)()
 
 
-def test_a_preempted_job_stops_its_run_and_is_queued_again(sweep: Sweep) -> None:
-    received: list[int] = []
+TRAINS = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to stop"))
+print("trains", flush=True)
+signal.pause()
+"""
 
-    class Process:
-        def poll(self) -> None:
-            return None
 
-        def send_signal(self, number: int) -> None:
-            received.append(number)
+def test_a_preempted_job_stops_its_run_and_is_queued_again(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    class QueuedAgainError(Exception):  # submitit exits
+        pass
 
-        def wait(self) -> int:
-            return 143
+    def preempt() -> None:
+        while not (log.exists() and "trains" in log.read_text()):
+            time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
 
-    job = SlurmJob(sweep, 1)
-    job._process = Process()  # type: ignore[assignment]  # a stand-in for a run that trains
-    delayed = job.checkpoint()
-    assert received == [signal.SIGTERM]
+    def stop_for_submitit(*_given: object) -> None:  # while the job waits for its process, as in submitit
+        raise QueuedAgainError(job.checkpoint())
+
+    def hangs(*_given: object) -> None:
+        raise TimeoutError("the job waits for its process for ever")
+
+    job, log = SlurmJob(sweep, 1), sweep.log_path(sweep.jobs[1])
+    monkeypatch.setattr(slurm, "commands", lambda _work: [[sys.executable, "-c", TRAINS]])
+    before = {
+        each: signal.signal(each, handler)
+        for each, handler in ((signal.SIGUSR2, stop_for_submitit), (signal.SIGALRM, hangs))
+    }
+    try:
+        signal.alarm(30)
+        threading.Thread(target=preempt, daemon=True).start()
+        with pytest.raises(QueuedAgainError) as caught:
+            job()
+    finally:
+        signal.alarm(0)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert job._process is not None
+    assert job._process.wait() == 1
+    assert "asked to stop" in log.read_text()
+    delayed = caught.value.args[0]
     assert isinstance(delayed.function, SlurmJob)
     assert (delayed.function.index, delayed.function.sweep) == (1, sweep)
 
@@ -116,6 +143,38 @@ def test_an_unknown_option_is_refused(sweep: Sweep, monkeypatch: pytest.MonkeyPa
 def test_cancelling_what_was_never_submitted_does_nothing(sweep: Sweep) -> None:
     assert slurm.cancel(sweep) == []
     assert find_sweep("two", sweep.experiments_dir) == sweep
+
+
+def make_program(name: str, script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def test_a_job_that_still_waits_is_not_submitted_again(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_program("sbatch", "echo Submitted batch job 9", tmp_path, monkeypatch)
+    make_program("squeue", f'echo "$@" > {tmp_path}/asked; echo 7_1; echo 7_3', tmp_path, monkeypatch)
+    (sweep.path / "slurm_ids").write_text("7_0 0\n7_1 1\n")
+    assert submit(sweep, {}, 2) == ["9"]  # one job is no array
+    assert "--jobs=7" in (tmp_path / "asked").read_text()
+    assert (sweep.path / "slurm_ids").read_text() == "7_1 1\n9 0\n"  # cancel finds both
+    make_program("squeue", "echo 7_1; echo 9", tmp_path, monkeypatch)
+    assert submit(sweep, {}, 2) == []
+    make_program("squeue", "echo slurm_load_jobs error: Invalid job id specified >&2; exit 1", tmp_path, monkeypatch)
+    assert slurm.in_queue(sweep) == {}
+
+
+def test_where_squeue_fails_nothing_is_submitted(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_program("sbatch", "echo Submitted batch job 9", tmp_path, monkeypatch)
+    make_program("squeue", "echo Unable to contact slurm controller >&2; exit 1", tmp_path, monkeypatch)
+    (sweep.path / "slurm_ids").write_text("7_0 0\n7_1 1\n")
+    with pytest.raises(ConfigError, match=r"squeue cannot say which.*Unable to contact slurm controller"):
+        submit(sweep, {}, 2)
+    assert (sweep.path / "slurm_ids").read_text() == "7_0 0\n7_1 1\n"
 
 
 def test_what_is_no_id_of_a_job_is_not_passed_to_scancel(
