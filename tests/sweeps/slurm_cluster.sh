@@ -7,7 +7,10 @@ dir=$2
 
 if [ "$what" = stop ]; then
     for daemon in slurmd slurmctld munged; do
-        [ ! -f "$dir/$daemon.pid" ] || kill "$(cat "$dir/$daemon.pid")" || true
+        [ -f "$dir/$daemon.pid" ] || continue
+        pid=$(cat "$dir/$daemon.pid")
+        kill "$pid" || continue
+        while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done # slurmctld still writes its state
     done
     exit
 fi

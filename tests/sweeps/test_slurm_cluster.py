@@ -86,4 +86,5 @@ def test_a_preempted_run_is_queued_again_and_goes_on(
     assert "No job was submitted" in sweep_command("resume", "long", "--slurm", "partition=main")
     assert slurm_id in sweep_command("cancel", "long")
     wait_until(lambda: sweep.state(job).state == "interrupted", lambda: logs(sweep))
+    wait_until(lambda: not run("squeue", "--noheader"), lambda: logs(sweep))
     assert [path.name for path in (tmp_path / "experiments").glob("2*")] == [job.run_id]
