@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from results.statistics.intervals import welch_df
+from results.statistics.intervals import ROUNDING, scale_of, welch_df
 
 Array = NDArray[np.float64]
 
@@ -65,6 +65,9 @@ def best_row(
             [row.mean(axis=-1) if row.shape[-1] else np.full(row.shape[:-1], np.nan) for row in values], -1
         )
     score = means if higher_is_better else -means
+    scale = scale_of(max(float(np.max(np.abs(row), initial=0.0)) for row in values))
+    if scale != 1:  # squares of tiny and of huge values
+        values, means = [row / scale for row in values], means / scale
     # A NaN counts as the largest here; `leads` below then refuses it.
     index = np.argmax(score, axis=-1)
     others = np.arange(len(values)) != index[..., None]
@@ -82,7 +85,11 @@ def _paired_p(values: Array, index: NDArray[np.int64]) -> Array:
         return np.full(differences.shape[:-1], np.nan)
     with np.errstate(all="ignore"):
         error = np.std(differences, axis=-1, ddof=1) / np.sqrt(n)
-        return _two_sided_p(np.mean(differences, axis=-1), error, np.full_like(error, n - 1))
+        largest = np.max(np.abs(values), axis=-1)
+        leading = np.take_along_axis(largest, index[..., None], axis=-1)
+        return _two_sided_p(
+            np.mean(differences, axis=-1), error, np.full_like(error, n - 1), np.maximum(largest, leading)
+        )
 
 
 def _welch_p(values: Sequence[Array], means: Array, index: NDArray[np.int64]) -> Array:
@@ -95,11 +102,16 @@ def _welch_p(values: Sequence[Array], means: Array, index: NDArray[np.int64]) ->
         leading = index[..., None]
         mean, error = (np.take_along_axis(part, leading, axis=-1) for part in (means, errors))
         df = welch_df(error, counts[leading], errors, counts)
-        return _two_sided_p(mean - means, np.hypot(error, errors), df)
+        largest = np.stack([np.max(np.abs(row), axis=-1) for row in values], -1)
+        largest = np.maximum(largest, np.take_along_axis(largest, leading, axis=-1))
+        return _two_sided_p(mean - means, np.hypot(error, errors), df, largest)
 
 
-def _two_sided_p(difference: Array, error: Array, df: Array) -> Array:
-    """Return Student's p-value; NaN where nothing varies, since a spread of 0 over few runs is not to be believed."""
+def _two_sided_p(difference: Array, error: Array, df: Array, largest: Array) -> Array:
+    """Return Student's p-value; NaN where nothing varies, since a spread of 0 over few runs is not to be believed.
+
+    Nor is a spread that rounding explains: ``largest`` is the largest absolute value of the two rows.
+    """
     from scipy.special import stdtr
 
-    return np.where(error > 0, 2 * stdtr(df, -np.abs(difference) / error), np.nan)
+    return np.where(error > ROUNDING * largest, 2 * stdtr(df, -np.abs(difference) / error), np.nan)

@@ -90,6 +90,26 @@ def test_what_cannot_be_told_is_not_marked(rows: list[list[float]]) -> None:
         assert not best_row(rows, higher_is_better=True, paired=True).is_marked
 
 
+def test_pairs_that_differ_by_the_same_amount_up_to_rounding_are_not_marked() -> None:
+    a = [0.1 * i for i in range(1, 6)]
+    b = [x + 0.05 for x in a]
+    assert len({y - x for x, y in zip(a, b, strict=True)}) > 1  # rounding: each difference is 0.05 in decimals
+    assert not best_row([a, b], higher_is_better=True, paired=True).is_marked
+
+
+def test_runs_that_are_equal_up_to_rounding_are_not_marked() -> None:
+    assert not best_row([[0.1 + 0.2, 0.3], [0.5, 0.5]], higher_is_better=True).is_marked
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("factor", [2.0**-1000, 2.0**450])
+def test_tiny_and_huge_values_are_marked_as_others_are(factor: float, paired: bool) -> None:
+    rows = np.array([[1.0, 1.1, 1.3, 1.2], [3.1, 3.3, 3.2, 3.2]])
+    found, scaled = (best_row(list(one), higher_is_better=True, paired=paired) for one in (rows, rows * factor))
+    assert bool(scaled.is_marked)
+    assert float(scaled.p_value) == float(found.p_value)
+
+
 def test_one_row_is_no_table() -> None:
     with pytest.raises(ValueError, match="needs two rows or more, got 1"):
         best_row([[1.0, 2.0]], higher_is_better=True)
