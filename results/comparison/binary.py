@@ -37,7 +37,7 @@ def separate_counts(metadata: ResultMetadata, a: Mapping[str, Any], b: Mapping[s
         a: The result of A, as the fields of a ScalarResult.
         b: That of B.
     """
-    right_a, right_b = _right(metadata, a), _right(metadata, b)
+    right_a, right_b = right_samples(metadata, a), right_samples(metadata, b)
     return None if right_a is None or right_b is None else SeparateCounts(right_a, a["n"], right_b, b["n"])
 
 
@@ -57,8 +57,13 @@ def _array(value: float) -> Any:
     return np.asarray(value, dtype=float)
 
 
-def _right(metadata: ResultMetadata, fields: Mapping[str, Any]) -> int | None:
-    """Return how many samples are right; None if the values are not zeros and ones, or samples are not independent."""
+def right_samples(metadata: ResultMetadata, fields: Mapping[str, Any]) -> int | None:
+    """Return how many samples are right; None if the values are not zeros and ones, or samples are not independent.
+
+    Args:
+        metadata: The measure.
+        fields: The fields of its ScalarResult.
+    """
     if not is_proportion(metadata, fields) or fields["n_nan"] or fields["n_inf"]:
         return None
     mean, n, error = fields["mean"], fields["n"], fields["error"]

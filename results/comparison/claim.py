@@ -10,6 +10,7 @@ from attrs import frozen
 from core.config.errors import ConfigError
 from core.runs.strict_json import dumps
 from core.utils.results import ResultMetadata
+from results.comparison.binary import right_samples
 from results.comparison.clustered import clustered_result
 from results.comparison.difference_text import p_text
 from results.comparison.replicates import n_failed, over_survivors, survivors_in_order
@@ -17,12 +18,13 @@ from results.comparison.text import describe_group
 from results.groups import Group
 from results.measures import choose_measures
 from results.over_runs import OverRuns, over_runs_text
-from results.statistics.claim import ClaimTest, mean_claim, sequential_claim
+from results.statistics.claim import ClaimTest, mean_claim, sequential_claim, share_claim
 from results.text.durations import Unit, unit_of
 
 SCHEMA = "pyml.claim/1"
 CANNOT_TELL = "cannot tell"
 OVER_SAMPLES = "t test over samples"
+EXACT = "exact binomial test over samples"
 
 
 @frozen
@@ -38,7 +40,7 @@ class Claim:
         over: The measure over the runs whose result is finite.
         n_failed: Runs with the status "failed", or whose result is not finite.
         method: "t test over runs", "sequential t test over runs", "t test over samples",
-            "t test over samples, clustered", or "none".
+            "t test over samples, clustered", "exact binomial test over samples" (each right or wrong), or "none".
         test: The one-sided test.
         level: The claim is called shown, or false, wrongly in at most 1 - level of cases.
     """
@@ -107,7 +109,7 @@ def _over_samples(
 ) -> tuple[str, ClaimTest]:
     """Test a single run, which stands for its own weights only: its mean over samples with the recorded error.
 
-    If it kept cluster ids, the error is clustered instead.
+    If it kept cluster ids, the error is clustered instead. The share of samples that are right has an exact test.
     """
     runs = list(group.replicates_with(metadata).values())
     if len(runs) != 1:
@@ -116,6 +118,8 @@ def _over_samples(
         test = mean_claim(mean.mean, mean.error, mean.df, line, below=below, level=level)
         return f"{OVER_SAMPLES}, clustered", test
     found = runs[0].current_measures[metadata]
+    if (right := right_samples(metadata, found)) is not None:
+        return EXACT, share_claim(right, found["n"], line, below=below, level=level)
     df = (found["n"] or 0) - 1
     return OVER_SAMPLES, mean_claim(found["mean"], found["error"], df, line, below=below, level=level)
 
@@ -139,7 +143,7 @@ def claim_text(claim: Claim) -> str:
             f"At {100 * claim.level:g}% the mean is {limit} {_bound(claim)} "
             f"(one-sided {claim.method}, p {p if p.startswith('<') else f'= {p}'})."
         )
-    if claim.method.startswith(OVER_SAMPLES):
+    if claim.method.startswith((OVER_SAMPLES, EXACT)):
         lines.append("One run: this holds for this trained model, not for other seeds.")
     if claim.n_failed:
         are = "is" if claim.n_failed == 1 else "are"
@@ -174,8 +178,9 @@ def _unit(claim: Claim) -> Unit:
 
 
 def _bound(claim: Claim) -> str:
-    error = claim.over.summary.error
-    return _unit(claim).value(claim.test.bound, error if error > 0 else claim.over.within_error)
+    bound, mean = claim.test.bound, claim.over.summary.mean
+    errors = (claim.over.summary.error, claim.over.within_error, abs(mean - bound))
+    return _unit(claim).value(bound, next((error for error in errors if error > 0), math.nan))
 
 
 def claim_json(claim: Claim) -> str:

@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from made_runs import ACCURACY, LOSS, Invoke, MakeRun
@@ -86,6 +87,27 @@ def test_a_single_run_speaks_of_its_own_weights(make_run: MakeRun, invoke: Invok
     assert content["p_value"] == pytest.approx(stats.t.cdf(-10, 358))
     assert (content["answer"], content["method"]) == ("shown", "t test over samples")
     assert "At 95% the mean is at most 3.2716 (one-sided t test over samples, p < 0.0001)." in out
+    assert "One run: this holds for this trained model, not for other seeds." in out
+
+
+@pytest.mark.parametrize(
+    ("right", "line", "answer"), [(49, 0.94, "cannot tell"), (50, 0.94, "shown"), (50, 1, "cannot tell")]
+)
+def test_a_single_runs_share_has_an_exact_test(
+    make_run: MakeRun, invoke: Invoke, right: int, line: float, answer: str
+) -> None:
+    share, about = right / 50, attrs.evolve(ACCURACY, kind="proportion")
+    make_run({about: ScalarResult(share, math.sqrt(share * (1 - share) / 49), 50)}, model="mlp")
+    side = "--below" if line == 1 else "--above"
+    arguments = ("claim", "model=mlp", "--metric", "accuracy", side, str(line))
+    content = json.loads(invoke(*arguments, "--format", "json")[1])
+    expected = stats.binomtest(right, 50, line, "less" if line == 1 else "greater")
+    assert content["p_value"] == pytest.approx(expected.pvalue)
+    assert (content["answer"], content["method"]) == (answer, "exact binomial test over samples")
+    bound = expected.proportion_ci(0.95, "exact")
+    assert content["bound"] == pytest.approx(bound.high if line == 1 else bound.low)
+    out = invoke(*arguments)[1]
+    assert "(one-sided exact binomial test over samples, p " in out
     assert "One run: this holds for this trained model, not for other seeds." in out
 
 
