@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +23,8 @@ from core.config.options import debug_option
 from core.utils.output import say
 
 if TYPE_CHECKING:
-    from core.sweeps.sweep import Job, Sweep
+    from core.sweeps.sweep import Sweep
 
-HELD_WITHIN_S = 10.0  # a sweep in the background; on a file system without locks, nobody can see that it is
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -129,6 +123,7 @@ def start(
     contain commas, separate them by semicolons: hidden_layer_sizes=256,256;512,512. The same command, started again,
     continues where it stopped.
     """
+    from core.commands import sweep_launcher
     from core.sweeps import text
     from core.sweeps.grid import build_configs, suggestions_in
     from core.sweeps.sweep import create_sweep
@@ -142,12 +137,12 @@ def start(
     if dry_run:
         say(text.list_configs(configs, list(values)))
         return
-    _check_machine(slurm)
+    sweep_launcher.check_machine(slurm)
     for tracker in everywhere.tracker:
         plugins.load(plugins.TRACKERS, tracker)
     made = create_sweep(name or f"{datetime.now(UTC):%Y%m%dT%H%M%S}", configs, everywhere, evaluate=evaluate)
     say(f"Sweep {made.name}: {len(made.jobs)} configs in {made.path / 'sweep.json'}")
-    _go(made, n_jobs, detach, slurm)
+    sweep_launcher.launch(made, n_jobs, detach=detach, slurm_options=slurm)
 
 
 @sweep.command(context_settings=SETTINGS)
@@ -159,8 +154,10 @@ def start(
 @debug_option
 def resume(name: str, n_jobs: int, detach: bool, slurm: tuple[str, ...], experiments_dir: str | None) -> None:
     """Start the runs of a sweep that are missing, failed or dead."""
-    _check_machine(slurm)
-    _go(_find(name, experiments_dir), n_jobs, detach, slurm)
+    from core.commands import sweep_launcher
+
+    sweep_launcher.check_machine(slurm)
+    sweep_launcher.launch(_find(name, experiments_dir), n_jobs, detach=detach, slurm_options=slurm)
 
 
 @sweep.command(context_settings=SETTINGS)
@@ -230,81 +227,3 @@ def _find(name: str, experiments_dir: str | None) -> Sweep:
     from core.sweeps.sweep import find_sweep
 
     return find_sweep(name, _where(experiments_dir))
-
-
-def _check_machine(texts: Sequence[str]) -> None:
-    """Check the options of Slurm, that there is a Slurm to submit to, and PyTorch, before anything is written."""
-    from core.sweeps.slurm import check_available, parse_parameters
-
-    if parse_parameters(texts):
-        check_available()
-    if importlib.util.find_spec("torch") is None:  # each run would fail for itself; importing it takes seconds
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
-
-
-def _go(found: Sweep, n_jobs: int, detach: bool, slurm: tuple[str, ...]) -> None:
-    if slurm:
-        _submit(found, n_jobs, slurm)
-    elif detach:
-        _detach(found, n_jobs)
-    else:
-        _run_here(found, n_jobs)
-
-
-def _submit(found: Sweep, n_jobs: int, texts: Sequence[str]) -> None:
-    from core.sweeps.slurm import parse_parameters, submit
-    from core.sweeps.sweep import held
-
-    with held(found):
-        ids = submit(found, parse_parameters(texts), n_jobs)
-    if not ids:
-        say(f"No job was submitted: each is done, running, or waiting in Slurm's queue. See: sweep status {found.name}")
-        return
-    listed = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
-    say(f"Submitted {len(ids)} jobs: {listed}. See: sweep status {found.name}")
-
-
-def _detach(found: Sweep, n_jobs: int) -> None:
-    """Start the sweep in a session of its own, which continues when this terminal is closed; return when it runs."""
-    from core.sweeps.sweep import check_free, runner_pid
-
-    check_free(found)
-    command = [sys.executable, "-m", "core", "sweep", "resume", found.name, "--jobs", str(n_jobs)]
-    with (found.path / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*command, "--experiments-dir", str(found.experiments_dir)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    deadline_s = time.monotonic() + HELD_WITHIN_S
-    while runner_pid(found) != process.pid and process.poll() is None and time.monotonic() < deadline_s:
-        time.sleep(0.01)  # until then, cancel would not find it
-    if process.poll():
-        raise click.ClickException(f"the sweep ended with exit code {process.returncode}. See {found.path / 'log'}")
-    process.returncode = 0  # it outlives this process, which would otherwise warn that it still runs
-    say(f"The sweep runs in the background; its output goes to {found.path / 'log'}.\nSee: sweep status {found.name}")
-
-
-def _run_here(found: Sweep, n_jobs: int) -> None:
-    from core.sweeps.pool import run_here
-    from core.sweeps.sweep import held
-    from core.utils.signals import StopSignals
-
-    def report(job: Job, words: str) -> None:
-        say(f"[{job.index + 1}/{len(found.jobs)}] {job.run_id} {words}")
-
-    with held(found), StopSignals() as signals:
-        found.save()
-        n_before = sum(found.is_done(job) for job in found.jobs)
-        outcome = run_here(found, n_jobs, report, signals.requested)
-    before = f" {n_before} were done before." if n_before else ""
-    counts = f"{outcome.n_done} done, {len(outcome.failed)} failed of {len(found.jobs)}."
-    say(f"{counts}{before} See: sweep status {found.name}")
-    if outcome.failed:
-        first, n_failed = outcome.failed[0], len(outcome.failed)
-        raise click.ClickException(
-            f"{n_failed} of {len(found.jobs)} runs failed; the first is {first.run_id}.\n"
-            f"What it printed: {found.log_path(first)}"
-        )
