@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from core.config.errors import ConfigError
 from core.utils.output import put
 from results.commands import shared
+
+if TYPE_CHECKING:
+    from results.comparison.comparison import Comparison
+    from results.comparison.outcome import Outcome
 
 
 @click.command(context_settings=shared.SETTINGS)
@@ -111,21 +118,28 @@ def compare(
             mixed |= mixed_weights(one.measurements() for one in comparisons)
             shared.refuse_mixed(mixed, strict)
             comparisons = examine(comparisons, Analysis(robust, sequential, margin))
-            if detect is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
-                raise ConfigError("--detect is in the unit of one measure; name it with --metric.")
-            if margin is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
-                raise ConfigError("--equivalent-within is in the unit of one measure; name it with --metric.")
-            outcome = Outcome(comparisons, refused, detect, failed, mixed)
-            if style == "json":
-                from results.comparison.json_form import comparisons_json
+            _check_one_measure("--detect", detect, comparisons)
+            _check_one_measure("--equivalent-within", margin, comparisons)
+            _put(Outcome(comparisons, refused, detect, failed, mixed), style)
 
-                put(comparisons_json(outcome))
-            else:
-                from results.comparison.text import comparisons_text
 
-                put(comparisons_text(outcome))
-            if hidden := shared.hidden_note():
-                put(hidden, err=True)
+def _put(outcome: Outcome, style: str) -> None:
+    """Print the outcome as text or JSON, and how many archived runs it leaves out."""
+    if style == "json":
+        from results.comparison.json_form import comparisons_json
+
+        put(comparisons_json(outcome))
+    else:
+        from results.comparison.text import comparisons_text
+
+        put(comparisons_text(outcome))
+    if hidden := shared.hidden_note():
+        put(hidden, err=True)
+
+
+def _check_one_measure(option: str, value: float | None, comparisons: Sequence[Comparison]) -> None:
+    if value is not None and len({one.metadata for one in comparisons if one.in_family}) > 1:
+        raise ConfigError(f"{option} is in the unit of one measure; name it with --metric.")
 
 
 def _check_detect(detect: float | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from results.commands import shared
 
 if TYPE_CHECKING:
     from core.utils.results import ResultMetadata
+    from results.database import ResultsDatabase
+    from results.groups import Group
     from results.provenance import Provenance
     from results.tables.table import Table
 
@@ -87,35 +89,25 @@ def table(
     """
     path = Path(output) if output else None
     style = _style(style, path)
-    if siunitx and style != "latex":
-        raise ConfigError(f"--siunitx needs --format latex or a .tex file, not {style}.")
-    if renamed and style in {"csv", "json"}:
-        raise ConfigError(f"--rename: {style} keeps the names of fields and measures; rename them where you read it.")
+    _check_style(style, siunitx, renamed)
     names = dict(_renaming(text) for text in renamed)
     from results.environments import mixed_environments
-    from results.groups import group_runs
-    from results.hidden_differences import mixed_line, mixed_weights_of
-    from results.measures import choose_measures
+    from results.hidden_differences import mixed_weights_of
     from results.run_files import without_garbage_collection
-    from results.staleness import stale_note
     from results.tables.formats import FORMATS
     from results.tables.table import make_table, sort_groups
     from results.text.labels import measure_labels
 
     with without_garbage_collection():
         database = shared.open_database(experiments_dir, where).read()
-        groups = group_runs(database, split_by)
-        if not groups:
-            shared.report_faults(database.faults)
-            raise ConfigError("no run's config can be read, so nothing can be grouped.")
+        groups, counts = _grouped(database, split_by), database.metadata()
         mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
         wanted = _names(columns)
-        measures = _measures(database.metadata(), metrics, wanted)
+        measures = _measures(counts, metrics, wanted)
         if wanted and not measures and style == "csv":
             raise ConfigError("--columns: csv has one line per group and measure; name a measure, too.")
         mixed |= mixed_weights_of(groups, measures)
         shared.refuse_mixed(mixed, strict)
-        n_measures = len(measures) if metrics or wanted else len(choose_measures(database.metadata()))
         groups = sort_groups(groups, sort, measures) if sort else groups
         groups = groups[::-1] if reverse else groups
         made = make_table(
@@ -128,18 +120,56 @@ def table(
             columns=wanted,
             names=names,
             short=style not in {"csv", "json"},
-            others=measure_labels(database.metadata()).values(),
+            others=measure_labels(counts).values(),
         )
         _write(made, FORMATS["siunitx" if siunitx else style], path)
-        if stale := stale_note([run for group in groups for run in group.stale_runs(measures)]):
-            put(stale, err=True)
-        if mixed:
-            put(mixed_line(mixed), err=True)
-        if hidden := shared.hidden_note():
-            put(hidden, err=True)
-        if more := shared.count_of_more(len(measures), n_measures):
-            put(more, err=True)
+        for note in filter(None, _notes(groups, measures, mixed, None if metrics or wanted else counts)):
+            put(note, err=True)
         shared.report_faults(database.faults)
+
+
+def _check_style(style: str, siunitx: bool, renamed: Sequence[str]) -> None:
+    if siunitx and style != "latex":
+        raise ConfigError(f"--siunitx needs --format latex or a .tex file, not {style}.")
+    if renamed and style in {"csv", "json"}:
+        raise ConfigError(f"--rename: {style} keeps the names of fields and measures; rename them where you read it.")
+
+
+def _grouped(database: ResultsDatabase, split_by: Sequence[str]) -> list[Group]:
+    from results.groups import group_runs
+
+    groups = group_runs(database, split_by)
+    if not groups:
+        shared.report_faults(database.faults)
+        raise ConfigError("no run's config can be read, so nothing can be grouped.")
+    return groups
+
+
+def _notes(
+    groups: Sequence[Group],
+    measures: Mapping[ResultMetadata, str],
+    mixed: Mapping[str, Mapping[str, int]],
+    chosen_from: Mapping[ResultMetadata, int] | None,
+) -> Iterator[str]:
+    """Yield what to know about a table: stale and mixed results, archived runs, and measures that it leaves out.
+
+    A note of which there is nothing to say is "".
+
+    Args:
+        groups: The rows of the table.
+        measures: The measures of the table.
+        mixed: In what the runs or their results differ.
+        chosen_from: The measures from which the main ones were chosen; None where the user named them.
+    """
+    from results.hidden_differences import mixed_line
+    from results.measures import choose_measures
+    from results.staleness import stale_note
+
+    yield stale_note([run for group in groups for run in group.stale_runs(measures)])
+    yield mixed_line(mixed) if mixed else ""
+    yield shared.hidden_note()
+    if chosen_from is not None:
+        yield shared.count_of_more(len(measures), len(choose_measures(chosen_from)))
 
 
 def _names(columns: str | None) -> list[str]:
