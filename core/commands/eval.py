@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from core.runs.completion import complete_runs
 from core.utils.output import say
 
 if TYPE_CHECKING:
+    from core.diffusion.eval import Evaluator
     from core.utils.results import ResultCollection
 
 
@@ -92,11 +94,7 @@ def evaluate(
     RUN is a path, a run id, the beginning of one run's id, or latest. Without --evaluator, all evaluators of
     pyml-core that support the run are used.
     """
-    for name in evaluators:
-        plugins.find(plugins.EVALUATORS, name)
-    plugins.find(plugins.FEATURES, features)
-    if not evaluators and not plugins.in_the_box(plugins.EVALUATORS):
-        raise ConfigError("no evaluator is registered. Is pyml-core installed? Try: pip install -e .")
+    _check_plugins(evaluators, features)
     run_path, config, place = find_run(run, device, experiments_dir)
     changes = changed_fields(ctx, config)
     share = shard or share_of_process()
@@ -108,7 +106,6 @@ def evaluate(
     from core.diffusion.datasets.workers import use_workers
     from core.diffusion.devices import use_threads
     from core.diffusion.eval import Evaluator
-    from core.diffusion.evaluator_results import EvaluationError
     from core.utils.signals import StopSignals
 
     use_threads(threads)
@@ -133,13 +130,29 @@ def evaluate(
             note=lambda text: say(f"Note: {text}", err=True),
             trackers=_trackers(tracker),
         )
-        try:
-            results = evaluate_share(evaluator, share) if share else evaluator.evaluate()
-        except EvaluationError as error:
-            _summarise(error.results, run_path)
-            raise
+        results = _results(evaluator, share)
     if results is not None:
         _summarise(results, run_path)
+
+
+def _check_plugins(evaluators: Sequence[str], features: str) -> None:
+    """Find the plugins that the command names; if it names no evaluator, there must be some to choose from."""
+    for name in evaluators:
+        plugins.find(plugins.EVALUATORS, name)
+    plugins.find(plugins.FEATURES, features)
+    if not evaluators and not plugins.in_the_box(plugins.EVALUATORS):
+        raise ConfigError("no evaluator is registered. Is pyml-core installed? Try: pip install -e .")
+
+
+def _results(evaluator: Evaluator, share: tuple[int, int] | None) -> ResultCollection | None:
+    """Evaluate; print what succeeded if an evaluator fails. None: a share that other shares are missing for."""
+    from core.diffusion.evaluator_results import EvaluationError
+
+    try:
+        return evaluate_share(evaluator, share) if share else evaluator.evaluate()
+    except EvaluationError as error:
+        _summarise(error.results, evaluator.run_path)
+        raise
 
 
 def _trackers(given: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -41,9 +41,8 @@ def run_here(sweep: Sweep, n_jobs: int, report: Report, stop: Callable[[], RunIn
     Raises:
         RunInterrupted: ``stop`` returned an exception. All runs have stopped before it is raised.
     """
-    n_threads = max(
-        1, (os.cpu_count() or 1) // n_jobs
-    )  # if each process used all cores, all of them would be many times slower
+    # If each process used all cores, all of them would be many times slower.
+    n_threads = max(1, (os.cpu_count() or 1) // n_jobs)
     queue = sweep.to_start()[::-1]
     context: Any = _context() if queue else None
     running: dict[int, tuple[Job, Any]] = {}
