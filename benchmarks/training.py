@@ -23,7 +23,7 @@ from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.devices import choose_device
 from core.diffusion.edm import draw_sigmas
 from core.diffusion.model import denoising_losses
-from core.diffusion.train import train_epoch
+from core.diffusion.training.epoch import train_epoch
 from core.diffusion.training.state import TrainingState
 from core.runs.metrics import log_curve_point
 

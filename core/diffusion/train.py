@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from core import plugins
 from core.config.config import ModelConfig
@@ -18,23 +17,27 @@ from core.diffusion.data_fields import completed_from_data, without_found
 from core.diffusion.datasets.base import TRAIN, VALIDATION, Batches, ImageData, load_data
 from core.diffusion.devices import choose_device
 from core.diffusion.model import Denoiser
-from core.diffusion.pictures import save_sample_grid
 from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import load_checkpoint
 from core.diffusion.training.compiled import compile_model
 from core.diffusion.training.curve import TrainingDivergedError
-from core.diffusion.training.draws import draws_of_batch
 from core.diffusion.training.dummy_run import dummy_run
-from core.diffusion.training.epoch_end import add_to_curve, checkpoint_is_due, kept_as, measured
-from core.diffusion.training.gradients import add_gradient
+from core.diffusion.training.epoch import train_epoch
+from core.diffusion.training.epoch_end import (
+    add_to_curve,
+    checkpoint_is_due,
+    draw_missing_samples,
+    draw_samples,
+    kept_as,
+    measured,
+)
 from core.diffusion.training.logged import NoRun, log_times, start_run
-from core.diffusion.training.random_state import draws_of_step, seeded
+from core.diffusion.training.random_state import seeded
 from core.diffusion.training.ranks import Ranks
 from core.diffusion.training.state import TrainingState
 from core.diffusion.training.validation import Validation
 from core.runs import Run
 from core.runs.metrics import wall_time_until
-from core.runs.shards import share
 from core.runs.status import run_status
 from core.runs.tracking import Tracker
 from core.utils.progress import Progress, silent
@@ -93,20 +96,13 @@ def train_diffusion_model(
 
     # Prepare: find the model, read the checkpoint, load the data. Nothing is written until all of this has worked.
     config = plugins.with_own_fields(config)
-    model_class = plugins.load(plugins.MODELS, config.model)
-    plugins.load(plugins.DATASETS, config.dataset)
-    if resume is None:
-        plugins.check_data(config)
+    model_class = _find_plugins(config, is_new=resume is None)
     if not issubclass(model_class, Denoiser):
         if not ranks.is_alone:
             raise ConfigError(f"model {config.model!r} is not trained. Start it without torchrun, in one process.")
         return dummy_run(config, model_class, run_path, progress, started, trackers)
-    checkpoint = None
-    if resume is None:
-        config = without_found(config)
-    else:
-        checkpoint = load_checkpoint(Path(resume), config)
-        config = trained_config(config, Path(resume))
+    checkpoint = None if resume is None else load_checkpoint(Path(resume), config)
+    config = without_found(config) if resume is None else trained_config(config, Path(resume))
     data = load_data(config, TRAIN)
     chooses = load_data(config, VALIDATION) if config.validation_share else None
     config, found_in_data = completed_from_data(config, data)
@@ -120,7 +116,7 @@ def train_diffusion_model(
         if checkpoint is not None:
             state.restore(checkpoint)
             del checkpoint  # the state has its own copy of the tensors
-            if state.epoch >= config.n_epochs and ranks.from_first(lambda: run_status(run_path).state) == "finished":
+            if _was_finished(state, run_path):
                 return state.averaged_model()
         if config.compile:
             compile_model(state, Batches(data, place))
@@ -141,6 +137,23 @@ def train_diffusion_model(
             if isinstance(run, Run):
                 started(run)
             return fit(state, data, run, stop, progress, None if chooses is None else Validation(chooses, place))
+
+
+def _find_plugins(config: ModelConfig, *, is_new: bool) -> type[nn.Module]:
+    """Return the config's model class; check that its data set exists and, in a new run, offers what the run needs."""
+    model_class: type[nn.Module] = plugins.load(plugins.MODELS, config.model)
+    plugins.load(plugins.DATASETS, config.dataset)
+    if is_new:
+        plugins.check_data(config)
+    return model_class
+
+
+def _was_finished(state: TrainingState, run_path: Path) -> bool:
+    """Say whether a restored state is that of a run whose training has ended and was recorded as finished."""
+    if state.epoch < state.config.n_epochs:
+        return False
+    recorded: str = state.ranks.from_first(lambda: run_status(run_path).state)
+    return recorded == "finished"
 
 
 def fit(
@@ -182,15 +195,7 @@ def fit(
             state.save(run.path)
             raise request
 
-    def draw_samples() -> None:
-        if state.ranks.is_first:
-            save_sample_grid(state.averaged_model(), config, state.device, run.path, f"step-{state.step:07d}")
-
-    # A run that was killed between the checkpoint of an epoch and its samples draws them now.
-    grid = run.path / "samples" / f"step-{state.step:07d}.png"
-    if state.step and state.order is None and not grid.exists():
-        draw_samples()
-
+    draw_missing_samples(state, run.path)
     state.model.train()
     with training:
         while state.epoch < config.n_epochs:
@@ -210,7 +215,7 @@ def fit(
             # Save a checkpoint and sample images.
             if is_due:
                 state.save(run.path, also=kept_as(state, meter))
-                draw_samples()
+                draw_samples(state, run.path)
 
     _check_learned(state)
     log_times(state, run, training, epochs, earlier_s)
@@ -223,54 +228,3 @@ def _check_learned(state: TrainingState) -> None:
             f"all {state.step:,} steps were skipped because no gradient was finite; the weights never changed. "
             "Try a lower learning_rate, or --precision float32."
         )
-
-
-def train_epoch(state: TrainingState, batches: Batches, after_step: Callable[[], None]) -> None:
-    """Train on each image once, in random order; continue an interrupted epoch where it stopped."""
-    if state.order is None:
-        state.order = torch.randperm(state.n_images)
-        state.measures.restart()
-    while state.n_seen < state.n_images:
-        indices = state.order[state.n_seen : state.n_seen + state.config.batch_size]
-        train_step(state, batches, indices)
-        if state.measures.is_full:
-            state.measures.fold()
-        state.n_seen += len(indices)
-        after_step()
-    state.measures.gather()
-    state.finish_epoch()
-
-
-def train_step(state: TrainingState, batches: Batches, indices: Tensor) -> None:
-    """Take one optimiser step on the mean loss of a batch, and update the moving average of the weights.
-
-    Source: the loss is the model's. Adam, warm-up as in NVlabs/edm, gradient clipping as in DDPM.
-
-    Args:
-        state: The state to change.
-        batches: The training images.
-        indices: Indices of the batch's images, int64 of shape ``(N,)`` on the CPU.
-
-    Raises:
-        ValueError: The model's loss is not one value per image.
-    """
-    config, n = state.config, len(indices)
-
-    # Draw for the whole batch, then go forward and backward through one part of it after another.
-    draws = draws_of_batch(state, n)
-    state.optimizer.zero_grad()
-    with draws_of_step(config.seed, state.step, state.ranks.rank, state.device):
-        parts = (share(n, number, config.accumulate) for number in range(1, config.accumulate + 1))
-        found = [add_gradient(state, batches, indices, draws, part) for part in parts if len(part)]
-    losses, sigma = found[0] if len(found) == 1 else map(torch.cat, zip(*found, strict=True))
-
-    # Clip the gradient, update the weights and their average, and keep what the step measured.
-    grad_norm = nn.utils.clip_grad_norm_(state.parameters, config.max_grad_norm)
-    state.step += 1
-    if config.skip_nonfinite and not grad_norm.isfinite():
-        state.measures.skip()
-        return
-    state.set_learning_rate()
-    state.optimizer.step()
-    state.update_averages(len(indices))
-    state.measures.add(state.step, losses, sigma, grad_norm)

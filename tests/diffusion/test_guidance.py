@@ -22,7 +22,8 @@ from core.diffusion.models.conditioning import Conditioning
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
 from core.diffusion.sampling import bind, sample
-from core.diffusion.train import train_diffusion_model, train_epoch
+from core.diffusion.train import train_diffusion_model
+from core.diffusion.training.epoch import train_epoch
 from core.diffusion.training.state import TrainingState
 from core.runs.result_log import read_result_log
 

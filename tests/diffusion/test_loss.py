@@ -13,7 +13,7 @@ from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.model import Denoiser, min_snr_weight
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
-from core.diffusion.train import train_epoch, train_step
+from core.diffusion.training.epoch import train_epoch, train_step
 from core.diffusion.training.state import TrainingState
 
 CPU = torch.device("cpu")

@@ -15,10 +15,10 @@ import torch
 from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion import train as training
 from core.diffusion.model import Denoiser, Identity
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
+from core.diffusion.training import epoch
 from core.diffusion.training.checkpoints import CheckpointError, checkpoint_path
 from core.diffusion.training.curve import TrainingDivergedError
 from core.runs.files import read_json_lines
@@ -200,13 +200,13 @@ def test_progress_counts_every_step(tiny: MLPConfig, tmp_path: Path) -> None:
 
 def test_warm_up_rises_in_a_straight_line(tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    step = training.train_step
+    step = epoch.train_step
 
     def recording(state: Any, *batch: Any) -> None:
         step(state, *batch)
         rates.append(state.optimizer.param_groups[0]["lr"])
 
-    monkeypatch.setattr(training, "train_step", recording)
+    monkeypatch.setattr(epoch, "train_step", recording)
     train_diffusion_model(attrs.evolve(tiny, n_epochs=2, learning_rate=0.004), tmp_path, device="cpu")
     assert rates == pytest.approx([0.001, 0.002, 0.003, 0.004, 0.004, 0.004])
 

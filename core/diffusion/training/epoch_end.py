@@ -1,8 +1,11 @@
-"""The end of an epoch: its measures, its point of the training curve, and the checkpoints that are due."""
+"""The end of an epoch: its measures, its point of the training curve, and the checkpoints and samples that are due."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from core.config.config import ModelConfig
+from core.diffusion.pictures import save_sample_grid
 from core.diffusion.training.checkpoint_names import BEST, step_name
 from core.diffusion.training.logged import NoRun
 from core.diffusion.training.state import TrainingState
@@ -52,3 +55,20 @@ def add_to_curve(state: TrainingState, meter: Meter, run: Run | NoRun, **rates: 
     run.log_curve(state.step, epoch=state.epoch, meter=meter, **rates)
     chosen_by = f", validation {meter.mean(VALIDATION_LOSS):.3f}" if VALIDATION_LOSS in meter.results() else ""
     return f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}{chosen_by}"
+
+
+def draw_samples(state: TrainingState, run_path: Path) -> None:
+    """Draw samples of the averaged model, in the first process, and save them under the number of the step."""
+    if state.ranks.is_first:
+        save_sample_grid(state.averaged_model(), state.config, state.device, run_path, _samples_name(state))
+
+
+def draw_missing_samples(state: TrainingState, run_path: Path) -> None:
+    """Draw an epoch's samples now if the run was killed after the epoch's checkpoint was written and before them."""
+    path = run_path / "samples" / f"{_samples_name(state)}.png"
+    if state.step and state.order is None and not path.exists():
+        draw_samples(state, run_path)
+
+
+def _samples_name(state: TrainingState) -> str:
+    return f"step-{state.step:07d}"

@@ -10,7 +10,7 @@ from core.diffusion.data_fields import completed_from_data
 from core.diffusion.datasets.base import HELD_OUT, TRAIN, Batches, load_data
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
-from core.diffusion.train import train_step
+from core.diffusion.training.epoch import train_step
 from core.diffusion.training.state import TrainingState
 
 CPU = torch.device("cpu")

@@ -17,9 +17,10 @@ import torch
 from core.diffusion.datasets.base import TRAIN, Batches, load_data
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
-from core.diffusion.train import completed_from_data, train_diffusion_model, train_epoch
+from core.diffusion.train import completed_from_data, train_diffusion_model
 from core.diffusion.training import checkpoints
 from core.diffusion.training.checkpoints import Checkpoint, CheckpointError, checkpoint_path, load_checkpoint
+from core.diffusion.training.epoch import train_epoch
 from core.diffusion.training.state import TrainingState
 from core.runs.status import run_status
 from core.utils.signals import RunInterrupted

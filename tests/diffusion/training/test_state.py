@@ -13,8 +13,9 @@ from core.diffusion.data_fields import completed_from_data
 from core.diffusion.datasets.base import TRAIN, Batches, ImageData, load_data
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
-from core.diffusion.train import train_diffusion_model, train_epoch
+from core.diffusion.train import train_diffusion_model
 from core.diffusion.training.checkpoints import load_checkpoint
+from core.diffusion.training.epoch import train_epoch
 from core.diffusion.training.random_state import seeded
 from core.diffusion.training.state import TrainingState
 from core.runs import session
