@@ -140,10 +140,12 @@ def read_curve(run_path: str | Path) -> tuple[list[CurvePoint], list[Fault]]:
             if row["schema"] != METRICS_SCHEMA:
                 raise ValueError(f"has schema {row['schema']!r}; this version reads {METRICS_SCHEMA!r}")
             means = {str(name): decode_float(measure["mean"]) for name, measure in row["measures"].items()}
-            if any(MOST_MAGNITUDE < abs(mean) < math.inf for mean in means.values()):
-                raise ValueError(f"a mean is beyond {MOST_MAGNITUDE:g}")
             step, epoch = _checked_count(row, "step"), row.get("epoch")
             epoch = None if epoch is None else _checked_count(row, "epoch")
+            if too_large := {name for name, mean in means.items() if MOST_MAGNITUDE < abs(mean) < math.inf}:
+                means |= {name: math.copysign(math.inf, means[name]) for name in too_large}
+                what = f"step {step}: the mean of {', '.join(sorted(too_large))} is beyond {MOST_MAGNITUDE:g}"
+                faults.append(Fault(path, f"{what}; it counts as infinite"))
             points[step] = CurvePoint(step, epoch, means)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             faults.append(Fault(path, f"a line is not a point of a curve ({type(error).__name__}: {error})"))

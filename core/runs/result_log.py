@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import attrs
 from attrs import frozen
 
 from core.runs.directory import is_foreign
@@ -17,7 +18,7 @@ from core.utils.collection import ResultCollection
 from core.utils.fields import UnsavableError
 from core.utils.metadata import ResultMetadata
 from core.utils.output import say
-from core.utils.records import ResultRecord
+from core.utils.records import ResultRecord, ScalarResult
 
 RESULT_SCHEMA = "pyml.result/1"
 
@@ -152,7 +153,13 @@ def read_result_log(run_path: str | Path) -> ResultLog:
         finished_at = finished.get(str(evaluation), {}).get("finished_at")
         if too_large := [x for x in (record.result.mean, record.result.error) if MOST_MAGNITUDE < abs(x) < math.inf]:
             reason = f"got {too_large[0]:g}; accepted: numbers up to {MOST_MAGNITUDE:g}, or infinity"
-            faults.append(Fault(path, f"{record.metadata.name}: {reason}; the line is skipped"))
-            continue
+            faults.append(Fault(path, f"{record.metadata.name}: {reason}; it counts as infinite"))
+            # not skipped: a run that diverged must not look like one that was never measured
+            record = attrs.evolve(record, result=_with_infinities(record.result))
         entries.append(LoggedRecord(record, evaluation, is_complete, None if finished_at is None else str(finished_at)))
     return ResultLog(tuple(entries), tuple(faults))
+
+
+def _with_infinities(result: ScalarResult) -> ScalarResult:
+    mean, error = (math.copysign(math.inf, x) if abs(x) > MOST_MAGNITUDE else x for x in (result.mean, result.error))
+    return attrs.evolve(result, mean=mean, error=error if math.isfinite(mean) else math.nan)

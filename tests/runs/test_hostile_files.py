@@ -1,6 +1,7 @@
 """Damaged and hostile files: each costs its own run only and is named; nothing hangs or fills the memory."""
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ from core.runs.config_file import read_saved_config
 from core.runs.evaluations import read_requests, start_evaluation
 from core.runs.fast_results import read_results
 from core.runs.files import Fault, append_json_line, read_file, read_json_lines
-from core.runs.metrics import read_curve
+from core.runs.metrics import CurvePoint, read_curve
 from core.runs.result_log import log_record, read_result_log
 from core.runs.sample_values import read_clusters, read_values, save_values
 from core.runs.status import STATUS, run_status
@@ -77,9 +78,6 @@ def test_damaged_lines_are_faults_and_both_readers_agree(run: Path, damage: Dama
         ('"mean": ', "9" * 400),
         ('"mean": ', "1e999"),
         ('"mean": ', "-1e999"),
-        ('"mean": ', "1e308"),
-        ('"mean": ', "-1.7e308"),
-        ('"error": ', "1e151"),
         ('"n": ', "9" * 4300),
         ('"n": ', "9" * 5000),
         ('"n": ', "-1"),
@@ -97,6 +95,23 @@ def test_a_number_out_of_bounds_costs_its_line_only(run: Path, field: str, value
     fast, careful = read_results(run), read_result_log(run)
     assert len(careful.faults) == 1
     assert set(fast.measures) == {record.metadata for record in careful.newest()} == good - {_metadata_of(run, first)}
+
+
+@pytest.mark.parametrize(
+    ("result", "read"),
+    [
+        (ScalarResult(1.5e150, 0.5, 4), ScalarResult(math.inf, math.nan, 4)),
+        (ScalarResult(-1.7e308), ScalarResult(-math.inf)),
+        (ScalarResult(1.0, 1e151, 4), ScalarResult(1.0, math.inf, 4)),
+    ],
+)
+def test_a_result_beyond_the_bound_counts_as_infinite(run: Path, result: ScalarResult, read: ScalarResult) -> None:
+    metadata = ResultMetadata("diverged")
+    log_record(ResultRecord(metadata, result), run)
+    fast, careful = read_results(run), read_result_log(run)
+    assert "accepted: numbers up to 1e+150, or infinity; it counts as infinite" in str(careful.faults[-1])
+    assert [str(fault) for fault in fast.faults] == [str(fault) for fault in careful.faults]
+    assert careful.newest()[-1].result == ScalarResult(**fast.measures[metadata]) == read
 
 
 def _metadata_of(run: Path, index: int) -> object:
@@ -155,14 +170,14 @@ def test_json_may_be_nested_64_deep_and_no_deeper(before: str, after: str) -> No
     assert strict_json.loads(f'"{"[" * 100}"') == "[" * 100  # in a string they open nothing
 
 
-def test_a_curve_or_values_beyond_the_bound_are_faults(run: Path) -> None:
+def test_a_curve_beyond_the_bound_counts_as_infinite_and_values_are_not_used(run: Path) -> None:
     point = {"schema": "pyml.metrics/1", "step": 10**6, "epoch": 1, "measures": {"loss": {"mean": -1.5e308}}}
     before, _ = read_curve(run)
     with (run / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(point) + "\n")
     points, faults = read_curve(run)
-    assert points == before
-    assert "a mean is beyond 1e+150" in str(faults[-1])
+    assert points == [*before, CurvePoint(10**6, 1, {"loss": -math.inf})]
+    assert "step 1000000: the mean of loss is beyond 1e+150; it counts as infinite" in str(faults[-1])
     metadata = ResultMetadata("loss")
     save_values(run, "eval-0001", "loss", [0, 1], [1e308, -1e308], metadata)
     values, faults = read_values(run, "eval-0001", metadata)

@@ -129,11 +129,22 @@ def test_clusters_that_one_run_kept_hold_for_both(experiments: Path, invoke: Inv
     assert one["findings"]["clusters"]["n_clusters"] == 10
 
 
+def test_runs_whose_results_are_beyond_the_bound_have_diverged(experiments: Path, invoke: Invoke) -> None:
+    two_groups(experiments, [1e300, 0.7, 0.75], [0.8, 0.9, 0.95])
+    code, out, err = invoke("compare", "model=mlp", "model=unet")
+    assert code == 0
+    assert "results.jsonl: loss: got 1e+300; accepted: numbers up to 1e+150" in err
+    assert "1 of A's runs not finite and left out" in out
+    assert "failed: 1 of 3 runs of A against 0 of 3 of B" in out
+
+
 def test_lines_that_cannot_be_read_are_reported_beside_the_error(experiments: Path, invoke: Invoke) -> None:
-    two_groups(experiments, [1e300, 1.1e300], [0.8, 0.9])
+    two_groups(experiments, [0.7, 0.75], [0.8, 0.9])
+    for path in experiments.glob("*/results.jsonl"):
+        path.write_text(path.read_text().replace('"unit"', "unit", 1))
     code, _, err = invoke("compare", "model=mlp", "model=unet")
     assert code == 2
-    assert "results.jsonl: loss: got 1e+300; accepted: numbers up to 1e+150" in err
+    assert "Could not be read: " in err
 
 
 def test_a_claim_about_one_run_allows_for_clusters(experiments: Path, invoke: Invoke) -> None:
