@@ -125,7 +125,7 @@ def _proportions(run: Run) -> str:
     intervals = {
         labels[metadata]: interval_text(fields["mean"], fields["n"])
         for metadata, fields in run.measures.items()
-        if is_proportion(metadata, fields)
+        if is_proportion(metadata.kind, fields)
     }
     return _section("95% intervals of the proportions (Wilson)", intervals) if intervals else ""
 

@@ -121,6 +121,8 @@ class Group:
         """Return the summary of a measure over the replicates; ``level`` is the coverage of the t interval."""
         runs = self.replicates_with(metadata)
         found = [run.current_measures[metadata] for run in runs.values()]
+        if len(runs) == 1:  # the metadata may be another group's, whose kind may differ
+            metadata = next(iter(runs.values())).recorded(metadata)
         return summarise_results(metadata, found, len(self.replicates) - len(runs), level)
 
 

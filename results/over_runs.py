@@ -48,7 +48,7 @@ def summarise_results(
         level: Coverage of the interval over runs.
     """
     errors = [known_error(fields["error"], fields["n"]) for fields in found]
-    is_single = len(found) == 1 and is_proportion(metadata, found[0])
+    is_single = len(found) == 1 and is_proportion(metadata.kind, found[0])
     summary = summarise([fields["mean"] for fields in found], level)
     return OverRuns(
         summary,

@@ -197,6 +197,10 @@ class Run:
         fields = self.measures.get(metadata)
         return None if fields is None else ScalarResult(**fields)
 
+    def recorded(self, metadata: ResultMetadata) -> ResultMetadata:
+        """Return equal metadata as this run recorded them: their role and kind may be others. Itself if it has none."""
+        return next((own for own in self.measures if own == metadata), metadata)
+
     def log(self) -> ResultLog:
         """Read all records, including those of older and incomplete evaluations."""
         from core.runs.result_log import read_result_log

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from core.utils.results import ResultMetadata
 from results.statistics.intervals import Difference
 from results.statistics.two_proportions import (
     Counts,
@@ -21,23 +20,28 @@ from results.text.proportions import is_proportion
 NEAR = 1e-6  # a mean that was written as text is no exact fraction
 
 
-def paired_counts(metadata: ResultMetadata, a: Sequence[float], b: Sequence[float]) -> PairedCounts | None:
-    """Return the counts of pairs; None unless the measure is a proportion, each value 0 or 1, and some pair differs."""
-    if metadata.kind != "proportion" or not {*a, *b} <= {0.0, 1.0} or list(a) == list(b):
+def paired_counts(kinds: Collection[str], a: Sequence[float], b: Sequence[float]) -> PairedCounts | None:
+    """Return the counts of pairs; None unless each value is 0 or 1, and some pair differs.
+
+    Nor are there counts unless a run recorded the kind "proportion"; that it was one of two is enough.
+    """
+    if "proportion" not in kinds or not {*a, *b} <= {0.0, 1.0} or list(a) == list(b):
         return None
     pairs = list(zip(a, b, strict=True))
     return PairedCounts(sum(x > y for x, y in pairs), sum(x < y for x, y in pairs), len(pairs))
 
 
-def separate_counts(metadata: ResultMetadata, a: Mapping[str, Any], b: Mapping[str, Any]) -> SeparateCounts | None:
+def separate_counts(kinds: Collection[str], a: Mapping[str, Any], b: Mapping[str, Any]) -> SeparateCounts | None:
     """Return the counts of two results; None unless both are shares of samples that are right or wrong.
 
     Args:
-        metadata: The measure.
+        kinds: The kind of each result. That one run recorded a proportion is enough, so that the order of A and B does
+            not matter.
         a: The result of A, as the fields of a ScalarResult.
         b: That of B.
     """
-    right_a, right_b = right_samples(metadata, a), right_samples(metadata, b)
+    kind = "proportion" if "proportion" in kinds else "mean"
+    right_a, right_b = right_samples(kind, a), right_samples(kind, b)
     return None if right_a is None or right_b is None else SeparateCounts(right_a, a["n"], right_b, b["n"])
 
 
@@ -57,14 +61,14 @@ def _array(value: float) -> Any:
     return np.asarray(value, dtype=float)
 
 
-def right_samples(metadata: ResultMetadata, fields: Mapping[str, Any]) -> int | None:
+def right_samples(kind: str, fields: Mapping[str, Any]) -> int | None:
     """Return how many samples are right; None if the values are not zeros and ones, or samples are not independent.
 
     Args:
-        metadata: The measure.
+        kind: The kind of the measure, as its metadata say.
         fields: The fields of its ScalarResult.
     """
-    if not is_proportion(metadata, fields) or fields["n_nan"] or fields["n_inf"]:
+    if not is_proportion(kind, fields) or fields["n_nan"] or fields["n_inf"]:
         return None
     mean, n, error = fields["mean"], fields["n"], fields["error"]
     right = round(mean * n)

@@ -118,7 +118,7 @@ def _over_samples(
         test = mean_claim(mean.mean, mean.error, mean.df, line, below=below, level=level)
         return f"{OVER_SAMPLES}, clustered", test
     found = runs[0].current_measures[metadata]
-    if (right := right_samples(metadata, found)) is not None:
+    if (right := right_samples(runs[0].recorded(metadata).kind, found)) is not None:
         return EXACT, share_claim(right, found["n"], line, below=below, level=level)
     df = (found["n"] or 0) - 1
     return OVER_SAMPLES, mean_claim(found["mean"], found["error"], df, line, below=below, level=level)

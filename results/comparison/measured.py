@@ -56,6 +56,10 @@ class Measured:
         (key,) = self.values
         return self.runs[key], self.results[key]
 
+    def only_metadata(self) -> ResultMetadata:
+        """Return the metadata as the one run whose result is finite recorded them."""
+        return self.only_run()[0].recorded(self.metadata)
+
     def over_runs(self, keys: Collection[Any], level: float, mean: float | None = None) -> OverRuns:
         """Summarise the replicates with these keys; ``n_not_finite`` counts the group's runs that are not finite.
 
@@ -64,7 +68,8 @@ class Measured:
         found = [fields for key, fields in self.results.items() if key in keys]
         n_lacking = len(self.group.replicates) - len(self.results)
         n_not_finite = len(self.results) - len(self.values)
-        over = attrs.evolve(summarise_results(self.metadata, found, n_lacking, level), n_not_finite=n_not_finite)
+        metadata = self.only_metadata() if len(self.values) == 1 else self.metadata
+        over = attrs.evolve(summarise_results(metadata, found, n_lacking, level), n_not_finite=n_not_finite)
         return over if mean is None else attrs.evolve(over, summary=attrs.evolve(over.summary, mean=mean))
 
 

@@ -155,13 +155,13 @@ def _with_left_out(what: str, unpaired: tuple[int, int], note: str = "") -> str:
 
 def _over_samples(a: Measured, b: Measured, level: float) -> ReplicateTest:
     (run_a, result_a), (run_b, result_b) = a.only_run(), b.only_run()
-    unit = a.metadata.unit
+    unit, kinds = a.metadata.unit, _kinds(a, b)
     kept_a, kept_b = sample_values(run_a, a.metadata, a.sample_seeds), sample_values(run_b, b.metadata, b.sample_seeds)
     if kept_a and kept_b:
         pairs = shared_samples(kept_a, kept_b)
         if (n := len(pairs[0])) >= 2:
             note = _with_left_out("samples", (len(kept_a) - n, len(kept_b) - n), ONE_RUN_EACH)
-            counts = paired_counts(a.metadata, *pairs)
+            counts = paired_counts(kinds, *pairs)
             found = paired_difference(*pairs, level) if counts is None else score_difference(counts, level)
             method = PAIRED_SAMPLES if counts is None else f"{PAIRED_SAMPLES}, McNemar"
             made = _made(method, unit, *pairs, found, note)
@@ -177,7 +177,7 @@ def _from_results(
     """Test two single runs from their recorded results: counts of right samples, or means and errors."""
     unit = a.metadata.unit
     n_a, n_b = result_a["n"] or 0, result_b["n"] or 0
-    if counts := separate_counts(a.metadata, result_a, result_b):
+    if counts := separate_counts(_kinds(a, b), result_a, result_b):
         shares = result_a["mean"], result_b["mean"]
         sds = tuple(math.sqrt(p * (1 - p) * n / max(1, n - 1)) for p, n in zip(shares, (n_a, n_b), strict=True))
         found = score_difference(counts, level)
@@ -189,6 +189,10 @@ def _from_results(
         return _untested(a.values, b.values, [result_a, result_b])
     sds = errors[0] * math.sqrt(n_a), errors[1] * math.sqrt(n_b)
     return _with_spread("Welch over samples", unit, (n_a, n_b), found, sds, note)
+
+
+def _kinds(a: Measured, b: Measured) -> set[str]:
+    return {a.only_metadata().kind, b.only_metadata().kind}
 
 
 def _why_not_paired(has_a: bool, has_b: bool) -> str:

@@ -133,7 +133,7 @@ def _uncertainty(metadata: ResultMetadata, result: ScalarResult) -> dict[str, An
     error = result.shown_error()
     if math.isfinite(error):
         known["standard_error"] = {"value": error, "method": "analytic"}
-    wilson = is_proportion(metadata, {"mean": result.mean, "n": result.n})
+    wilson = is_proportion(metadata.kind, {"mean": result.mean, "n": result.n})
     low, high = interval_of(result.mean, result.n or 0, LEVEL) if wilson else result.interval(LEVEL)
     if math.isfinite(low) and math.isfinite(high):
         method = "Wilson's score interval" if wilson else "Student's t, n - 1 degrees of freedom"

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.utils.results import ResultMetadata
 from results.text.numbers import decimals_of
 
 
-def is_proportion(metadata: ResultMetadata, fields: Mapping[str, Any]) -> bool:
+def is_proportion(kind: str, fields: Mapping[str, Any]) -> bool:
     """Return whether a result has Wilson's interval: declared a proportion, in 0..1, of a known number of observations.
 
     Args:
-        metadata: What the result is about.
+        kind: The kind of the measure, as its metadata say.
         fields: The fields of its ScalarResult.
     """
-    return metadata.kind == "proportion" and bool(fields["n"]) and 0 <= fields["mean"] <= 1
+    return kind == "proportion" and bool(fields["n"]) and 0 <= fields["mean"] <= 1
 
 
 def interval_of(mean: float, n: int, level: float = 0.95) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,34 @@ def test_25_of_25_is_better_than_12_of_25_on_other_samples(experiments: Path, in
     assert one["answer"] == "A is better (these two runs)"
     out = invoke(*WORDS)[1]
     assert "this holds for these two trained models, not for other seeds" in out
+
+
+def write_kinds(experiments: Path, kinds: tuple[str, str], *, kept: bool) -> None:
+    for number, (model, kind) in enumerate(zip(("mlp", "unet"), kinds, strict=True)):
+        values = (RIGHT_25, RIGHT_12)[number]
+        write(experiments / kind, [values, values], kept=kept, metadata={**ACCURACY, "kind": kind})
+        (run,) = (path for path in (experiments / kind).iterdir() if f'"{model}"' in (path / "config.json").read_text())
+        run.rename(experiments / f"2026010{number + 1}T000000000000Z_000000")
+        shutil.rmtree(experiments / kind)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("kinds", [("proportion", "mean"), ("mean", "proportion")])
+def test_the_test_is_the_same_whichever_run_recorded_a_proportion(
+    experiments: Path, invoke: Invoke, kinds: tuple[str, str], kept: bool
+) -> None:
+    write_kinds(experiments, kinds, kept=kept)
+    assert compared(invoke)["test"]["method"] in {"paired over samples, McNemar", "score test over samples"}
+
+
+def test_the_interval_of_a_row_does_not_depend_on_the_kind_of_another_row(experiments: Path, invoke: Invoke) -> None:
+    write_kinds(experiments, ("proportion", "mean"), kept=False)
+    both, alone = (
+        json.loads(invoke("table", "--format", "json", *options)[1])["groups"][-1]["measures"]["accuracy"]
+        for options in ((), ("--where", "model=unet"))
+    )
+    assert both["wilson_low"] is None
+    assert both == alone
 
 
 def test_the_same_samples_get_mcnemars_test(experiments: Path, invoke: Invoke) -> None:
