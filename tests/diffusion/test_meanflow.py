@@ -31,6 +31,7 @@ from core.diffusion.meanflow import (
     meanflow_target,
 )
 from core.diffusion.model import Denoiser
+from core.diffusion.models.conditioned import ConditionedDenoiser
 from core.diffusion.models.configs import MLPConfig, UNetConfig
 from core.diffusion.models.mlp import MLP
 from core.diffusion.models.unet import UNet
@@ -296,7 +297,7 @@ def test_one_step_of_flows_samplers_goes_straight_to_the_mean(sampler: str) -> N
 def test_a_model_without_an_average_velocity_is_refused_before_anything_is_written(
     tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(MLP, "average_velocity")
+    monkeypatch.delattr(ConditionedDenoiser, "average_velocity")
     message = (
         "family: got 'meanflow', but model 'mlp' estimates no average velocity: MLP does not define average_velocity"
     )

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.config.config import ModelConfig
-from core.diffusion.model import Denoiser
-from core.diffusion.models.conditioning import Conditioning
+from core.diffusion.models.conditioned import ConditionedDenoiser
 from core.diffusion.models.configs import MLPConfig, own_config
 
 
@@ -37,19 +36,17 @@ class Layer(nn.Module):
         return hidden + update if self.is_residual else update
 
 
-class MLP(Denoiser):
+class MLP(ConditionedDenoiser):
     """Hidden layers of ``hidden_layer_sizes`` units on the flattened image, conditioned on noise level and class.
 
     The last layer starts at 0, so the network of an untrained model returns 0.
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
         own = own_config(config, MLPConfig, "mlp")
+        super().__init__(config, own.embedding_size)
         n_values = math.prod(self.data_shape)
         widths = [n_values, *config.hidden_layer_sizes]
-        n_classes = self.n_classes if self.class_conditional else 0
-        self.conditioning = Conditioning(own.embedding_size, n_classes, has_span=config.family == "meanflow")
         self.layers = nn.ModuleList(
             Layer(n_in, n_out, own.embedding_size, own.dropout) for n_in, n_out in itertools.pairwise(widths)
         )
@@ -57,23 +54,8 @@ class MLP(Denoiser):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
-        """Return F, with the shape of ``scaled``. See ``Denoiser.network``."""
-        return self._output(scaled, self.conditioning(c_noise, labels))
-
-    def average_velocity(self, z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
-        """Return u, with the shape of ``z``. See ``Denoiser.average_velocity``.
-
-        Args:
-            z: Points between images and noise, shape ``(N, *data_shape)``.
-            t: Times, shape ``(N,)``.
-            span: Lengths of time that end at ``t``, shape ``(N,)``.
-            labels: Classes, int64 of shape ``(N,)``, or None.
-        """
-        return self._output(z, self.conditioning(t, labels, span))
-
-    def _output(self, images: Tensor, conditioning: Tensor) -> Tensor:
-        """Return the shape of ``images``, given ``(N, *data_shape)`` and ``(N, embedding_size)``."""
+    def output(self, images: Tensor, conditioning: Tensor) -> Tensor:
+        """Return the shape of ``images``. See ``ConditionedDenoiser.output``."""
         hidden = images.flatten(1)  # (N, n_values)
         for layer in self.layers:
             hidden = layer(hidden, conditioning)  # (N, width of the layer)

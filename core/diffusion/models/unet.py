@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.diffusion.model import Denoiser
-from core.diffusion.models.conditioning import Conditioning
+from core.diffusion.models.conditioned import ConditionedDenoiser
 from core.diffusion.models.configs import UNetConfig, own_config
 
 
@@ -72,7 +71,7 @@ class Attention(nn.Module):
         return (x + update) * math.sqrt(0.5)
 
 
-class UNet(Denoiser):
+class UNet(ConditionedDenoiser):
     """Residual blocks at falling, then rising resolution, with skip connections between them.
 
     Each block on the way up also takes the output of the corresponding block on the way down.
@@ -88,14 +87,12 @@ class UNet(Denoiser):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
         own = own_config(config, UNetConfig, "unet")
+        super().__init__(config, own.embedding_size)
         channels = check_shape(self.data_shape, own) * own.patch_size**2
         embedding, dropout, n_blocks = own.embedding_size, own.dropout, own.blocks_per_level
         self.patch_size = own.patch_size
         widths = [own.channels * factor for factor in own.channel_multipliers]
-        n_classes = self.n_classes if self.class_conditional else 0
-        self.conditioning = Conditioning(embedding, n_classes, has_span=config.family == "meanflow")
         self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         previous = widths[0]
@@ -112,23 +109,8 @@ class UNet(Denoiser):
             previous = width
         self.norm, self.out = group_norm(previous), zeroed(nn.Conv2d(previous, channels, 3, padding=1))
 
-    def network(self, scaled: Tensor, c_noise: Tensor, labels: Tensor | None) -> Tensor:
-        """Return F, with the shape of ``scaled``. See ``Denoiser.network``."""
-        return self._output(scaled, self.conditioning(c_noise, labels))
-
-    def average_velocity(self, z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
-        """Return u, with the shape of ``z``. See ``Denoiser.average_velocity``.
-
-        Args:
-            z: Points between images and noise, shape ``(N, *data_shape)``.
-            t: Times, shape ``(N,)``.
-            span: Lengths of time that end at ``t``, shape ``(N,)``.
-            labels: Classes, int64 of shape ``(N,)``, or None.
-        """
-        return self._output(z, self.conditioning(t, labels, span))
-
-    def _output(self, images: Tensor, conditioning: Tensor) -> Tensor:
-        """Return the shape of ``images``, given ``(N, *data_shape)`` and ``(N, embedding_size)``."""
+    def output(self, images: Tensor, conditioning: Tensor) -> Tensor:
+        """Return the shape of ``images``. See ``ConditionedDenoiser.output``."""
         patches = functional.pixel_unshuffle(images, self.patch_size)  # below, height and width are those of patches
         hidden, skips = self.stem(patches), []  # (N, channels, height, width)
 
