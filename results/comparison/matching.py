@@ -79,7 +79,7 @@ def match_measures(
         if reason:
             refused.append(reason)
         elif not found and of_a and of_b:
-            refused.append(f"{name}: not compared, because the protocols differ: {_differences(of_a, of_b)}.")
+            refused.append(f"{name}: not compared, because {_why_unmatched(of_a, of_b, ignore)}.")
         elif not found and (patterns or any(_is_named(labels[m], name, also) for m in [*of_a, *of_b])):
             refused.append(f"{name}: only {'A' if of_a else 'B'} has it.")
         else:
@@ -130,10 +130,15 @@ def _match(
     equal = [MatchedMeasure(m, in_b[m], labels[m]) for m in of_a if m in in_b]
     if equal:
         return equal
-    may_differ = [name for name in MAY_DIFFER if name in ignore]
+    may_differ = _may_differ(ignore)
     if may_differ and (found := _differing(of_a, of_b, labels, may_differ)):
         return found
-    pairs = [(one, other) for one in of_a for other in of_b if one.is_comparable_with(other)]
+    pairs = [
+        (one, other)
+        for one in of_a
+        for other in of_b
+        if _without(one, may_differ).is_comparable_with(_without(other, may_differ))
+    ]
     if len(pairs) != 1:
         return []
     one, other = pairs[0]
@@ -142,7 +147,12 @@ def _match(
         for name in ("n_steps", "n_samples")
         if getattr(one, name) != getattr(other, name)
     ]
-    return [MatchedMeasure(one, other, one.name, ", ".join(steps))]
+    notes = [] if one.is_comparable_with(other) else [_note(one, other, may_differ)]
+    return [MatchedMeasure(one, other, one.name, "; ".join([*notes, *([", ".join(steps)] if steps else [])]))]
+
+
+def _may_differ(ignore: Collection[str]) -> list[str]:
+    return [name for name in MAY_DIFFER if name in ignore]
 
 
 def _differing(
@@ -161,10 +171,15 @@ def _differing(
     matched = []
     for kind, one in sides[0].items():
         if (other := sides[1].get(kind)) is not None:
-            note = f"{' or '.join(MAY_DIFFER[name] for name in may_differ)} differ: {_differences([one], [other])}"
+            note = _note(one, other, may_differ)
             steps = "" if one.n_steps is None else f" n_steps={one.n_steps}"
             matched.append(MatchedMeasure(one, other, f"{one.name}{steps}" if len(of_a) > 1 else labels[one], note))
     return matched
+
+
+def _note(one: ResultMetadata, other: ResultMetadata, may_differ: Sequence[str]) -> str:
+    """Say which settings of two results differ, though they are compared."""
+    return f"{' or '.join(MAY_DIFFER[name] for name in may_differ)} differ: {_differences(one, other)}"
 
 
 def _without(one: ResultMetadata, may_differ: Sequence[str]) -> ResultMetadata:
@@ -175,11 +190,17 @@ def _without(one: ResultMetadata, may_differ: Sequence[str]) -> ResultMetadata:
     return attrs.evolve(one, protocol={name: value for name, value in one.protocol if name not in left_out})
 
 
-def _differences(of_a: list[ResultMetadata], of_b: list[ResultMetadata]) -> str:
-    """Name the first measure's differences from the other's: unit and protocol, or the many ways to match them."""
-    one, other = of_a[0], of_b[0]
+def _why_unmatched(of_a: list[ResultMetadata], of_b: list[ResultMetadata], ignore: Collection[str]) -> str:
+    """Return why no two results of a name match: there are many ways to match them, or they differ in more."""
+    may_differ = _may_differ(ignore)
+    one, other = _without(of_a[0], may_differ), _without(of_b[0], may_differ)
     if one.is_comparable_with(other):
-        return "several n_steps or n_samples on each side; name one with --metric"
+        return "there are several n_steps or n_samples; name one with --metric"
+    return f"the protocols differ: {_differences(one, other)}"
+
+
+def _differences(one: ResultMetadata, other: ResultMetadata) -> str:
+    """Name the differences of two results in unit and protocol."""
     first = {"unit": one.unit, **dict(one.protocol)}
     second = {"unit": other.unit, **dict(other.protocol)}
     names = differing_names([first, second])

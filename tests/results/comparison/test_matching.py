@@ -70,6 +70,42 @@ def test_results_of_different_samplers_are_refused_and_ignore_compares_them(expe
     assert "samplers differ: rho 7 against none; schedule none against flow" in " ".join(out.split())
 
 
+SAMPLERS = ({"sampler": "meanflow", "split": "held_out"}, {"sampler": "heun", "split": "held_out"})
+
+
+def test_one_step_of_a_sampler_is_compared_with_many_of_another(experiments: Path, invoke: Invoke) -> None:
+    one, many = (measure("fid", n_steps=n, protocol=each) for n, each in zip((1, 18), SAMPLERS, strict=True))
+    write_models(experiments, one, many)
+    code, _, err = invoke(*WORDS)
+    assert (code, "fid: not compared, because the protocols differ: sampler meanflow against heun" in err) == (2, True)
+    code, out, err = invoke(*WORDS, "--ignore", "sampler")
+    assert (code, err, "B is better" in out) == (0, "", True)
+    assert "samplers differ: sampler meanflow against heun; n_steps 1 against 18" in " ".join(out.split())
+
+
+def test_samplers_and_numbers_of_samples_are_ignored_together(experiments: Path, invoke: Invoke) -> None:
+    few, many = (
+        measure("fid", n_steps=5, n_samples=n, protocol=each) for n, each in zip((100, 500), SAMPLERS, strict=True)
+    )
+    write_models(experiments, few, many)
+    code, _, err = invoke(*WORDS, "--ignore", "sampler")
+    assert (code, "fid: not compared: n_samples 100 against 500" in err) == (2, True)
+    code, out, err = invoke(*WORDS, "--ignore", "sampler", "--ignore", "n_samples")
+    assert (code, err, "B is better" in out) == (0, "", True)
+
+
+def test_several_steps_of_another_sampler_are_not_matched_by_guessing(experiments: Path, invoke: Invoke) -> None:
+    for i, (model, steps, protocol) in enumerate(zip(("mlp", "unet"), ((1,), (5, 18)), SAMPLERS, strict=True)):
+        for seed, loss in enumerate(LOSSES[model]):
+            lines = [record(loss, measure("fid", n_steps=n, protocol=protocol)) for n in steps]
+            write_run(experiments, 10 * i + seed, lines, model=model, seed=seed)
+    code, _, err = invoke(*WORDS, "--ignore", "sampler")
+    assert (code, "several n_steps or n_samples; name one with --metric" in err) == (2, True)
+    chosen = [part for n in (1, 5) for part in ("--metric", f"fid (n_steps={n},*")]
+    code, out, err = invoke(*WORDS, "--ignore", "sampler", *chosen)
+    assert (code, err, "n_steps 1 against 5" in " ".join(out.split())) == (0, "", True)
+
+
 def test_ignoring_the_sampler_keeps_the_other_differences(experiments: Path, invoke: Invoke) -> None:
     write_models(
         experiments,
