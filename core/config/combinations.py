@@ -37,12 +37,15 @@ def combination_faults(config: ModelConfig) -> list[str]:
 def _sampler_faults(config: ModelConfig) -> list[str]:
     faults, schedule = [], schedule_name(config)
     if config.sampler == "stochastic" and schedule != "edm":
-        faults.append("sampler: got 'stochastic', which needs schedule 'edm'; accepted with 'flow': 'heun', 'euler'.")
+        faults.append(
+            f"sampler: got 'stochastic', which needs schedule 'edm'; accepted with {schedule!r}: {_others(config)}."
+        )
     if config.sampler == "meanflow" and config.family != "meanflow":
         faults.append(
-            f"sampler: got 'meanflow', which needs family 'meanflow'; accepted with {config.family!r}: 'heun', 'euler'."
+            f"sampler: got 'meanflow', which needs a model of family 'meanflow'; accepted with {config.family!r}: "
+            f"{_others(config)}."
         )
-    if config.sampler == "meanflow" and schedule != "flow":
+    elif config.sampler == "meanflow" and schedule != "flow":
         faults.append(
             f"schedule: got {schedule!r}; accepted with sampler 'meanflow': 'flow'. Or try another: --sampler heun."
         )
@@ -57,6 +60,14 @@ def _sampler_faults(config: ModelConfig) -> list[str]:
             "with 'flow'."
         )
     return faults
+
+
+def _others(config: ModelConfig) -> str:
+    """Return the samplers that go with the config's family and schedule."""
+    schedule = schedule_name(config)
+    stochastic = ["stochastic"] if schedule == "edm" else []
+    meanflow = ["meanflow"] if config.family == "meanflow" and schedule == "flow" else []
+    return ", ".join(map(repr, ["heun", "euler", *stochastic, *meanflow]))
 
 
 def _meanflow_faults(config: ModelConfig) -> list[str]:

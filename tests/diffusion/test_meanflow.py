@@ -256,12 +256,14 @@ def test_the_likelihood_is_the_gaussian_density() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"family": "flow"}, "sampler: got 'meanflow', which needs family 'meanflow'; accepted with 'flow': 'heun'"),
+        ({"family": "flow"}, "^sampler: got 'meanflow', .* family 'meanflow'; accepted with 'flow': 'heun', 'euler'.$"),
+        ({"family": "edm"}, "^sampler: .* accepted with 'edm': 'heun', 'euler', 'stochastic'.$"),
+        ({"family": "edm", "schedule": "flow"}, "^sampler: .* accepted with 'edm': 'heun', 'euler'.$"),
         ({"schedule": "edm"}, "schedule: got 'edm'; accepted with sampler 'meanflow': 'flow'"),
         ({"guidance": 2.0}, r"guidance: got 2\.0; accepted with sampler 'meanflow', .*: 1\. Try: --sampler heun"),
         ({"weighting": "min_snr"}, "weighting: got 'min_snr'; accepted with family 'meanflow': 'standard'"),
         ({"compile": True}, "compile: got True; family 'meanflow' is trained without torch.compile. Try: --no-compile"),
-        ({"sampler": "stochastic"}, "sampler: got 'stochastic', which needs schedule 'edm'"),
+        ({"sampler": "stochastic"}, "^sampler: .* schedule 'edm'; accepted with 'flow': 'heun', 'euler', 'meanflow'.$"),
     ],
 )
 def test_what_does_not_go_with_the_family_is_refused(fields: dict[str, Any], message: str) -> None:
