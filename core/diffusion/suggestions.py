@@ -32,13 +32,16 @@ class Suggestion:
         return f"Set for {self.name}, unless you give them: {fields}"
 
 
+#: A later one may depend on what an earlier one sets. Messages join those of one name.
 SUGGESTIONS = (
     Suggestion(
         "mnist5k",
         {"dataset": "mnist5k", "model": "unet"},
         {"patch_size": 2, "batch_size": 32, "n_epochs": 60, "learning_rate": 2e-3, "lr_schedule": "cosine"},
     ),
-    Suggestion("family meanflow", {"family": "meanflow"}, {"sampler": "meanflow", "logit_mean": -0.4}),
+    Suggestion("family meanflow", {"family": "meanflow"}, {"sampler": "meanflow"}),
+    Suggestion("family meanflow", {"family": "meanflow", "sampler": "meanflow"}, {"n_steps": 1}),
+    Suggestion("family meanflow", {"family": "meanflow", "t_distribution": "logit_normal"}, {"logit_mean": -0.4}),
 )
 
 
@@ -54,9 +57,14 @@ def suggestions_for(layers: Sequence[Layer]) -> tuple[Suggestion, ...]:
         return ()
     given = {name: value for layer in layers for name, value in layer.values.items()}
     asked_for = attrs.asdict(ModelConfig()) | given
-    suiting = [one for one in SUGGESTIONS if all(asked_for[name] == value for name, value in one.runs.items())]
-    missing = [{name: value for name, value in one.fields.items() if name not in given} for one in suiting]
-    return tuple(attrs.evolve(one, fields=fields) for one, fields in zip(suiting, missing, strict=True) if fields)
+    suggested: dict[str, Suggestion] = {}
+    for one in SUGGESTIONS:
+        missing = {name: value for name, value in one.fields.items() if name not in given}
+        if missing and all(asked_for[name] == value for name, value in one.runs.items()):
+            asked_for |= missing
+            before = suggested[one.name].fields if one.name in suggested else {}
+            suggested[one.name] = attrs.evolve(one, fields={**before, **missing})
+    return tuple(suggested.values())
 
 
 def with_suggested(layers: Sequence[Layer]) -> list[Layer]:

@@ -201,6 +201,7 @@ def test_mnist_gets_what_suits_it_unless_the_user_or_an_earlier_run_says_otherwi
     assert (plain["patch_size"], suggested["patch_size"], suggested["n_epochs"]) == (1, 2, 7)
     family = asked_for("--model", "mlp", "--family", "meanflow", "--logit-mean", "0")
     assert (plain["sampler"], family["sampler"], family["logit_mean"]) == ("heun", "meanflow", 0.0)
+    assert (plain["n_steps"], family["n_steps"]) == (18, 1)
     older = {"schema": "pyml.config/1", "config": {"model": "unet", "dataset": "mnist5k"}, "plugins": {}}
     (tmp_path / "config.json").write_text(json.dumps({**older, "found_in_data": []}))
     assert asked_for("--config", str(tmp_path / "config.json"))["patch_size"] == 1

@@ -54,12 +54,29 @@ def test_data_set_and_family_suggest_side_by_side() -> None:
     layers = [Layer("line", {**MNIST, "family": "meanflow", "logit_mean": "0", "n_epochs": "7"}, is_text=True)]
     assert [str(one) for one in suggestions_for(layers)] == [
         "Set for mnist5k, unless you give them: patch_size=2, batch_size=32, learning_rate=0.002, lr_schedule=cosine",
-        "Set for family meanflow, unless you give them: sampler=meanflow",
+        "Set for family meanflow, unless you give them: sampler=meanflow, n_steps=1",
     ]
     config = build_config(plugins.config_class("unet"), *with_suggested(layers))
     assert (config.sampler, config.logit_mean, config.batch_size, config.n_epochs) == ("meanflow", 0.0, 32, 7)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ("meanflow", 1, -0.4)),
+        ({"n_steps": "4"}, ("meanflow", 4, -0.4)),
+        ({"sampler": "meanflow"}, ("meanflow", 1, -0.4)),
+        ({"sampler": "heun"}, ("heun", 18, -0.4)),
+        ({"sampler": "euler", "schedule": "edm"}, ("euler", 18, -0.4)),
+        ({"t_distribution": "uniform"}, ("meanflow", 1, 0.0)),
+    ],
+)
+def test_one_step_is_suggested_for_the_sampler_meanflow_alone(given: Mapping[str, str], expected: Any) -> None:
+    layers = [Layer("line", {"family": "meanflow", **given}, is_text=True)]
+    config = build_config(plugins.config_class("mlp"), *with_suggested(layers))
+    assert (config.sampler, config.n_steps, config.logit_mean) == expected
+
+
 def test_nothing_is_said_where_all_fields_are_given() -> None:
-    given = {"family": "meanflow", "sampler": "heun", "logit_mean": 0.0}
+    given = {"family": "meanflow", "sampler": "meanflow", "n_steps": 2, "logit_mean": 0.0}
     assert suggestions_for([Layer("file", given)]) == ()

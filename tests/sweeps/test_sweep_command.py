@@ -260,7 +260,9 @@ def test_a_run_that_has_not_written_its_status_is_starting_while_the_sweep_runs(
 def test_what_suits_a_family_is_set_in_its_configs_and_said_once(invoke: Invoke) -> None:
     code, out, _ = invoke("family=edm,meanflow", "seed=0..1", "--dry-run")
     assert code == 0
-    assert out.count("Set for family meanflow, unless you give them: sampler=meanflow, logit_mean=-0.4\n") == 1
+    assert (
+        out.count("Set for family meanflow, unless you give them: sampler=meanflow, n_steps=1, logit_mean=-0.4\n") == 1
+    )
     assert "Set for" not in invoke("family=edm,flow", "seed=0..1", "--dry-run")[1]
 
 
