@@ -9,7 +9,7 @@ from results.comparison.analysis import Looks, RobustFinding
 from results.comparison.comparison import CANNOT_TELL, Comparison
 from results.comparison.difference_table import row_unit
 from results.comparison.equivalent import EquivalenceAnswer
-from results.text.numbers import decimals_of
+from results.text.numbers import cut_at
 
 
 def answer_lines(comparisons: Sequence[Comparison], delta: float | None = None) -> list[str]:
@@ -54,9 +54,7 @@ def robust_text(one: Comparison, found: RobustFinding) -> str:
 def _signed(value: float, one: Comparison) -> str:
     """Cut a difference by the digits of its standard error, as the table does; of a time, name the unit."""
     unit = row_unit(one)
-    decimals = decimals_of(one.test.error / unit.scale)
-    scaled = value / unit.scale
-    return unit.named(f"{scaled:+.3g}" if decimals is None else f"{scaled:+.{decimals}f}")
+    return unit.named(cut_at(value / unit.scale, one.test.error / unit.scale, "+"))
 
 
 def _ends(low: float, high: float, one: Comparison) -> str:
@@ -75,7 +73,7 @@ def looks_text(one: Comparison, looks: Looks, delta: float | None) -> str:
         text = f"difference shown from {first} pairs on; {n - first} more runs of each group were not needed"
     if delta is None:
         return f"{text} (--detect DELTA compares with a fixed plan)."
-    wanted = row_unit(one).value(delta)
+    wanted = row_unit(one).given(delta)
     planned = one.runs_needed(delta)[0]
     if not math.isfinite(planned):
         return f"{text}."
@@ -88,7 +86,7 @@ def looks_text(one: Comparison, looks: Looks, delta: float | None) -> str:
 
 def equivalence_text(one: Comparison, answer: EquivalenceAnswer) -> str:
     """Return the interval and the p-value of the equivalence test, and its answer."""
-    within = f"within ± {row_unit(one).value(answer.margin)}"
+    within = f"within ± {row_unit(one).given(answer.margin)}"
     if math.isnan(answer.p_value):
         return f"equivalence {within} cannot be tested: the spread of the difference is unknown."
     p = f"p = {answer.p_adjusted:.2g}" if answer.p_adjusted >= 1e-4 else "p < 0.0001"

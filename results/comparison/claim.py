@@ -131,7 +131,7 @@ def claim_text(claim: Claim) -> str:
     lines = [
         f"A: {claim.group.label}  ({describe_group(claim.group)})",
         "",
-        f"{claim.label} {side} {_unit(claim).value(claim.line)}: {claim.answer}.",
+        f"{claim.label} {side} {_unit(claim).given(claim.line)}: {claim.answer}.",
         f"{claim.label} = {mean} over {_runs(claim.over.summary.n)}{_interval(claim)}.",
     ]
     if claim.method == "none":

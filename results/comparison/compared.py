@@ -121,7 +121,7 @@ class Comparison:
         if self.equivalence is None or not self.equivalence.is_shown:
             return self._difference_answer
         unit = unit_of(self.metadata, self.over_a.summary.mean, self.over_b.summary.mean)
-        equivalent = f"equivalent within ± {unit.value(self.equivalence.margin)}"
+        equivalent = f"equivalent within ± {unit.given(self.equivalence.margin)}"
         return f"{self._difference_answer}, but {equivalent}" if self.is_resolved else equivalent
 
     @property

@@ -6,7 +6,7 @@ import math
 
 from results.comparison.significance import ReplicateTest
 from results.text.durations import Unit
-from results.text.numbers import decimals_of
+from results.text.numbers import cut_at
 
 
 def difference_with_interval(test: ReplicateTest, unit: Unit) -> str:
@@ -15,10 +15,10 @@ def difference_with_interval(test: ReplicateTest, unit: Unit) -> str:
         value / unit.scale for value in (test.difference, test.error, test.ci_low, test.ci_high)
     )
     if math.isnan(error):
-        return f"{unit.value(test.difference)} [unknown]"
-    decimals = decimals_of(error)
-    form = "+.3g" if decimals is None else f"+.{decimals}f"
-    return f"{unit.named(f'{difference:{form}}')} [{low:{form}}, {high:{form}}]"
+        sign = "+" if difference > 0 else ""
+        return f"{sign}{unit.value(test.difference)} [unknown]"
+    text, *ends = (cut_at(value, error, "+") for value in (difference, low, high))
+    return f"{unit.named(text)} [{', '.join(ends)}]"
 
 
 def p_text(p_value: float) -> str:

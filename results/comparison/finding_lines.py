@@ -10,7 +10,7 @@ from results.comparison.clustered import Clusters
 from results.comparison.findings import Failures, Findings, Pairing, TwoLevels
 from results.statistics.shape import ENOUGH
 from results.text.labels import MOST_NAMES, names_text, spell
-from results.text.numbers import decimals_of, percentages
+from results.text.numbers import cut_at, percentages
 
 UNCHANGED = "hardly changed"
 
@@ -117,8 +117,9 @@ def shares_text(failures: Failures) -> str:
 def levels_text(levels: TwoLevels) -> str:
     """Return the estimate over new seeds and new samples, its p-value, and what would lower its error most."""
     seeds = f"{levels.n_a} seeds" if levels.n_a == levels.n_b else f"{levels.n_a} and {levels.n_b} seeds"
-    decimals = decimals_of(levels.error) or 0
-    low, high, difference = (f"{value:+.{decimals}f}" for value in (levels.ci_low, levels.ci_high, levels.difference))
+    low, high, difference = (
+        cut_at(value, levels.error, "+") for value in (levels.ci_low, levels.ci_high, levels.difference)
+    )
     from_seeds, from_samples, from_both = percentages((levels.from_seeds, levels.from_samples, levels.from_both))
     shares = f"{from_seeds}% of its variance comes from seeds, {from_samples}% from samples"
     shares += f", {from_both}% from seed and sample together"

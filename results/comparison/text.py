@@ -167,7 +167,7 @@ def _notes(one: Comparison) -> list[str]:
 
 def _detection(one: Comparison, delta: float) -> str:
     needed, few, many = one.runs_needed(delta)
-    wanted = row_unit(one).value(delta)
+    wanted = row_unit(one).given(delta)
     if math.isnan(needed):
         has_two = one.test.unit == RUNS and min(one.test.n_a, one.test.n_b) > 1
         why = "the runs show no spread" if has_two else "run at least two seeds of each group"

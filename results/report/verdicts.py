@@ -21,7 +21,7 @@ from results.groups import Group
 from results.statistics.shape import ENOUGH
 from results.tables.table import Table
 from results.text.labels import count, printable
-from results.text.numbers import decimals_of
+from results.text.numbers import cut_at
 
 MANY = 10  # comparisons; more are summed up
 ANSWERS = ("better in", "worse in", "higher in", "lower in", "no difference at all in", "cannot tell in")
@@ -197,6 +197,5 @@ def _size(one: Comparison) -> str:
     unit: Any = row_unit(one)
     size, error = abs(one.test.difference) / unit.scale, one.test.error / unit.scale
     low, high = sorted(abs(end) / unit.scale for end in (one.test.ci_low, one.test.ci_high))
-    decimals = decimals_of(error)
-    form = ".3g" if decimals is None else f".{decimals}f"
-    return f"{unit.named(f'{size:{form}}')} [{low:{form}}, {high:{form}}]"
+    text, *ends = (cut_at(value, error) for value in (size, low, high))
+    return f"{unit.named(text)} [{', '.join(ends)}]"

@@ -31,7 +31,7 @@ from results.tables.columns import (
 )
 from results.text.durations import Unit
 from results.text.labels import printable, spell
-from results.text.numbers import decimals_of
+from results.text.numbers import cut_at
 from results.text.proportions import interval_text
 from results.text.short_labels import distinguishing_fields, short_labels
 
@@ -266,8 +266,7 @@ def short_error(error: float) -> str:
     """Return an error with two significant digits, or "unknown" for NaN."""
     if math.isnan(error):
         return "unknown"
-    decimals = decimals_of(error)
-    return f"{error:.2g}" if decimals is None else f"{error:.{decimals}f}"
+    return cut_at(error, error)
 
 
 def _text(thing: Mapping[str, object], name: str) -> str:

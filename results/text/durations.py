@@ -9,7 +9,7 @@ from attrs import frozen
 from core.utils.formatting import duration_unit, format_value
 from core.utils.results import ResultMetadata
 from results.text.labels import is_time
-from results.text.numbers import decimals_of, mean_error
+from results.text.numbers import cut_at, mean_error
 
 
 @frozen
@@ -39,10 +39,14 @@ class Unit:
             like: A standard error, whose second significant digit is the last that is printed; NaN for six digits, or
                 four of a time.
         """
-        scaled, decimals = number / self.scale, decimals_of(like / self.scale)
-        if decimals is not None and math.isfinite(scaled):
-            return self.named(f"{scaled:.{decimals}f}")
+        scaled = number / self.scale
+        if math.isfinite(scaled) and like > 0:
+            return self.named(cut_at(scaled, like / self.scale))
         return self.named(f"{scaled:.4g}" if self.name and math.isfinite(scaled) else format_value(scaled))
+
+    def given(self, number: float) -> str:
+        """Return a number that the user gave in this unit, in up to twelve digits."""
+        return self.named(f"{number / self.scale:.12g}")
 
     def named(self, text: str) -> str:
         """Return the text of a number with the name of the unit."""

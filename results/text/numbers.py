@@ -33,6 +33,29 @@ def decimals_of(error: float) -> int | None:
     return 1 - int(f"{error:.1e}"[-3:]) if 1e-9 <= error < 9.4 else None
 
 
+def cut_at(number: float, error: float, sign: str = "") -> str:
+    """Return a number up to the second significant digit of its error, such as "12345" for an error of 20.
+
+    Args:
+        number: The number.
+        error: Its standard error, or another length whose second digit is the last that counts. If it is unknown, 0 or
+            infinite, the number has six significant digits.
+        sign: "+" to print the sign of a positive number, too.
+    """
+    if not (math.isfinite(number) and 0 < error < math.inf):
+        return f"{number:{sign}.6g}"
+    if (decimals := decimals_of(error)) is not None:
+        return f"{number:{sign}.{decimals}f}"
+    if 1 < error < 1e6 and abs(number) < (1e15 if error < 99.5 else 1e6):
+        return f"{number:{sign}.0f}"
+    digits = _exponent(number) - _exponent(error) + 1
+    return f"{number:{sign}.{min(max(digits, 0), 16)}e}"
+
+
+def _exponent(number: float) -> int:
+    return int(f"{number:.1e}".partition("e")[2])
+
+
 def percentages(shares: Sequence[float]) -> list[int]:
     """Return shares of a whole as percentages that add to 100; each differs from its share by less than one point.
 

@@ -162,3 +162,21 @@ def test_a_claim_about_one_run_allows_for_clusters(experiments: Path, invoke: In
     text = invoke("claim", "model=mlp", "--metric", "loss", "--below", "0.5")[1]
     assert "one-sided t test over samples, clustered" in text
     assert "One run: this holds for this trained model" in text
+
+
+@pytest.mark.parametrize("factor", [1e5, 1e-10])
+def test_differences_of_large_and_of_tiny_values_are_cut_by_their_error(
+    experiments: Path, invoke: Invoke, factor: float
+) -> None:
+    a, b = [1.23580, 1.23619, 1.23746], [1.12349, 1.12373, 1.12433]
+    two_groups(experiments, [factor * x for x in a], [factor * x for x in b])
+    found = stats.ttest_rel(a, b)  # its standard error is 0.00024, so five decimals are known
+    numbers = (np.mean(a) - np.mean(b), *found.confidence_interval())
+    texts = [f"{x * factor:+.0f}" if factor > 1 else f"{x * factor:+.4e}" for x in numbers]
+    assert f"{texts[0]} [{texts[1]}, {texts[2]}]" in compare(invoke)
+
+
+def test_a_claim_names_its_line_in_full(experiments: Path, invoke: Invoke) -> None:
+    two_groups(experiments, [1.1000001, 1.1000002], [1.0])
+    out = invoke("claim", "model=mlp", "--metric", "loss", "--below", "1.10000033")[1]
+    assert "loss below 1.10000033: " in out
