@@ -147,6 +147,39 @@ def test_the_derivative_is_that_of_automatic_differentiation(monkeypatch: pytest
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.1)  # an error of second order
 
 
+def test_the_step_of_the_derivative_suits_float32() -> None:
+    """Rounding errors are divided by the step, so a smaller one would drown the derivative in them."""
+    model, labels = net().eval(), torch.arange(200) % 2
+    t, span = torch.full((200,), 0.6), torch.full((200,), 0.4)
+    z, v = torch.randn(2, 200, 3)
+    found = meanflow_target(model.average_velocity, z, v, t, span, labels)
+    inputs = [each.double() for each in (z, v, t, span)]
+    exact = meanflow_target(model.double().average_velocity, *inputs, labels)
+    assert (found - exact).norm() < 5e-5 * (v - exact).norm()
+
+
+@pytest.mark.parametrize("precision", ["medium", "highest"])
+def test_a_gpu_computes_the_derivative_without_tf32(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the digits of a difference of two close values, TF32's 11 bits would leave too few."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before, seen = torch.get_float32_matmul_precision(), []
+
+    def precisions() -> tuple[bool, str]:
+        return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+    def failing(z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
+        seen.append(precisions())
+        raise RuntimeError("out of memory")
+
+    torch.set_float32_matmul_precision(precision)
+    try:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            meanflow_target(failing, torch.ones(2, 1), torch.ones(2, 1), torch.ones(2), torch.ones(2), None)
+        assert (seen, precisions()) == ([(False, "highest")], (True, precision))
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_the_network_is_called_again_only_where_there_is_a_span() -> None:
     calls = []
 
@@ -205,12 +238,21 @@ def test_the_loss_is_the_mean_squared_error_with_the_gradient_of_the_weighted_lo
     assert torch.allclose(errors.grad, torch.tensor(expected))
 
 
-def test_times_are_the_larger_and_the_smaller_of_two_draws() -> None:
+def drawn(model: Denoiser, n: int) -> tuple[Tensor, Tensor]:
+    """Return noise levels and spans as training draws them, in float64: spans are exact differences then."""
+    sigma = model.draw_sigmas(n).double()
+    span = model.draw_spans(sigma)
+    assert span is not None
+    return sigma, span
+
+
+@pytest.mark.parametrize(("mean", "std"), [(-0.4, 1.0), (0.7, 0.5), (-1.0, 2.0)])
+def test_times_are_the_larger_and_the_smaller_of_two_draws(mean: float, std: float) -> None:
     torch.manual_seed(0)
-    sigma = draw_meanflow_sigmas(40_000, "logit_normal", -0.4, 1.0).double()
-    span = draw_spans(sigma, "logit_normal", -0.4, 1.0)
+    model = net(logit_mean=mean, logit_std=std)
+    sigma, span = drawn(model, 40_000)
     assert (span > 0).double().mean().item() == pytest.approx(SHARE_WITH_SPAN, abs=0.01)
-    below = scipy.stats.norm(-0.4, 1.0).cdf
+    below = scipy.stats.norm(mean, std).cdf
     assert scipy.stats.kstest(sigma.log(), lambda x: below(x) ** 2).pvalue > 0.001
     t = (sigma / (1 + sigma))[span > 0]
     r = t - span[span > 0]
@@ -222,8 +264,8 @@ def test_times_are_the_larger_and_the_smaller_of_two_draws() -> None:
 
 def test_uniform_times_have_uniform_earlier_times() -> None:
     torch.manual_seed(0)
-    sigma = draw_meanflow_sigmas(40_000, "uniform", 0.0, 1.0).double()
-    t, span = sigma / (1 + sigma), draw_spans(sigma, "uniform", 0.0, 1.0)
+    sigma, span = drawn(net(t_distribution="uniform"), 40_000)
+    t = sigma / (1 + sigma)
     assert scipy.stats.kstest(t, lambda x: x**2).pvalue > 0.001
     shares = ((t - span) / t)[span > 0]
     assert scipy.stats.kstest(shares, "uniform").pvalue > 0.001
