@@ -10,7 +10,7 @@ import click
 
 from core import __version__, plugins
 from core.commands.completion import complete_plugins
-from core.commands.evaluation_command import EvaluationCommand, changed_fields
+from core.commands.evaluation_command import EvaluationCommand, changed_fields, note_steps_of_meanflow
 from core.commands.shards import device_of_process, evaluate_share, parse_share, share_of_process
 from core.commands.target import checkpoint_option, device_option, find_run, half_life_option, weights_option
 from core.config.config import GlobalConfig
@@ -101,6 +101,7 @@ def evaluate(
     is_quiet = shard is None and share is not None and share[0] > 1  # the first process of torchrun speaks for all
     if not is_quiet:
         _note_unfinished(run_path)
+        note_steps_of_meanflow(config, changes, are_given=bool(n_steps))
 
     from core.commands.progress_bar import reporting
     from core.diffusion.datasets.workers import use_workers

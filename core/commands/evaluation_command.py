@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from core.config.config import GlobalConfig, ModelConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
 from core.config.options import evaluation_options
+from core.utils.output import say
 
 FLAGS = ("--debug", "--")  # options without a value: the word after one may be the run
 
@@ -74,3 +76,17 @@ def changed_fields(ctx: click.Context, config: ModelConfig) -> dict[str, Any]:
     layers = Layer("config.json", saved), Layer("command line", given, is_text=True)
     changed = build_config(type(config), *layers)
     return {name: getattr(changed, name) for name in given}
+
+
+def note_steps_of_meanflow(config: ModelConfig, changes: Mapping[str, Any], *, are_given: bool) -> None:
+    """Print a note if another sampler takes the one step that suits MeanFlow alone.
+
+    Args:
+        config: The run's config.
+        changes: The fields that the command line changes.
+        are_given: Whether it gives the number of steps.
+    """
+    sampler = changes.get("sampler", "meanflow")
+    if config.sampler == "meanflow" and sampler != "meanflow" and config.n_steps == 1 and not are_given:
+        default = attrs.fields(ModelConfig).n_steps.default
+        say(f"Note: {sampler} takes 1 step, the run's number for meanflow. Try: --n-steps {default}.", err=True)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from core import __version__, plugins
-from core.commands.evaluation_command import EvaluationCommand, changed_fields
+from core.commands.evaluation_command import EvaluationCommand, changed_fields, note_steps_of_meanflow
 from core.commands.shards import parse_share
 from core.commands.target import checkpoint_option, device_option, find_run, half_life_option, weights_option
 from core.config.options import debug_option, experiments_dir_option, threads_option
@@ -76,6 +76,7 @@ def sample(
     own: dict[str, Any] = {"n_samples": n_samples, "n_steps": n_steps, "seed": seed}
     changes = {name: value for name, value in own.items() if value is not None} | changed_fields(ctx, saved)
     config = attrs.evolve(saved, **changes)
+    note_steps_of_meanflow(saved, changes, are_given=n_steps is not None)
 
     from core.commands.progress_bar import reporting
     from core.diffusion.devices import use_threads

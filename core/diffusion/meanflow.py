@@ -172,7 +172,8 @@ def meanflow_sampler(
     Returns:
         Samples, float64 with the shape of ``noise``.
 
-    Source: arXiv:2505.13447, algorithm 2, which is one step; section 4.1 for several.
+    Source: arXiv:2505.13447, algorithm 2, which is one step; section 4.1 for several. Unlike there, the first time may
+    be less than 1, where the point is taken to be the noise times t.
     """
     z: Tensor = noise * times[0]  # (n, ...)
     for t, r in itertools.pairwise(times.tolist()):

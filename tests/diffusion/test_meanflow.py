@@ -438,7 +438,13 @@ def test_a_run_is_trained_resumed_to_the_bit_and_evaluated(
     with pytest.raises(ConfigError, match="n_steps: got 1"):
         evaluate.main([str(whole), *options], standalone_mode=False)
     sample.main([str(whole), "--n", "20", *options[4:], "--n-steps", "2"], standalone_mode=False)
-    assert "20 samples" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert ("20 samples" in captured.out, "1 step" in captured.err) == (True, False)
+
+    # One step suits MeanFlow alone, which another sampler is told.
+    for command, *only in ((sample, "--n", "20"), (evaluate, *options[:4])):
+        command.main([str(whole), *only, "--sampler", "euler"], standalone_mode=False)
+        assert "Note: euler takes 1 step, the run's number for meanflow. Try: --n-steps 18." in capsys.readouterr().err
 
 
 def test_parts_of_a_batch_have_the_gradient_of_the_whole(tiny: MLPConfig, tmp_path: Path) -> None:
