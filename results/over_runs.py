@@ -24,6 +24,8 @@ class OverRuns:
         within_error: Root mean square of the runs' own standard errors; NaN if one of them is unknown.
         n_not_finite: How many of the n runs have a NaN or infinite result, which makes the mean NaN or infinite.
         n_lacking: Number of replicates without this result; n does not count them.
+        n_nan: Observations that were NaN and left out of the runs' means.
+        n_observations: All observations, those included; None if a run does not say how many it has.
         proportion: If the only run's result is a proportion: the proportion and its number of observations.
         unit: The unit in which the numbers are printed.
     """
@@ -32,8 +34,16 @@ class OverRuns:
     within_error: float
     n_not_finite: int
     n_lacking: int
+    n_nan: int = 0
+    n_observations: int | None = None
     proportion: tuple[float, int] | None = None
     unit: Unit = PLAIN
+
+    @property
+    def nan_text(self) -> str:
+        """Return "3 of 5,000 observations NaN" where NaNs were left out of means, else ""."""
+        of = "" if self.n_observations is None else f" of {self.n_observations:,}"
+        return f"{self.n_nan:,}{of} observation{'s' * (bool(of) or self.n_nan != 1)} NaN" if self.n_nan else ""
 
 
 def summarise_results(
@@ -50,11 +60,15 @@ def summarise_results(
     errors = [known_error(fields["error"], fields["n"]) for fields in found]
     is_single = len(found) == 1 and is_proportion(metadata.kind, found[0])
     summary = summarise([fields["mean"] for fields in found], level)
+    finite = [fields for fields in found if math.isfinite(fields["mean"])]  # of others NaNs were not left out
+    counts, n_nan = [fields["n"] for fields in finite], sum(fields["n_nan"] for fields in finite)
     return OverRuns(
         summary,
         math.hypot(*errors) / math.sqrt(len(errors)) if errors else math.nan,
         sum(not math.isfinite(fields["mean"]) for fields in found),
         n_lacking,
+        n_nan,
+        None if None in counts else sum(counts) + n_nan,
         (found[0]["mean"], found[0]["n"]) if is_single else None,
         unit_of(metadata, summary.mean),
     )
@@ -112,4 +126,5 @@ def over_runs_numbers(over: OverRuns) -> dict[str, Any]:
         "wilson_high": wilson[1],
         "n_runs_not_finite": over.n_not_finite,
         "n_runs_lacking": over.n_lacking,
+        "n_observations_nan": over.n_nan,
     }

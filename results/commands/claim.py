@@ -51,6 +51,8 @@ def claim(
         group = select_group(database, spec, whole_group=whole_group)
         made = make_claim(group, metric, line, below=below is not None, sequential=sequential, level=level)
         put(claim_json(made) if style == "json" else claim_text(made))
+        if hidden := shared.hidden_note():
+            put(hidden, err=True)
         shared.report_faults([fault for run in group.runs for fault in run.faults])
 
 

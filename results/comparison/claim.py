@@ -15,9 +15,13 @@ from results.comparison.clustered import clustered_result
 from results.comparison.difference_text import p_text
 from results.comparison.replicates import n_failed, over_survivors, survivors_in_order
 from results.comparison.text import describe_group
+from results.environments import mixed_environments
 from results.groups import Group
+from results.hidden_differences import mixed_text, mixed_weights_of
 from results.measures import choose_measures
 from results.over_runs import OverRuns, over_runs_text
+from results.run import Run
+from results.staleness import stale_in_group
 from results.statistics.claim import ClaimTest, mean_claim, sequential_claim, share_claim
 from results.text.durations import Unit, unit_of
 
@@ -55,6 +59,17 @@ class Claim:
     method: str
     test: ClaimTest
     level: float
+
+    @property
+    def stale(self) -> list[Run]:
+        """The runs that do not count because their newest result is stale."""
+        return self.group.stale_runs([self.metadata])
+
+    @property
+    def mixed(self) -> dict[str, dict[str, int]]:
+        """What differs between the runs that count, such as the device or the weights, with the runs per value."""
+        runs = self.group.replicates_with(self.metadata).values()
+        return mixed_environments(runs) | mixed_weights_of([self.group], [self.metadata])
 
     @property
     def answer(self) -> str:
@@ -143,20 +158,37 @@ def claim_text(claim: Claim) -> str:
             f"At {100 * claim.level:g}% the mean is {limit} {_bound(claim)} "
             f"(one-sided {claim.method}, p {p if p.startswith('<') else f'= {p}'})."
         )
+    return "\n".join([*lines, *_remarks(claim)])
+
+
+def _remarks(claim: Claim) -> list[str]:
+    """Return what the test speaks of, what it leaves out, and what its runs mix."""
+    lines = []
     if claim.method.startswith((OVER_SAMPLES, EXACT)):
         lines.append("One run: this holds for this trained model, not for other seeds.")
-    if claim.n_failed:
-        are = "is" if claim.n_failed == 1 else "are"
-        lines.append(f"{_runs(claim.n_failed)} failed and {are} left out: the mean is over those that did not.")
+    if n := claim.n_failed:
+        lines.append(f"{_runs(n)} failed and {_are(n)} left out: the mean is over those that did not.")
+    if n := claim.over.n_lacking:
+        lines.append(f"{_runs(n)} without a current result {_are(n)} left out.")
+    if claim.over.nan_text:
+        lines.append(f"{claim.over.nan_text} and left out.")
+    if claim.stale:
+        lines.append(stale_in_group("A", claim.label, claim.stale))
+    if claim.mixed:
+        lines.append(f"Mixed: {mixed_text(claim.mixed)}.")
     if claim.method == "sequential t test over runs" and claim.answer == CANNOT_TELL:
         lines.append("You may add seeds and test again, as often as you like.")
     elif claim.method == "t test over runs":
         lines.append("Valid for one test, planned in advance. To test again after new seeds, use --sequential.")
-    return "\n".join(lines)
+    return lines
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
 
 
 def _interval(claim: Claim) -> str:
-    return f" ({100 * claim.level:g}% t interval)" if claim.over.summary.n > 1 else ""
+    return "" if math.isnan(claim.over.summary.ci_low) else f" ({100 * claim.level:g}% t interval)"
 
 
 def _why_none(claim: Claim) -> str:
@@ -197,6 +229,10 @@ def claim_json(claim: Claim) -> str:
         "method": claim.method,
         "n_runs": summary.n,
         "n_failed": claim.n_failed,
+        "n_runs_lacking": claim.over.n_lacking,
+        "n_observations_nan": claim.over.n_nan,
+        "stale": [run.id for run in claim.stale],
+        "mixed": claim.mixed,
         "mean": summary.mean,
         "standard_error": summary.error,
         "ci_low": summary.ci_low,

@@ -162,6 +162,8 @@ def _notes(one: Comparison) -> list[str]:
             notes.append(f"{over.n_not_finite} of {side}'s runs not finite and left out")
         if over.n_lacking:
             notes.append(f"{over.n_lacking} of {side}'s runs without this result")
+        if over.nan_text:
+            notes.append(f"{side}: {over.nan_text} and left out")
     return [note for note in notes if note]
 
 

@@ -144,4 +144,5 @@ _NUMBERS = (
     "wilson_high",
     "n_runs_not_finite",
     "n_runs_lacking",
+    "n_observations_nan",
 )

@@ -134,6 +134,7 @@ class Table:
         text = over_runs_text(over, self.error, unit)
         if over.n_lacking:
             text += f" (n={over.summary.n})"
+        text += f" ({over.nan_text})" if over.nan_text else ""
         return text + (f" ({over.n_not_finite} of {over.summary.n} runs not finite)" if over.n_not_finite else "")
 
     def within_text(self, cell: Cell, unit: Unit | None = None) -> str:

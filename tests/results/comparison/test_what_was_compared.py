@@ -176,6 +176,50 @@ def test_differences_of_large_and_of_tiny_values_are_cut_by_their_error(
     assert f"{texts[0]} [{texts[1]}, {texts[2]}]" in compare(invoke)
 
 
+def test_observations_that_were_left_out_as_nan_are_named_beside_every_mean(experiments: Path, invoke: Invoke) -> None:
+    for number, (model, seed) in enumerate([("mlp", 0), ("mlp", 1), ("unet", 0), ("unet", 1)]):
+        line = record(0.5 + 0.01 * number**2, n=98 + seed)
+        line["result"]["n_nan"] = 2 * (model == "mlp")
+        write_run(experiments, number, [line], model=model, seed=seed)
+    left_out = "4 of 201 observations NaN"  # 98 + 99, and 2 + 2
+    out = compare(invoke)
+    assert f"A: {left_out} and left out" in out
+    assert "B: " not in out.partition("loss: paired")[2]
+    table = invoke("table")[1]
+    assert table.count("observations NaN") == table.count(f"({left_out})") == 1
+    claim = invoke("claim", "model=mlp", "--metric", "loss", "--below", "1")[1]
+    assert f"{left_out} and left out." in claim
+    groups = json.loads(invoke("table", "--format", "json")[1])["groups"]
+    assert [group["measures"]["loss"]["n_observations_nan"] for group in groups] == [4, 0]
+
+
+def test_a_claim_names_the_runs_and_the_results_that_do_not_count_and_what_it_mixes(
+    experiments: Path, invoke: Invoke
+) -> None:
+    for seed in range(5):
+        line = record(0.5 + 0.01 * seed, source={"step": 10, "weights": "raw" if seed == 1 else "ema"})
+        step = 20 if seed == 3 else 10
+        write_run(experiments, seed, [] if seed == 4 else [line], step=step, model="mlp", seed=seed)
+    arguments = ("claim", "model=mlp", "--metric", "loss", "--below", "1")
+    code, out, err = invoke(*arguments)
+    assert (code, err) == (0, "")
+    assert "over 3 runs" in out
+    assert "2 runs without a current result are left out." in out
+    assert "loss: stale in 1 run of A. Evaluate again: pyml-eval " in out
+    assert "Mixed: weights ema (2 runs), raw (1 run)." in out
+    content = json.loads(invoke(*arguments, "--format", "json")[1])
+    assert (content["n_runs_lacking"], len(content["stale"])) == (2, 1)
+    assert content["mixed"] == {"weights": {"ema": 2, "raw": 1}}
+
+
+def test_a_claim_says_that_archived_runs_are_left_out(experiments: Path, invoke: Invoke) -> None:
+    two_groups(experiments, [0.5, 0.6, 0.7], [1.0])
+    assert invoke("archive", sorted(path.name for path in experiments.iterdir())[0])[0] == 0
+    out, err = invoke("claim", "model=mlp", "--metric", "loss", "--below", "1")[1:]
+    assert "over 2 runs" in out
+    assert "1 archived run is left out: --archived." in err
+
+
 def test_a_claim_names_its_line_in_full(experiments: Path, invoke: Invoke) -> None:
     two_groups(experiments, [1.1000001, 1.1000002], [1.0])
     out = invoke("claim", "model=mlp", "--metric", "loss", "--below", "1.10000033")[1]
