@@ -99,7 +99,8 @@ def steps(
         level: Confidence level of the intervals, between 0 and 1.
     """
     from results.plots.figure import render
-    from results.plots.points import plot_steps, points_caption
+    from results.plots.point_figure import points_caption
+    from results.plots.points import plot_steps
 
     families: dict[tuple[object, ...], set[int]] = {}
     for m in measures:
