@@ -61,17 +61,7 @@ def document(
         publisher: What the run does not know.
         wanted: The measures to export; None for all except times.
     """
-    results, left_out = [], []
-    for metadata, fields in run.current_measures.items():
-        if is_time(metadata) if wanted is None else metadata not in wanted:
-            continue
-        lower = publisher.lower_is_better(metadata)
-        if not math.isfinite(fields["mean"]):
-            left_out.append(f"{run.id}: {metadata.name} is {fields['mean']}, which is no score")
-        elif lower is None:
-            left_out.append(f"{run.id}: {metadata.name} does not say which direction is better (--higher, --lower)")
-        else:
-            results.append(_result(run, metadata, ScalarResult(**dict(fields)), lower))
+    results, left_out = _results(run, publisher, wanted)
     model = str(run.config.get("model") or UNKNOWN)
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -98,6 +88,24 @@ def document(
     if run.status.finished_at:
         content["evaluation_timestamp"] = run.status.finished_at
     return content, left_out
+
+
+def _results(
+    run: Run, publisher: Publisher, wanted: Collection[ResultMetadata] | None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the run's scores, and a sentence for each result that is none."""
+    results, left_out = [], []
+    for metadata, fields in run.current_measures.items():
+        if is_time(metadata) if wanted is None else metadata not in wanted:
+            continue
+        lower = publisher.lower_is_better(metadata)
+        if not math.isfinite(fields["mean"]):
+            left_out.append(f"{run.id}: {metadata.name} is {fields['mean']}, which is no score")
+        elif lower is None:
+            left_out.append(f"{run.id}: {metadata.name} does not say which direction is better (--higher, --lower)")
+        else:
+            results.append(_result(run, metadata, ScalarResult(**dict(fields)), lower))
+    return results, left_out
 
 
 def _result(run: Run, metadata: ResultMetadata, result: ScalarResult, lower_is_better: bool) -> dict[str, Any]:

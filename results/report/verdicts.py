@@ -71,26 +71,35 @@ def verdicts(
     made = examine(made)
     by_group = [(group, [one for one in made if one.b is group]) for group in comparable[1:]]
     tested = [(group, [one for one in found if one.in_family]) for group, found in by_group]
-    first = comparable[0].label
+    baseline = comparable[0].label
+    told = _answers(baseline, tested)
+    findings = _findings(baseline, by_group)
+    note = _note(baseline if is_chosen else f"{baseline}, the oldest group; --baseline A chooses another", made, level)
+    return Verdicts((*told, *sentences), tuple(map(printable, (*refused, *findings))), note)
+
+
+def _answers(baseline: str, tested: Sequence[tuple[Group, Sequence[Comparison]]]) -> list[str]:
+    """Return a sentence per group that differs, and one for all others; of many groups also one per measure."""
     brief = len(tested) > MANY
-    told = [_sentence(group.label, first, found, brief) for group, found in tested if any(map(_is_told, found))]
+    told = [_sentence(group.label, baseline, found, brief) for group, found in tested if any(map(_is_told, found))]
     open_groups = [group.label for group, found in tested if found and not any(map(_is_told, found))]
     if open_groups:
-        told.append(f"Cannot tell in any measure whether they differ from {first}: {'; '.join(open_groups)}.")
-    if brief:
-        told = [*_summaries([one for _, found in tested for one in found], first), *told]
-    findings = _findings(first, by_group)
+        told.append(f"Cannot tell in any measure whether they differ from {baseline}: {'; '.join(open_groups)}.")
+    return [*_summaries([one for _, found in tested for one in found], baseline), *told] if brief else told
+
+
+def _note(baseline: str, made: Sequence[Comparison], level: float) -> str:
+    """Return how the groups were tested, and at which level the answers hold."""
     n = next((one.n_family for one in made if one.in_family), 1)
-    oldest = "" if is_chosen else ", the oldest group; --baseline A chooses another"
     held = f"the {n} answers hold together" if n > 1 else "the answer holds"
     jointly, simultaneous = (" (Bonferroni)", "simultaneous ") if n > 1 else ("", "")
     note = (
-        f"Baseline: {first}{oldest}. Each group is compared with it over seeds; {held} at {100 * level:g}%{jointly}. "
+        f"Baseline: {baseline}. Each group is compared with it over seeds; {held} at {100 * level:g}%{jointly}. "
         f"In brackets: {simultaneous}intervals of the differences. pyml compare shows the tests."
     )
     if any(one.in_family and one.test.unit != RUNS for one in made):
         note += " For two single runs, the answer is about these two trained models."
-    return Verdicts((*told, *sentences), tuple(map(printable, (*refused, *findings))), note)
+    return note
 
 
 def _summaries(found: Sequence[Comparison], baseline: str) -> list[str]:

@@ -213,12 +213,7 @@ def make_table(
     check_names(names or {}, order or usual_columns(fields, measures, within=within))
     if GROUP in fields:
         things = [{**thing, GROUP: name} for thing, name in zip(things, short_labels(things).names, strict=True)]
-    cells = []
-    for metadata in measures:
-        found = [group.over_runs(metadata, level) for group in groups]
-        values = [group.values(metadata) for group in groups]
-        best = marked_best(values, higher_is_better=metadata.higher_is_better, level=level)
-        cells.append([Cell(over if over.summary.n else None, i == best) for i, over in enumerate(found)])
+    cells = [_column(groups, metadata, level) for metadata in measures]
     rows = [
         Row(group, tuple(_text(thing, name) for name in fields), tuple(column[i] for column in cells))
         for i, (group, thing) in enumerate(zip(groups, things, strict=True))
@@ -226,6 +221,14 @@ def make_table(
     return Table(
         tuple(fields), measures, tuple(rows), error, level, within, order, names or {}, tuple(map(printable, remarks))
     )
+
+
+def _column(groups: Sequence[Group], metadata: ResultMetadata, level: float) -> list[Cell]:
+    """Return the cell of each group in one measure; the best is marked if it is significantly better than all."""
+    found = [group.over_runs(metadata, level) for group in groups]
+    values = [group.values(metadata) for group in groups]
+    best = marked_best(values, higher_is_better=metadata.higher_is_better, level=level)
+    return [Cell(over if over.summary.n else None, i == best) for i, over in enumerate(found)]
 
 
 def sort_groups(groups: Sequence[Group], by: str, measures: Mapping[ResultMetadata, str]) -> list[Group]:
