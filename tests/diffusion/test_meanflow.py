@@ -19,6 +19,7 @@ from core.commands.sample import sample
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion import meanflow
+from core.diffusion.datasets.base import InMemory
 from core.diffusion.datasets.gaussians import eight_gaussians
 from core.diffusion.eval import Evaluator
 from core.diffusion.likelihood import exact_trace, log_density
@@ -38,6 +39,7 @@ from core.diffusion.models.unet import UNet
 from core.diffusion.sampling import bind, generate, sample_batch
 from core.diffusion.train import train_diffusion_model
 from core.diffusion.training.checkpoints import checkpoint_path
+from core.diffusion.training.validation import Validation
 from core.runs.result_log import read_result_log
 from core.utils.signals import RunInterrupted
 
@@ -145,6 +147,47 @@ def test_the_derivative_is_that_of_automatic_differentiation(monkeypatch: pytest
         errors.append(((found - exact).norm() / (v - exact).norm()).item())
     assert errors[0] < 0.01
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.1)  # an error of second order
+
+
+def test_the_gradient_is_that_of_algorithm_1_of_the_paper() -> None:
+    """Written as there, with the times in the order z, r, t, and a derivative by automatic differentiation."""
+    model, labels, n = net().double().train(), torch.arange(80) % 2, 80
+    t, span = times(n, seed=1)
+    images, noise = torch.randn(2, n, 3, dtype=torch.float64)
+    losses = model.loss_over_spans(images, noise, t / (1 - t), labels, span)
+    losses.mean().backward()
+    found = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+
+    r = t - span
+    z, v = (1 - t[:, None]) * images + t[:, None] * noise, noise - images
+
+    def u_theta(z: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        return model.average_velocity(z, t, t - r, labels)
+
+    tangents = v, torch.zeros_like(r), torch.ones_like(t)
+    u, derivative = torch.autograd.functional.jvp(u_theta, (z, r, t), tangents, create_graph=True)
+    error = u - (v - (t - r)[:, None] * derivative).detach()
+    squared = (error**2).sum(1)
+    (squared / (squared.detach() + 1e-3)).mean().backward()
+    assert torch.allclose(losses, (error**2).mean(1), rtol=0.05)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        assert found[name] is not None
+        assert (found[name] - parameter.grad).norm() < 0.005 * parameter.grad.norm(), name  # type: ignore[operator] # not None
+
+
+def test_the_validation_loss_is_that_over_spans() -> None:
+    """The exact average velocity plus 3 over spans has an error that is larger by 3², for a quarter of the draws."""
+
+    class Off(Exact):
+        def average_velocity(self, z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
+            return exact_average(z, t, span) + 3 * (span > 0)[:, None]
+
+    torch.manual_seed(0)
+    data = InMemory(SPREAD * torch.randn(2000, 1), torch.zeros(2000, dtype=torch.int64), 0)
+    losses = [Validation(data, CPU).losses(model(CONFIG)).mean().item() for model in (Exact, Off)]
+    assert losses[1] - losses[0] == pytest.approx(SHARE_WITH_SPAN * 9, abs=0.3)
 
 
 def test_the_step_of_the_derivative_suits_float32() -> None:
