@@ -195,7 +195,8 @@ def _why_unmatched(of_a: list[ResultMetadata], of_b: list[ResultMetadata], ignor
     may_differ = _may_differ(ignore)
     one, other = _without(of_a[0], may_differ), _without(of_b[0], may_differ)
     if one.is_comparable_with(other):
-        return "there are several n_steps or n_samples; name one with --metric"
+        several = ["n_steps", "n_samples", *(MAY_DIFFER[name] for name in may_differ)]
+        return f"there are several {', '.join(several[:-1])} or {several[-1]}; name one with --metric"
     return f"the protocols differ: {_differences(one, other)}"
 
 

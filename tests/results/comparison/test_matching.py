@@ -100,7 +100,7 @@ def test_several_steps_of_another_sampler_are_not_matched_by_guessing(experiment
             lines = [record(loss, measure("fid", n_steps=n, protocol=protocol)) for n in steps]
             write_run(experiments, 10 * i + seed, lines, model=model, seed=seed)
     code, _, err = invoke(*WORDS, "--ignore", "sampler")
-    assert (code, "several n_steps or n_samples; name one with --metric" in err) == (2, True)
+    assert (code, "several n_steps, n_samples or samplers; name one with --metric" in err) == (2, True)
     chosen = [part for n in (1, 5) for part in ("--metric", f"fid (n_steps={n},*")]
     code, out, err = invoke(*WORDS, "--ignore", "sampler", *chosen)
     assert (code, err, "n_steps 1 against 5" in " ".join(out.split())) == (0, "", True)
