@@ -47,8 +47,8 @@ class Timer:
 
     Args:
         name: What is timed. It is only printed.
-        sync: Whether to wait for the GPU, if one is in use, before each reading of the clock. Without it, work that
-            was only enqueued is not counted.
+        sync: Whether to wait for the GPUs that this process uses, if any, before each reading of the clock. Without
+            it, work that was only enqueued is not counted.
 
     Raises:
         TypeError: ``name`` is neither a string nor, as by ``@Timer``, a function.
@@ -196,7 +196,12 @@ class Timer:
 
 
 def wait_for_gpu() -> None:
-    """Wait until the GPU has done what was enqueued; do nothing if torch or the GPU is not in use."""
+    """Wait until the GPUs of this process have done what was enqueued; do nothing if torch or no GPU is in use."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.synchronize()
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return
+    current = torch.cuda.current_device()
+    for index in range(torch.cuda.device_count()):
+        # To wait for a GPU that this process has not used would take some of its memory.
+        if index == current or torch.cuda.memory_reserved(index):
+            torch.cuda.synchronize(index)

@@ -280,18 +280,23 @@ def test_a_timer_that_was_not_used_knows_nothing() -> None:
     assert math.isnan(Timer().result().mean)
 
 
-@pytest.mark.parametrize(("sync", "waits"), [(True, 2), (False, 0)])
-def test_sync_waits_for_the_gpu_before_each_reading_of_the_clock(
-    monkeypatch: pytest.MonkeyPatch, sync: bool, waits: int
+@pytest.mark.parametrize(("sync", "waits"), [(True, [1, 3, 1, 3]), (False, [])])
+def test_sync_waits_for_all_gpus_in_use_before_each_reading_of_the_clock(
+    monkeypatch: pytest.MonkeyPatch, sync: bool, waits: list[int]
 ) -> None:
-    calls: list[int] = []
+    waited_for: list[int] = []
     cuda = types.SimpleNamespace(
-        is_available=lambda: True, is_initialized=lambda: True, synchronize=lambda: calls.append(1)
+        is_available=lambda: True,
+        is_initialized=lambda: True,
+        device_count=lambda: 4,
+        current_device=lambda: 1,
+        memory_reserved=lambda index: 2**20 if index == 3 else 0,
+        synchronize=waited_for.append,
     )
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))  # type: ignore[arg-type]
     with Timer(sync=sync):
         pass
-    assert len(calls) == waits
+    assert waited_for == waits
 
 
 def test_sync_without_a_gpu_does_nothing() -> None:
