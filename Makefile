@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES = pyproject.toml setup.py constraints.txt $(wildcard csrc/*.hpp csrc/python/*.hpp csrc/*.cpp)
 
-.PHONY: demo test lint cpp-test wheel-test python-test callbacks-test docs browser-test slurm-test latex faults fuzz sanitize reliability clean
+.PHONY: demo test lint cpp-test wheel-test python-test callbacks-test docs browser-test slurm-test cuda-test latex faults fuzz sanitize reliability clean
 
 demo: $(VENV)/.installed  ## train a diffusion model on real digits and evaluate it: about two minutes
 	$(BIN)/pyml-train --model mlp --threads 1
@@ -40,6 +40,9 @@ browser-test: $(VENV)/.installed-for-tests  ## the HTML report in headless Chrom
 
 slurm-test: $(VENV)/.installed-for-tests  ## sweeps on a real Slurm, as root (Debian: apt-get install slurmctld slurmd slurm-client munge)
 	PYML_REQUIRE_SLURM=1 $(BIN)/python -m pytest tests/sweeps/test_slurm_cluster.py
+
+cuda-test: $(VENV)/.installed-for-tests  ## meters, training and evaluation on a CUDA device
+	PYML_REQUIRE_CUDA=1 $(BIN)/python -m pytest tests/cuda
 
 latex: $(VENV)/.installed-for-tests  ## compile LaTeX tables (Debian: apt-get install texlive-latex-recommended texlive-science)
 	PYML_REQUIRE_TEX=1 $(BIN)/python -m pytest tests/results/tables/test_latex.py

@@ -11,7 +11,8 @@ import pytest
 
 # Numbers are compared to the bit, and a GPU or another number of threads changes the last ones. Both are set in the
 # environment before torch is imported, so that the processes that tests start have them too.
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
+if os.environ.get("PYML_REQUIRE_CUDA") != "1":  # set by make cuda-test
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["OMP_NUM_THREADS"] = "1"
 
 # A shell that starts a command in the background ignores SIGINT, and processes inherit that.
