@@ -184,13 +184,20 @@ class Batches:
             classes.
         """
         if self._in_memory is not None:
-            images, labels = (tensor[indices.to(self._device)] for tensor in self._in_memory)
+            places = self._moved(indices)
+            images, labels = (tensor[places] for tensor in self._in_memory)
             images = scaled(images)
         else:
             pairs = [self._data[index] for index in indices.tolist()]
-            images = torch.stack([x for x, *_ in pairs]).to(self._device)
-            labels = torch.tensor([int(label) for _, label, *_ in pairs], device=self._device)
+            images = self._moved(torch.stack([x for x, *_ in pairs]))
+            labels = self._moved(torch.tensor([int(label) for _, label, *_ in pairs]))
         return images, labels if self._data.n_classes else None
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """Return the tensor on the device. The host waits for a GPU only if the memory is not pinned."""
+        if self._device.type == "cuda":
+            return tensor.pin_memory().to(self._device, non_blocking=True)
+        return tensor.to(self._device)
 
 
 def measured_sigma_data(data: ImageData, sigma_data_from: str) -> float:
