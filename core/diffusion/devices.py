@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 from core.config.errors import ConfigError
@@ -32,3 +35,13 @@ def use_threads(n_threads: int | None) -> None:
     """Let PyTorch use this number of CPU threads in this process; None leaves its own choice."""
     if n_threads is not None:
         torch.set_num_threads(n_threads)
+
+
+@contextlib.contextmanager
+def advice_on_memory(advice: str) -> Iterator[None]:
+    """Add ``advice`` to the error if the block needs more memory than the GPU has."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        error.add_note(advice)
+        raise

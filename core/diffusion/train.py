@@ -15,7 +15,7 @@ from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.data_fields import completed_from_data, without_found
 from core.diffusion.datasets.base import TRAIN, VALIDATION, Batches, ImageData, load_data
-from core.diffusion.devices import choose_device
+from core.diffusion.devices import advice_on_memory, choose_device
 from core.diffusion.model import Denoiser
 from core.diffusion.trained import trained_config
 from core.diffusion.training.checkpoints import load_checkpoint
@@ -46,6 +46,8 @@ from core.utils.utils import Timer
 Stop = Callable[[], BaseException | None]
 Started = Callable[[Run], None]
 
+ON_MEMORY = "Try --accumulate 2, which goes through a batch in two parts, or a smaller --batch-size."
+
 
 def train_diffusion_model(
     config: ModelConfig,
@@ -62,8 +64,8 @@ def train_diffusion_model(
 ) -> nn.Module:
     """Train the config's model on its data set, write everything to the run directory, and return the model.
 
-    Two runs with the same seed on one machine give the same bits. The global random generators of the caller are
-    restored at the end.
+    On a CPU, two runs with the same seed on one machine give the same bits. The global random generators of the caller
+    are restored at the end.
 
     Args:
         config: Hyperparameters of the run.
@@ -133,7 +135,7 @@ def train_diffusion_model(
             force=force,
             trackers=trackers,
         )
-        with run, ranks.failing_together(on_stuck=run.finish):
+        with run, ranks.failing_together(on_stuck=run.finish), advice_on_memory(ON_MEMORY):
             if isinstance(run, Run):
                 started(run)
             return fit(state, data, run, stop, progress, None if chooses is None else Validation(chooses, place))

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from core.commands.train import train
+from core.diffusion.models.mlp import MLP
 from core.runs.directory import run_ids
 from core.runs.status import run_status
 from core.utils.signals import RunInterrupted
@@ -111,6 +113,19 @@ def test_a_signal_after_the_last_step_starts_no_other_seed(
     assert err == "Stopped: interrupted by SIGTERM. The training had finished. Seeds still to do: --seeds 7,5\n"
     (run_id,) = run_ids(experiments)
     assert run_status(experiments / run_id).state == "finished"
+
+
+def test_a_gpu_without_enough_memory_ends_the_run_with_advice(
+    invoke: Invoke, experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_arguments: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 60.00 MiB.")
+
+    monkeypatch.setattr(MLP, "loss", too_large)
+    code, _, err = invoke(*SMALL)
+    assert code == 1
+    assert "CUDA out of memory. Tried to allocate 60.00 MiB. (Try --accumulate 2" in err
+    assert [run_status(experiments / run_id).state for run_id in run_ids(experiments)] == ["failed"]
 
 
 def test_a_seed_that_fails_costs_the_others_nothing(
