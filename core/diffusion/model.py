@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -189,11 +190,8 @@ class Denoiser(nn.Module):
         """
         t, v = sigma / (1 + sigma), noise - images
         z = images + per_image(t, v) * v
-        modes = {module: module.training for module in self.modules()}
-        self.eval()
-        target = meanflow_target(self.average_velocity, z, v, t, span, labels)
-        for module, mode in modes.items():
-            module.training = mode
+        with _in_eval_mode(self):
+            target = meanflow_target(self.average_velocity, z, v, t, span, labels)
         return adaptively_weighted(self.average_velocity(z, t, span, labels) - target)
 
     def training_loss(
@@ -213,6 +211,18 @@ class Denoiser(nn.Module):
         return self.loss_over_spans(images, noise, sigma, labels, span)
 
 
+@contextlib.contextmanager
+def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """While the block runs, no module of the model is in training mode."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def _check_meanflow(cls: type[Denoiser], model: str) -> None:
     """Check that a model estimates average velocities, and that the family ignores nothing that the model defines."""
     place = {name: index for index, base in reversed([*enumerate(cls.__mro__)]) for name in vars(base)}
@@ -221,11 +231,11 @@ def _check_meanflow(cls: type[Denoiser], model: str) -> None:
             f"family: got 'meanflow', but model {model!r} estimates no average velocity: {cls.__name__} does not "
             "define average_velocity(z, t, span, labels). Try: --family flow, or --model mlp or unet."
         )
-    unused = ("network", "loss", "loss_weight", "scalings")
+    unused = ("network", "forward", "loss", "loss_weight", "scalings")
     if ignored := [name for name in unused if place[name] < place["average_velocity"]]:
         raise ConfigError(
-            f"family: got 'meanflow', which does not call {', '.join(ignored)} of model {model!r}: {cls.__name__} must "
-            "define average_velocity as well. Try: --family flow."
+            f"family: got 'meanflow', whose training does not call {', '.join(ignored)} of model {model!r}: "
+            f"{cls.__name__} must define average_velocity as well. Try: --family flow."
         )
 
 

@@ -1,9 +1,7 @@
-"""MeanFlow: velocity, target, loss and sampler against closed forms on Gaussian data, and runs trained with it."""
+"""MeanFlow: velocity, target, loss and sampler against closed forms on Gaussian data."""
 
-import itertools
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -14,14 +12,9 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from core.commands.eval import evaluate
-from core.commands.sample import sample
 from core.config.config import ModelConfig
-from core.config.errors import ConfigError
 from core.diffusion import meanflow
 from core.diffusion.datasets.base import InMemory
-from core.diffusion.datasets.gaussians import eight_gaussians
-from core.diffusion.eval import Evaluator
 from core.diffusion.likelihood import exact_trace, log_density
 from core.diffusion.meanflow import (
     SHARE_WITH_SPAN,
@@ -32,16 +25,10 @@ from core.diffusion.meanflow import (
     meanflow_target,
 )
 from core.diffusion.model import Denoiser
-from core.diffusion.models.conditioned import ConditionedDenoiser
-from core.diffusion.models.configs import MLPConfig, UNetConfig
+from core.diffusion.models.configs import MLPConfig
 from core.diffusion.models.mlp import MLP
-from core.diffusion.models.unet import UNet
-from core.diffusion.sampling import bind, generate, sample_batch
-from core.diffusion.train import train_diffusion_model
-from core.diffusion.training.checkpoints import checkpoint_path
+from core.diffusion.sampling import bind, sample_batch
 from core.diffusion.training.validation import Validation
-from core.runs.result_log import read_result_log
-from core.utils.signals import RunInterrupted
 
 SPREAD = 0.5  # of the data: y ~ N(0, SPREAD²)
 CONFIG = ModelConfig(data_shape=(1,), n_classes=0, sigma_data=SPREAD, family="meanflow", sampler="meanflow")
@@ -262,6 +249,20 @@ def test_neither_dropout_nor_bf16_disturbs_the_target() -> None:
     assert torch.allclose(-targets[0], expected, atol=1e-6)
 
 
+def test_an_error_in_the_target_leaves_the_model_in_training_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, modes = net(dropout=0.5).train(), []
+
+    def failing(self: MLP, *inputs: Tensor | None) -> Tensor:
+        modes.append(self.training)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(MLP, "average_velocity", failing)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        model.loss_over_spans(*torch.randn(2, 4, 3), torch.ones(4), torch.zeros(4).long(), torch.full((4,), 0.3))
+    assert modes == [False]
+    assert all(module.training for module in model.modules())
+
+
 def _without_dropout_noise(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Return 0 where there is a gradient, that is, for the output; the method itself for the target."""
 
@@ -338,40 +339,6 @@ def test_the_likelihood_is_the_gaussian_density() -> None:
     assert nats[0].numpy() == pytest.approx(exact, abs=2e-3)
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"family": "flow"}, "^sampler: got 'meanflow', .* family 'meanflow'; accepted with 'flow': 'heun', 'euler'.$"),
-        ({"family": "edm"}, "^sampler: .* accepted with 'edm': 'heun', 'euler', 'stochastic'.$"),
-        ({"family": "edm", "schedule": "flow"}, "^sampler: .* accepted with 'edm': 'heun', 'euler'.$"),
-        ({"schedule": "edm"}, "schedule: got 'edm'; accepted with sampler 'meanflow': 'flow'"),
-        ({"guidance": 2.0}, r"guidance: got 2\.0; accepted with sampler 'meanflow', .*: 1\. Try: --sampler heun"),
-        ({"weighting": "min_snr"}, "weighting: got 'min_snr'; accepted with family 'meanflow': 'standard'"),
-        ({"compile": True}, "compile: got True; family 'meanflow' is trained without torch.compile. Try: --no-compile"),
-        ({"sampler": "stochastic"}, "^sampler: .* schedule 'edm'; accepted with 'flow': 'heun', 'euler', 'meanflow'.$"),
-    ],
-)
-def test_what_does_not_go_with_the_family_is_refused(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        ModelConfig(**{"family": "meanflow", "sampler": "meanflow", **fields})
-
-
-def test_the_samplers_of_flow_can_be_guided() -> None:
-    config = MLPConfig(model="mlp", family="meanflow", sampler="heun", label_dropout=0.1, guidance=2.0)
-    with pytest.raises(ConfigError, match=r"guidance: got 2\.0; accepted with sampler 'meanflow'"):
-        attrs.evolve(config, sampler="meanflow")
-
-
-@pytest.mark.parametrize(
-    "fields", [{}, {"family": "flow", "schedule": "edm"}, {"family": "meanflow", "schedule": "edm"}]
-)
-def test_one_step_needs_the_schedule_of_flow(fields: dict[str, Any]) -> None:
-    message = r"n_steps: got 1 \(int\); accepted: an integer, at least 2 with schedule 'edm', at least 1 with 'flow'"
-    with pytest.raises(ConfigError, match=message):
-        ModelConfig(n_steps=1, **fields)
-    assert ModelConfig(**{**fields, "n_steps": 1, "schedule": "flow"}).n_steps == 1
-
-
 @pytest.mark.parametrize("sampler", ["heun", "euler"])
 def test_one_step_of_flows_samplers_goes_straight_to_the_mean(sampler: str) -> None:
     config = attrs.evolve(CONFIG, sampler=sampler, n_steps=1)
@@ -379,126 +346,6 @@ def test_one_step_of_flows_samplers_goes_straight_to_the_mean(sampler: str) -> N
     first = torch.tensor([80 / 81], dtype=torch.float64)
     expected = noise * first - first * exact_velocity(noise * first, first)
     assert torch.allclose(sample_batch(Exact(config), None, lambda: noise, config), expected, atol=1e-5)
-
-
-def test_a_model_without_an_average_velocity_is_refused_before_anything_is_written(
-    tiny: MLPConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(ConditionedDenoiser, "average_velocity")
-    message = (
-        "family: got 'meanflow', but model 'mlp' estimates no average velocity: MLP does not define average_velocity"
-    )
-    with pytest.raises(ConfigError, match=message):
-        train_diffusion_model(attrs.evolve(tiny, family="meanflow"), tmp_path, device="cpu")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("method", ["network", "loss", "loss_weight", "scalings"])
-def test_a_method_that_the_family_would_ignore_is_refused(method: str) -> None:
-    own = type("Own", (MLP,), {method: getattr(MLP, method)})
-    config = MLPConfig(model="mlp", data_shape=(3,), n_classes=0, sigma_data=1.0, family="meanflow")
-    with pytest.raises(ConfigError, match=f"does not call {method} of model 'mlp': Own must define average_velocity"):
-        own(config)
-    own(attrs.evolve(config, family="flow"))
-    assert isinstance(type("Both", (own,), {"average_velocity": MLP.average_velocity})(config), MLP)
-
-
-def test_only_meanflow_has_parameters_for_the_span() -> None:
-    config = MLPConfig(model="mlp", data_shape=(1, 8, 8), n_classes=10, sigma_data=1.0, hidden_layer_sizes=(8,))
-    unet = UNetConfig(model="unet", data_shape=(1, 8, 8), n_classes=10, sigma_data=1.0)
-    for model, of_model in ((MLP, config), (UNet, unet)):
-        weights = [model(attrs.evolve(of_model, family=family)).state_dict() for family in ("edm", "flow", "meanflow")]
-        shapes = [{name: tuple(value.shape) for name, value in each.items()} for each in weights]
-        assert shapes[0] == shapes[1]
-        changed = {name for name, shape in shapes[2].items() if shapes[0][name] != shape}
-        assert changed == {"conditioning.hidden.weight"}
-        assert shapes[2].keys() == shapes[0].keys()
-
-
-def trained_on_points(path: Path, **fields: Any) -> Denoiser:
-    """Return a small model of points in the plane after 120 steps."""
-    config = MLPConfig(
-        model="mlp",
-        dataset="gaussians",
-        hidden_layer_sizes=(64, 64),
-        n_epochs=6,
-        batch_size=400,
-        learning_rate=5e-3,
-        lr_schedule="cosine",
-        ema_half_life_images=5_000,
-        checkpoint_every_epochs=6,
-    )
-    return train_diffusion_model(attrs.evolve(config, n_steps=1, **fields), path, device="cpu")  # type: ignore[return-value] # a Denoiser is a Module
-
-
-def test_after_a_short_training_one_step_of_meanflow_is_far_better_than_one_of_flow(tmp_path: Path) -> None:
-    """By the energy distance to new points, whose unbiased estimate is 0 for perfect samples."""
-    new = torch.from_numpy(eight_gaussians().draw(2000, np.random.RandomState(5))).float()
-    distances = []
-    for fields in ({"family": "flow"}, {"family": "meanflow", "sampler": "meanflow", "logit_mean": -0.4}):
-        (tmp_path / fields["family"]).mkdir()
-        model = trained_on_points(tmp_path / fields["family"], **fields)
-        points = torch.cat([batch.images for batch in generate(model, model.config, 2000, CPU)])
-        within = [torch.pdist(x).mean() for x in (points, new)]
-        distances.append(float(2 * torch.cdist(points, new).mean() - sum(within)))
-    assert distances[1] < distances[0] / 4
-
-
-def small(tiny: MLPConfig, **fields: Any) -> MLPConfig:
-    return attrs.evolve(tiny, family="meanflow", sampler="meanflow", n_steps=1, **fields)
-
-
-def test_a_run_is_trained_resumed_to_the_bit_and_evaluated(
-    tiny: MLPConfig,
-    tmp_path: Path,
-    assert_same_run: Callable[[Path, Path], None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    config = small(tiny, validation_share=0.2, label_dropout=0.1, ema_half_life_images=(500, 2000))
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    for path in (whole, parts):
-        path.mkdir()
-    model = train_diffusion_model(config, whole, device="cpu")
-    stops = itertools.chain([None] * 4, [RunInterrupted("stop", 143)])
-    with pytest.raises(RunInterrupted, match="stop"):
-        train_diffusion_model(config, parts, device="cpu", stop=lambda: next(stops))
-    train_diffusion_model(config, parts, device="cpu", resume=parts)
-    assert_same_run(whole, parts)
-
-    names = ["denoising", "frechet"]
-    results = Evaluator(model.config, whole, evaluators=names, n_steps=(1, 3), device="cpu").evaluate()  # type: ignore[arg-type] # nn.Module's attributes are any
-    found = [record for record in results if record.metadata.name == "frechet_distance"]
-    assert [record.metadata.n_steps for record in found] == [1, 3]
-    protocol = dict(found[0].metadata.protocol)
-    assert (protocol["sampler"], protocol["schedule"]) == ("meanflow", "flow")
-    assert all(math.isfinite(record.result.mean) for record in results)
-
-    # The run's own number of steps, 1, does not go with the schedule of EDM, but is not asked for.
-    options = ["--evaluator", "frechet", "--n-samples", "20", "--sampler", "heun", "--schedule", "edm"]
-    evaluate.main([str(whole), *options, "--n-steps", "2"], standalone_mode=False)
-    newest = [dict(record.metadata.protocol) for record in read_result_log(whole).newest()]
-    assert any((one.get("sampler"), one.get("sigma_min")) == ("heun", 0.002) for one in newest)
-    with pytest.raises(ConfigError, match="n_steps: got 1"):
-        evaluate.main([str(whole), *options], standalone_mode=False)
-    sample.main([str(whole), "--n", "20", *options[4:], "--n-steps", "2"], standalone_mode=False)
-    captured = capsys.readouterr()
-    assert ("20 samples" in captured.out, "1 step" in captured.err) == (True, False)
-
-    # One step suits MeanFlow alone, which another sampler is told.
-    for command, *only in ((sample, "--n", "20"), (evaluate, *options[:4])):
-        command.main([str(whole), *only, "--sampler", "euler"], standalone_mode=False)
-        assert "Note: euler takes 1 step, the run's number for meanflow. Try: --n-steps 18." in capsys.readouterr().err
-
-
-def test_parts_of_a_batch_have_the_gradient_of_the_whole(tiny: MLPConfig, tmp_path: Path) -> None:
-    weights = []
-    for accumulate in (1, 3):
-        config = small(tiny, n_epochs=1, accumulate=accumulate, dropout=0.0)
-        path = tmp_path / str(accumulate)
-        path.mkdir()
-        train_diffusion_model(config, path, device="cpu")
-        weights.append(torch.load(checkpoint_path(path), weights_only=True)["weights"])
-    torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
 
 
 def test_the_sampler_asks_for_each_span_and_passes_the_labels() -> None:
