@@ -57,7 +57,7 @@ def _sampler_faults(config: ModelConfig) -> list[str]:
     if config.n_steps < 2 and schedule == "edm":
         faults.append(
             f"n_steps: got {config.n_steps!r} (int); accepted: an integer, at least 2 with schedule 'edm', at least 1 "
-            "with 'flow'."
+            "with 'flow'. Try: --n-steps 18."
         )
     return faults
 
