@@ -24,6 +24,7 @@ class ConditionedDenoiser(Denoiser):
 
     Raises:
         TypeError: The subclass does not define ``output``.
+        ValueError: ``embedding_size`` is less than 4; or as for ``Denoiser``.
     """
 
     def __init__(self, config: ModelConfig, embedding_size: int) -> None:

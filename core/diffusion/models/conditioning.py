@@ -16,9 +16,12 @@ class Conditioning(nn.Module):
     from 25 down to 0.4.
 
     Args:
-        size: Size of the vector.
+        size: Size of the vector, at least 4.
         n_classes: Number of classes; 0 leaves the class out.
         has_span: Whether a span of time is embedded as well, as the family MeanFlow needs.
+
+    Raises:
+        ValueError: The size is less than 4, so that there would be no frequency.
     """
 
     frequencies: Tensor
@@ -26,6 +29,8 @@ class Conditioning(nn.Module):
 
     def __init__(self, size: int, n_classes: int, has_span: bool = False) -> None:
         super().__init__()
+        if size < 4:
+            raise ValueError(f"the size of the embedding must be at least 4, got {size}")
         self.register_buffer("frequencies", torch.logspace(math.log10(0.25), math.log10(16), size // 4))
         self.hidden = nn.Linear((2 if has_span else 1) * 2 * (size // 4), size)
         self.out = nn.Linear(size, size)

@@ -13,6 +13,7 @@ from core import plugins
 from core.config.config import ModelConfig
 from core.config.errors import ConfigError
 from core.diffusion.models.conditioned import ConditionedDenoiser
+from core.diffusion.models.conditioning import Conditioning
 from core.diffusion.models.configs import MLPConfig
 from core.diffusion.train import train_diffusion_model
 
@@ -91,3 +92,10 @@ def test_a_network_that_meanflow_would_not_call_is_refused() -> None:
     assert isinstance(own(config), Affine)
     with pytest.raises(ConfigError, match="does not call network of model 'mlp': Own must define average_velocity"):
         own(attrs.evolve(config, family="meanflow"))
+
+
+def test_an_embedding_without_a_frequency_is_refused() -> None:
+    """The network would not see the noise level."""
+    assert len(Conditioning(4, n_classes=0).frequencies) == 1
+    with pytest.raises(ValueError, match="the size of the embedding must be at least 4, got 3"):
+        Conditioning(3, n_classes=0)
