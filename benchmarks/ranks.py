@@ -4,7 +4,9 @@
 
 Training is timed over 10 consecutive steps of an epoch, evaluation from the moment when all processes have imported
 torch until the results are merged. Runs with different numbers of processes take turns. The fastest 10 steps and the
-fastest evaluation count, because other load on the machine only adds time. --docs writes the table into docs/scale.md.
+fastest evaluation count, because other load on the machine only adds time. The row "2 without exchange" is what this
+machine allows: two processes that train by themselves at the same time, with half of a batch each. --docs writes the
+table into docs/scale.md.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 from torch.distributed import TCPStore
 
@@ -95,8 +98,8 @@ def store() -> Iterator[int]:
         process.join()
 
 
-def in_processes(n: int, work: Work) -> None:
-    """Run ``work`` in ``n`` forked processes that are joined as under torchrun.
+def in_processes(n: int, work: Work, *, exchange: bool = True) -> None:
+    """Run ``work`` in ``n`` forked processes that are joined as under torchrun, or not joined without ``exchange``.
 
     Raises:
         SystemExit: A process failed, or has not ended after ``MOST_S``.
@@ -104,7 +107,7 @@ def in_processes(n: int, work: Work) -> None:
 
     def start(rank: int, port: int) -> None:
         os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="True")
-        if n == 1:
+        if n == 1 or not exchange:
             work(Ranks())
         else:
             with joined(rank, n, CPU) as ranks:
@@ -129,7 +132,12 @@ def table(directory: Path, n_rounds: int) -> str:
     for config in configs:
         load_data(config, HELD_OUT)
     columns: list[dict[int, list[float]]] = [{n: [] for n in COUNTS} for _ in range(len(configs) + 1)]
+    apart: list[list[float]] = [[] for _ in configs]
     for turn in range(n_rounds):
+        for config, found, (_, _, n_steps) in zip(configs, apart, CASES, strict=True):
+            half = attrs.evolve(config, batch_size=config.batch_size // 2)
+            path = directory / f"apart-{config.dataset}-{config.patch_size}-{turn}"
+            found.append(images_per_s(half, path, 2, n_steps, exchange=False))
         for n in COUNTS:
             paths = [directory / f"{case}-{n}-{turn}" for case in range(len(CASES))]
             for config, path, column, (_, _, n_steps) in zip(configs, paths, columns, CASES, strict=False):
@@ -147,14 +155,24 @@ def table(directory: Path, n_rounds: int) -> str:
         cells = [f"{max(found[n]):,.0f} ({max(found[n]) / max(found[1]):.2f} ×)" for found in columns]
         reduction = "" if n == 1 else f"{reduction_ms(directory / f'reduced-{n}', n):.2f} ms"
         rows.append(f"| {n} | {' | '.join(cells)} | {reduction} |")
+        if n == 2:
+            cells = [
+                f"{max(one):,.0f} ({max(one) / max(found[1]):.2f} ×)"
+                for one, found in zip(apart, columns, strict=False)
+            ]
+            rows.append(f"| 2 without exchange | {' | '.join(cells)} |  |  |")
     return "\n".join(rows)
 
 
-def images_per_s(config: ModelConfig, path: Path, n: int, n_steps: int) -> float:
-    """Return the images per second of the fastest steps, of ``n_steps``, of a training in ``n`` processes."""
+def images_per_s(config: ModelConfig, path: Path, n: int, n_steps: int, *, exchange: bool = True) -> float:
+    """Return the images per second of the fastest steps, of ``n_steps``, of a training in ``n`` processes.
+
+    Without ``exchange``, each process trains by itself, and the slower one counts for both.
+    """
 
     def train(ranks: Ranks) -> None:
         ends_s: list[float] = []
+        own = path if exchange else path.with_name(f"{path.name}-{os.getpid()}")
 
         def progress(step: int, _n_steps: int, _text: str) -> None:
             ends_s.append(time.perf_counter())
@@ -163,17 +181,18 @@ def images_per_s(config: ModelConfig, path: Path, n: int, n_steps: int) -> float
             return RunInterrupted("timed", 1) if len(ends_s) >= n_steps else None
 
         with contextlib.suppress(RunInterrupted):
-            train_diffusion_model(config, path, device="cpu", ranks=ranks, progress=progress, stop=stop)
+            train_diffusion_model(config, own, device="cpu", ranks=ranks, progress=progress, stop=stop)
         if ranks.is_first:
             # The last step of an epoch has fewer images, and writes the curve: no timed step is one.
             starts = [
                 i for i in range(len(ends_s) - N_TIMED) if i % n_steps_per_epoch + N_TIMED < n_steps_per_epoch - 1
             ]
-            path.with_suffix(".txt").write_text(repr(min(ends_s[i + N_TIMED] - ends_s[i] for i in starts)))
+            own.with_suffix(".txt").write_text(repr(min(ends_s[i + N_TIMED] - ends_s[i] for i in starts)))
 
     n_steps_per_epoch = math.ceil(len(load_data(config, TRAIN)) / config.batch_size)
-    in_processes(n, train)
-    return N_TIMED * config.batch_size / float(path.with_suffix(".txt").read_text())
+    in_processes(n, train, exchange=exchange)
+    times_s = [float(file.read_text()) for file in path.parent.glob(f"{path.name}*.txt")]
+    return N_TIMED * config.batch_size * len(times_s) / max(times_s)
 
 
 def samples_per_s(trained: Path, path: Path, n: int) -> float:
