@@ -14,7 +14,8 @@ from typing import Any
 
 from core.config.errors import ConfigError
 from core.runs.open_file import read_file
-from core.sweeps.sweep import Sweep
+from core.sweeps.renewed import write_run_id
+from core.sweeps.sweep import Sweep, read_sweep
 from core.sweeps.worker import Work, plan
 
 SUBMITTED = re.compile(
@@ -41,7 +42,10 @@ class SlurmJob:
 
     def __call__(self) -> int:
         """Train, and evaluate if the sweep does; return 0. If one fails, raise an error that gives its exit code."""
-        _, work = plan(self.sweep, self.sweep.jobs[self.index])
+        known = read_sweep(self.sweep.path).jobs[self.index]  # newer than when the job was submitted
+        sweep, work = plan(self.sweep, known)
+        if (job := sweep.jobs[self.index]).run_id > known.run_id:  # the run was killed before its first checkpoint
+            write_run_id(sweep.path, self.index, job.run_id)
         for command in commands(work):
             with work.log_path.open("ab") as log:
                 self._process = subprocess.Popen(command, stdout=log, stderr=log)

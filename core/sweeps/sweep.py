@@ -27,6 +27,7 @@ from core.runs.result_log import read_result_log
 from core.runs.status import STATUS, RunState, run_status, running_here
 from core.runs.training_lock import LOCK_FILE, read_holder
 from core.sweeps.grid import asked_for
+from core.sweeps.renewed import newer_run_id
 from core.utils.utils import generate_run_id
 
 if sys.platform != "win32":
@@ -212,7 +213,7 @@ def read_sweep(path: Path) -> Sweep:
         content = strict_json.loads(read_file(str(path / "sweep.json"), MOST_LINES_BYTES).decode())
         if content["schema"] != SWEEP_SCHEMA:
             raise ValueError(f"schema {reprlib.repr(content['schema'])}; this version reads {SWEEP_SCHEMA!r}")
-        jobs = tuple(_job(index, saved) for index, saved in enumerate(content["jobs"]))
+        jobs = tuple(_job(path, index, saved) for index, saved in enumerate(content["jobs"]))
         if not jobs:
             raise ValueError("it has no job")
         tracker = tuple(map(str, content.get("tracker", ())))
@@ -222,13 +223,13 @@ def read_sweep(path: Path) -> Sweep:
         raise ConfigError(f"{path / 'sweep.json'}: cannot be read as a sweep: {what}.") from None
 
 
-def _job(index: int, saved: Any) -> Job:
+def _job(path: Path, index: int, saved: Any) -> Job:
     """Return a job of a sweep's list; ValueError, LookupError or TypeError if it is none that a sweep would write."""
     if saved["index"] != index:
         raise ValueError(f"job {index}: index: got {reprlib.repr(saved['index'])}")
     if not RUN_ID.fullmatch(str(saved["run_id"])):  # it becomes a path
         raise ValueError(f"job {index}: run_id: got {reprlib.repr(saved['run_id'])}; accepted: the id of a run")
-    return Job(index, dict(saved["config"]), str(saved["run_id"]))
+    return Job(index, dict(saved["config"]), newer_run_id(path, index, str(saved["run_id"])))
 
 
 @contextmanager

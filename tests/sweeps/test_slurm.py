@@ -70,6 +70,27 @@ def test_a_job_trains_its_run(sweep: Sweep) -> None:
     assert [sweep.state(job).state for job in sweep.jobs] == ["waiting", "finished"]
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again_under_an_id_that_the_sweep_knows(
+    sweep: Sweep,
+) -> None:
+    job, other = sweep.jobs
+    sweep.run_path(job).mkdir()  # all that the node left
+    assert SlurmJob(sweep, 0)() == 0
+    found = find_sweep("two", sweep.experiments_dir)
+    assert found.jobs[0].run_id > job.run_id
+    assert found.jobs[1] == other
+    assert [found.state(each).state for each in found.jobs] == ["finished", "waiting"]
+    assert SlurmJob(sweep, 0)() == 0  # queued once more: there is nothing left to do
+    assert len(list(sweep.experiments_dir.glob("2*"))) == 2
+
+
+@pytest.mark.parametrize("content", ["", "../../elsewhere\n", "x" * 10**6, "20200101T000000000000Z_0123ab\n"])
+def test_what_is_no_newer_run_id_is_ignored(sweep: Sweep, content: str) -> None:
+    (sweep.path / "renewed").mkdir()
+    (sweep.path / "renewed" / "0000").write_text(content)
+    assert find_sweep("two", sweep.experiments_dir).jobs == sweep.jobs
+
+
 def test_a_job_that_fails_names_its_log(sweep: Sweep) -> None:
     sweep.config_path(sweep.jobs[0]).write_text("{")
     with pytest.raises(RuntimeError, match=r"job 0 ended with exit code 2; see .*0000\.log"):
