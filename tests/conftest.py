@@ -1,7 +1,9 @@
 """What every test shares, whatever machine it runs on: the CPU, one thread, and Ctrl-C as a terminal gives it."""
 
+import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +44,22 @@ def default_sighup() -> Iterator[None]:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
+
+
+WaitUntil = Callable[[Callable[[], object], "subprocess.Popen[str]"], None]
+
+
+@pytest.fixture
+def wait_until() -> WaitUntil:
+    """Return a function that waits until something is true, and fails if the process that should make it true ends."""
+
+    def wait(is_true: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+        while not is_true():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)  # not a loop without a pause, which would take the processor from the process
+                pytest.fail(f"the process ended with {process.returncode}: {process.stderr and process.stderr.read()}")
+
+    return wait
 
 
 @pytest.fixture

@@ -233,7 +233,12 @@ def full_pipe() -> Iterator[int]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_checkpoint_and_a_status_that_says_so(
-    tmp_path: Path, number: signal.Signals, code: int, request: pytest.FixtureRequest, full_pipe: int
+    tmp_path: Path,
+    number: signal.Signals,
+    code: int,
+    request: pytest.FixtureRequest,
+    full_pipe: int,
+    wait_until: Callable[..., None],
 ) -> None:
     """Under SIGTERM, nobody reads stderr either: the process still ends within a few seconds."""
     arguments = ["--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--experiments-dir", "runs"]
@@ -246,10 +251,7 @@ def test_a_signal_leaves_a_checkpoint_and_a_status_that_says_so(
         env=os.environ,
     )
     request.addfinalizer(process.kill)  # a test that fails leaves no process that trains for ever
-    while True:  # until the first sign that training is under way
-        if list(tmp_path.glob("runs/*/metrics.jsonl")):
-            break
-        assert process.poll() is None, process.stderr and process.stderr.read()
+    wait_until(lambda: list(tmp_path.glob("runs/*/metrics.jsonl")), process)  # training is under way
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
@@ -293,21 +295,32 @@ def test_the_starters_of_a_clone_do_what_the_console_scripts_do() -> None:
         assert f"Usage: pyml-{name}" in done.stdout
 
 
+TRAIN_AND_EVALUATE = """
+import sys
+from core.cli import group, run
+for command in (["train", "--model", "identity"], ["eval", "latest"]):
+    try:
+        run(group, [*command, "--experiments-dir", sys.argv[1]], name="core")
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_a_reader_that_has_gone_away_costs_a_run_nothing(tmp_path: Path, encoding: str) -> None:
     """Train and evaluate with stdout and stderr closed at the other end, and in an alphabet without ±."""
-    for name, arguments in [("train", ["--model", "identity"]), ("eval", ["latest"])]:
-        reader, writer = os.pipe()
-        os.close(reader)
-        done = subprocess.run(
-            [sys.executable, "-m", "core", name, *arguments, "--experiments-dir", str(tmp_path)],
-            stdout=writer if encoding == "utf-8" else subprocess.PIPE,
-            stderr=writer if encoding == "utf-8" else subprocess.PIPE,
-            env={**os.environ, "PYTHONIOENCODING": encoding},
-            check=False,
-        )
-        os.close(writer)
-        assert done.returncode == 0, done.stderr
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN_AND_EVALUATE, str(tmp_path)],
+        stdout=writer if encoding == "utf-8" else subprocess.PIPE,
+        stderr=writer if encoding == "utf-8" else subprocess.PIPE,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == 0, done.stderr
     (run_id,) = run_ids(tmp_path)
     assert run_status(tmp_path / run_id).state == "finished"
     log = read_result_log(tmp_path / run_id)

@@ -249,25 +249,20 @@ def test_an_error_is_told_on_stdout_where_stderr_is_closed(tmp_path: Path) -> No
 
 
 def test_what_interrupts_a_run_names_the_command_that_continues_it(
-    tmp_path: Path, request: pytest.FixtureRequest
+    invoke: Invoke, experiments: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ["--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--experiments-dir", "runs"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from core.cli import train_main; train_main()", *arguments],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        env=os.environ,
-    )
-    request.addfinalizer(process.kill)  # a test that fails leaves no process that trains for ever
-    while not list(tmp_path.glob("runs/*/metrics.jsonl")):
-        with pytest.raises(subprocess.TimeoutExpired):  # it trains for ever
-            process.wait(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    (run_id,) = run_ids(tmp_path / "runs")
-    assert process.returncode == 130
+    from core.diffusion import train as trainer
+
+    real = trainer.add_to_curve
+
+    def interrupted(*arguments: Any, **rates: float) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments, **rates)
+
+    monkeypatch.setattr(trainer, "add_to_curve", interrupted)
+    code, _, err = invoke(*SMALL, "--experiments-dir", "runs")
+    (run_id,) = run_ids(experiments)
+    assert code == 130
     found = re.search(r"Stopped: interrupted by Ctrl-C. Continue with: pyml-train --resume (\S+)$", err.rstrip())
     assert found is not None, err
     assert found[1] == f"runs/{run_id}"

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,7 +109,9 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(invoke: Invoke, experime
     assert "not valid JSON" in sweep.log_path(sweep.jobs[0]).read_text()
 
 
-def test_a_stopped_sweep_leaves_checkpoints_and_goes_on_from_them(experiments: Path, invoke: Invoke) -> None:
+def test_a_stopped_sweep_leaves_checkpoints_and_goes_on_from_them(
+    experiments: Path, invoke: Invoke, wait_until: Callable[..., None]
+) -> None:
     options = ("--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--name", "long")
     process = sweep_in_a_process("seed=0..1", *options)
     assert process.stdout is not None
@@ -116,8 +119,7 @@ def test_a_stopped_sweep_leaves_checkpoints_and_goes_on_from_them(experiments: P
         if "started" in line:
             break
     run_path = find_sweep("long", experiments).run_path(find_sweep("long", experiments).jobs[0])
-    while run_status(run_path).state != "running":
-        assert process.poll() is None
+    wait_until(lambda: run_status(run_path).state == "running", process)
     code, _, err = invoke("resume", "long")
     assert (code, "is being run by another process" in err) == (2, True)
     process.send_signal(signal.SIGTERM)
@@ -134,7 +136,9 @@ def test_a_stopped_sweep_leaves_checkpoints_and_goes_on_from_them(experiments: P
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals of this kind")
 @pytest.mark.usefixtures("default_sighup")
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
-def test_closing_the_terminal_stops_every_run_with_a_checkpoint(experiments: Path, name: str) -> None:
+def test_closing_the_terminal_stops_every_run_with_a_checkpoint(
+    experiments: Path, name: str, wait_until: Callable[..., None]
+) -> None:
     options = ("--model", "mlp", "--n-epochs", "100000", "--hidden-layer-sizes", "8", "--name", "closed")
     of_the_tests = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, which new processes inherit
     try:
@@ -148,8 +152,7 @@ def test_closing_the_terminal_stops_every_run_with_a_checkpoint(experiments: Pat
         assert line
         n_started += "started" in line
     sweep = find_sweep("closed", experiments)
-    while states(sweep) != ["running", "running"]:
-        assert process.poll() is None
+    wait_until(lambda: states(sweep) == ["running", "running"], process)
     os.killpg(process.pid, number := getattr(signal, name))  # a terminal sends it to every process of the sweep
     process.communicate()
     assert states(sweep) == ["interrupted", "interrupted"]
@@ -328,10 +331,11 @@ def test_a_cancelled_sweep_in_the_background_stops(invoke: Invoke, experiments: 
     assert (code, "is being run by another process" in err) == (2, True)
     while sweep.state(sweep.jobs[0]).state != "running":
         assert "Error" not in (sweep.path / "log").read_text()
+        time.sleep(0.02)
     code, out, _ = invoke("cancel", "behind")
     assert (code, "Asked process" in out) == (0, True)
     while sweep.state(sweep.jobs[0]).state == "running":
-        pass
+        time.sleep(0.02)
     assert states(sweep) == ["interrupted"]
     code, out, _ = invoke("cancel", "behind")
     assert code == 0
