@@ -238,7 +238,9 @@ def test_a_plugin_of_the_wrong_kind_is_named_with_its_distribution(
         plugins.load(f"pyml.{group}", "odd")
 
 
-def test_the_full_check_finds_every_kind_of_broken_plugin_and_exits_with_1(install: Install) -> None:
+def test_the_full_check_finds_every_kind_of_broken_plugin_and_exits_with_1(
+    install: Install, run_command: Callable[..., Any]
+) -> None:
     source = (
         "text, command = 'a path', lambda: None\nclass NoConfig: pass\nclass Model: pass\n"
         "class Raising:\n    def __init__(self, config, run_path): ...\n    def evaluate(self): ...\n"
@@ -253,32 +255,36 @@ def test_the_full_check_finds_every_kind_of_broken_plugin_and_exits_with_1(insta
         "trackers": "Model",
     }
     points = "".join(f"[pyml.{group}]\nodd = odd_one_module:{name}\n" for group, name in kinds.items())
-    done = run("plugins", "--check", path=install("odd-one", points, source))
-    broken = [line for line in done.stdout.splitlines() if "BROKEN" in line]
+    install("odd-one", points, source)
+    code, out, err = run_command(plugin_command, "--check")
+    broken = [line for line in out.splitlines() if "BROKEN" in line]
     assert len(broken) == len(kinds)
     assert any("supports() raised KeyError: 'n'" in line for line in broken)
-    assert (done.returncode, done.stderr) == (1, "6 broken\n")
+    assert (code, err) == (1, "6 broken\n")
 
 
-def test_the_check_makes_each_tracker_and_a_missing_extra_is_not_broken(install: Install) -> None:
+def test_the_check_makes_each_tracker_and_a_missing_extra_is_not_broken(
+    install: Install, run_command: Callable[..., Any]
+) -> None:
     methods = "".join(f"    def {name}(self, *given, **named): ...\n" for name in registry.TRACKER_METHODS)
     source = (
         f"class Broken:\n    def __init__(self): raise OSError('no server')\n{methods}"
         f"class Lacking:\n    def __init__(self): import no_such_package\n{methods}"
     )
     points = "[pyml.trackers]\nbroken = odd_one_module:Broken\nlacking = odd_one_module:Lacking\n"
-    done = run("plugins", "--check", path=install("odd-one", points, source))
-    lines = {line.split()[0]: " ".join(line.split()[3:]) for line in done.stdout.splitlines() if "odd-one" in line}
+    install("odd-one", points, source)
+    code, out, err = run_command(plugin_command, "--check")
+    lines = {line.split()[0]: " ".join(line.split()[3:]) for line in out.splitlines() if "odd-one" in line}
     assert lines == {
         "broken": "BROKEN: its constructor raised OSError: no server",
         "lacking": "not installed: No module named 'no_such_package'",
     }
-    assert (done.returncode, done.stderr) == (1, "1 broken\n")
+    assert (code, err) == (1, "1 broken\n")
 
 
-def test_the_check_of_a_sound_installation_exits_with_0() -> None:
-    done = run("plugins", "--check")
-    assert (done.returncode, done.stderr) == (0, "")
+def test_the_check_of_a_sound_installation_exits_with_0(run_command: Callable[..., Any]) -> None:
+    ended = run_command(plugin_command, "--check")
+    assert (ended.code, ended.err) == (0, "")
 
 
 @pytest.mark.parametrize("content", [b"[pyml.models]\nno value\n", b"\xff\xfe"])
@@ -350,11 +356,13 @@ def test_a_run_whose_plugin_is_not_installed_names_the_distribution(
     assert ended.err.startswith(f"Error: {path}: {name} 'gone' is not installed; this run used it from gone-one 3.1.")
 
 
-def test_a_plugin_that_raises_after_importing_torch_is_found_by_the_full_check(install: Install) -> None:
+def test_a_plugin_that_raises_after_importing_torch_is_found_by_the_full_check(
+    install: Install, run_command: Callable[..., Any]
+) -> None:
     source = "import torch\nraise RuntimeError('boom')"
     path = install("late-one", "[pyml.models]\nlate = late_one_module:Model\n", source)
     assert "BROKEN" not in run("plugins", path=path).stdout
-    assert "BROKEN: RuntimeError: boom" in run("plugins", "--check", path=path).stdout
+    assert "BROKEN: RuntimeError: boom" in run_command(plugin_command, "--check").out
 
 
 def test_the_command_line_has_no_option_that_a_config_class_may_take() -> None:

@@ -26,24 +26,32 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "site"
 
 
-def command(site: Path, *arguments: str, **variables: str) -> str:
+COMMANDS = """
+import json, sys
+from core.cli import group
+for command in json.loads(sys.argv[1]):
+    group.main(command, prog_name="core", standalone_mode=False)
+"""
+
+
+def run_commands(site: Path, *commands: list[str], **variables: str) -> str:
+    """Run commands one after another in a process that finds the plugin; return what they print."""
     paths = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **variables}
-    done = subprocess.run(
-        [sys.executable, "-m", "core", *arguments], capture_output=True, text=True, check=False, env=environment
-    )
+    arguments = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
+    environment = {**os.environ, "PYTHONPATH": paths, **variables}
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def test_its_parts_are_listed_with_their_package(site: Path) -> None:
-    lines = [line.split() for line in command(site, "plugins", "--check").splitlines()]
+    lines = [line.split() for line in run_commands(site, ["plugins", "--check"]).splitlines()]
     for name in ("convnet", "shapes", "label_agreement", "hidden_layer", "csv"):
         assert [name, "pyml-shapes", "1.0.0"] in lines
 
 
 def test_its_own_options_appear_in_the_help(site: Path) -> None:
-    text = command(site, "train", "--model", "convnet", "--help")
+    text = run_commands(site, ["train", "--model", "convnet", "--help"])
     assert "--width" in text
     assert "Channels of the hidden layers." in text
 
@@ -51,12 +59,12 @@ def test_its_own_options_appear_in_the_help(site: Path) -> None:
 def test_it_trains_and_is_evaluated_by_its_own_and_by_the_box(site: Path, tmp_path: Path) -> None:
     where = ["--experiments-dir", str(tmp_path), "--device", "cpu"]
     sizes = ["--width", "16", "--n-epochs", "10", "--n-samples", "60", "--n-steps", "8"]
-    command(site, "train", "--model", "convnet", "--dataset", "shapes", "--tracker", "csv", *sizes, *where)
+    train = ["train", "--model", "convnet", "--dataset", "shapes", "--tracker", "csv", *sizes]
     evaluators = [part for name in ("label_agreement", "denoising", "sampling") for part in ("--evaluator", name)]
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3))
     torch.save(network.state_dict(), weights := site / "weights.pt")
-    features = ["--features", "hidden_layer"]
-    out = command(site, "eval", "latest", *evaluators, *features, *where, PYML_SHAPES_WEIGHTS=str(weights))
+    evaluate = ["eval", "latest", *evaluators, "--features", "hidden_layer"]
+    out = run_commands(site, [*train, *where], [*evaluate, *where], PYML_SHAPES_WEIGHTS=str(weights))
     assert "features=hidden_layer (pyml-shapes 1.0.0), features_fingerprint=" in out
     assert f"features_weights={hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}" in out
     for name in ("label_agreement", "denoising_loss", "frechet_distance"):

@@ -33,9 +33,7 @@ def all_answers(tmp_path_factory) -> list[dict]:
     path = tmp_path_factory.mktemp("reduce")
     np.savez(path / "shards.npz", *shards())
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(MEMBER), str(path), str(N_PROCESSES)]
-    processes = [subprocess.Popen([*command, str(rank)], env=env) for rank in range(N_PROCESSES)]
-    assert [process.wait(timeout=120) for process in processes] == [0] * N_PROCESSES
+    subprocess.run([sys.executable, str(MEMBER), str(path), str(N_PROCESSES)], env=env, timeout=120, check=True)
     return [json.loads((path / f"{rank}.json").read_text()) for rank in range(N_PROCESSES)]
 
 

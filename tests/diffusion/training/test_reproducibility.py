@@ -7,24 +7,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TRAIN_AND_EVALUATE = """
+from core.cli import group
+
+IN_A_PROCESS = """
 import json, sys
 from core.cli import group
-for command in map(json.loads, sys.argv[1:]):
+for command in json.loads(sys.argv[1]):
     group.main(command, standalone_mode=False)
 """
 TINY = ["--model", "mlp", "--n-epochs", "2", "--hidden-layer-sizes", "8", "--batch-size", "500", "--n-samples", "20"]
 OF_THE_PROCESS = {"environment.json", "status.json"}
 
 
-def run(directory: Path, hash_seed: int) -> Path:
-    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "OMP_NUM_THREADS": "1"}
+def commands(directory: Path) -> list[list[str]]:
     evaluate = ["eval", "latest", "--evaluator", "denoising", "--evaluator", "sampling"]
-    commands = [json.dumps([*command, "--experiments-dir", str(directory)]) for command in (["train", *TINY], evaluate)]
-    arguments = [sys.executable, "-c", TRAIN_AND_EVALUATE, *commands]
-    subprocess.run(arguments, check=True, capture_output=True, env=environment)
-    (run_path,) = directory.iterdir()
-    return run_path
+    return [[*command, "--experiments-dir", str(directory)] for command in (["train", *TINY], evaluate)]
 
 
 def without_times(value: Any) -> Any:
@@ -33,8 +30,9 @@ def without_times(value: Any) -> Any:
     return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
-def content(run_path: Path) -> dict[str, Any]:
-    """Return every file of a run: JSON lines without times, all else to the byte."""
+def content(directory: Path) -> dict[str, Any]:
+    """Return every file of the one run: JSON lines without times, all else to the byte."""
+    (run_path,) = directory.iterdir()
     files: dict[str, Any] = {}
     for path in sorted(run_path.rglob("*")):
         if not path.is_file() or path.name in OF_THE_PROCESS:
@@ -50,7 +48,14 @@ def content(run_path: Path) -> dict[str, Any]:
 
 
 def test_two_processes_with_one_seed_leave_the_same_bytes(tmp_path: Path) -> None:
-    first, second = (content(run(tmp_path / str(seed), seed)) for seed in (1, 2))
+    """This one, and one that hashes strings in another way."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for command in commands(here):
+        group.main(command, standalone_mode=False)
+    hash_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    arguments = [sys.executable, "-c", IN_A_PROCESS, json.dumps(commands(there))]
+    subprocess.run(arguments, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": hash_seed})
+    first, second = content(here), content(there)
     assert sorted(first) == sorted(second)
     assert {"config.json", "metrics.jsonl", "results.jsonl", "checkpoints/last.pt"} < set(first)
     different = [name for name in first if first[name] != second[name]]
