@@ -5,6 +5,7 @@ layers, but cannot close a circle: they never run.
 """
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,11 @@ FACES = {"core.utils.results": "core.runs", "core.utils.utils": "core.runs"}
 HEAVY = {"torch", "scipy", "matplotlib", "sklearn", "cattrs", "rich", "pandas", "uncertainties"}
 
 
+@functools.cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
@@ -52,14 +58,14 @@ def statements(node: ast.AST, *, types: bool) -> Iterator[ast.Import | ast.Impor
             yield child
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test) and not types:
             yield from statements(ast.Module(child.orelse, []), types=types)
-        else:
+        elif not isinstance(child, ast.expr):  # which holds no statement
             yield from statements(child, types=types)
 
 
 def imports_of(module: str, *, types: bool = False) -> set[str]:
     """Return the modules that a module imports anywhere in it: ours by their full names, others' as written."""
     found: set[str] = set()
-    for node in statements(ast.parse(MODULES[module].read_text(encoding="utf-8")), types=types):
+    for node in statements(parsed(module), types=types):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         else:
@@ -157,8 +163,7 @@ def test_the_command_line_starts_without_numpy() -> None:
 def printing_calls(module: str) -> list[str]:
     """Return the calls in a module that print something, or write to a standard stream, by themselves."""
     printers = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
-    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [ast.unparse(node.func) for node in ast.walk(parsed(module)) if isinstance(node, ast.Call)]
     return [name for name in calls if name in printers]
 
 

@@ -74,7 +74,7 @@ def test_bits_of_a_uniform_choice_between_two_images_are_those_of_a_coin() -> No
 
 
 def test_a_trained_mixture_models_gap_to_the_truth_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = MLPConfig(model="mlp", dataset="gaussians", hidden_layer_sizes=(64, 64), n_epochs=30, batch_size=500)
+    config = MLPConfig(model="mlp", dataset="gaussians", hidden_layer_sizes=(64, 64), n_epochs=10, batch_size=500)
     train_diffusion_model(config, tmp_path, device="cpu")
     monkeypatch.setattr(LikelihoodEvaluator, "n_images", 200)
     results = {

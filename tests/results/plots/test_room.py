@@ -105,9 +105,9 @@ def test_mlp_against_unet_at_default_configs_is_cut_off_nowhere(experiments: Pat
 @pytest.mark.usefixtures("twenty")
 def test_twenty_groups_are_told_apart_and_cut_off_nowhere(experiments: Path) -> None:
     of = groups(experiments)
-    for figure in plots(of)[1:]:
-        check_nothing_is_cut_off(figure)
-    figure = plot_curves(of)
+    figure, *others = plots(of)
+    for each in others:
+        check_nothing_is_cut_off(each)
     assert [text.get_text() for text in end_labels(figure.axes[0])][::19] == ["A", "T"]
     entries = [text.get_text() for text in figure.legends[0].get_texts()]
     assert entries[0] == "A: batch_size=1, learning_rate=1"
