@@ -19,6 +19,8 @@ from core.runs.result_log import read_result_log
 from core.runs.status import run_status
 from core.utils.formatting import timestamp
 
+#: One epoch of two steps.
+TINY = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "1000", "--n-steps", "2"]
 COMMANDS = {"train": train, "eval": evaluate, "core": group}
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -167,7 +169,7 @@ def test_an_ambiguous_prefix_names_the_runs(invoke: Invoke, experiments: Path) -
 
 
 def test_a_run_that_failed_is_refused_with_its_reason_and_left_as_it_was(invoke: Invoke, experiments: Path) -> None:
-    invoke("train", "--model", "mlp", "--n-epochs", "1", "--learning-rate", "1e30", "--hidden-layer-sizes", "8")
+    invoke("train", *TINY, "--learning-rate", "1e30")
     (run_id,) = run_ids(experiments)
     status = json.loads((experiments / run_id / "status.json").read_text())
     assert status["state"] == "failed"
@@ -192,8 +194,7 @@ def test_a_run_that_still_runs_is_not_resumed(invoke: Invoke, experiments: Path)
 
 
 def test_a_run_resumes_with_more_epochs_and_with_nothing_else_changed(invoke: Invoke, experiments: Path) -> None:
-    tiny = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "1000"]
-    assert invoke("train", *tiny)[0] == 0
+    assert invoke("train", *TINY)[0] == 0
     code, _, err = invoke("train", "--resume", "latest", "--batch-size", "5")
     assert code == 2
     assert "batch_size cannot change when a run continues" in err
@@ -331,9 +332,7 @@ def test_a_reader_that_has_gone_away_costs_a_run_nothing(tmp_path: Path, encodin
 @pytest.fixture
 def trained(invoke: Invoke, experiments: Path) -> Path:
     """A run that one small epoch has trained."""
-    model = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "800"]
-    options = [*model, "--n-steps", "2", "--n-samples", "20"]
-    assert invoke("train", *options)[0] == 0
+    assert invoke("train", *TINY, "--n-samples", "20")[0] == 0
     return experiments / run_ids(experiments)[0]
 
 
@@ -372,8 +371,7 @@ def test_a_resumed_run_may_sample_in_another_way(invoke: Invoke, trained: Path) 
 
 
 def test_values_that_fit_the_resumed_run_only_are_accepted(invoke: Invoke, experiments: Path) -> None:
-    tiny = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "1000", "--n-steps", "2"]
-    assert invoke("train", *tiny, "--label-dropout", "0.2", "--sigma-max", "200")[0] == 0
+    assert invoke("train", *TINY, "--label-dropout", "0.2", "--sigma-max", "200")[0] == 0
     changed = ["--n-epochs", "2", "--guidance", "1.5", "--sigma-min", "90"]
     assert invoke("train", "--resume", "latest", *changed)[0] == 0
     (run_path,) = experiments.iterdir()
@@ -386,8 +384,7 @@ def test_values_that_fit_the_resumed_run_only_are_accepted(invoke: Invoke, exper
 
 
 def test_a_run_with_a_cosine_keeps_its_number_of_epochs(invoke: Invoke, experiments: Path) -> None:
-    tiny = ["--model", "mlp", "--hidden-layer-sizes", "8", "--n-epochs", "1", "--batch-size", "1000"]
-    assert invoke("train", *tiny, "--lr-schedule", "cosine")[0] == 0
+    assert invoke("train", *TINY, "--lr-schedule", "cosine")[0] == 0
     code, _, err = invoke("train", "--resume", "latest", "--n-epochs", "2")
     assert (code, "n_epochs cannot change when a run continues" in err) == (2, True)
 

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from small_configs import TINY
 from threadpoolctl import threadpool_limits
 
 from core.config.config import ModelConfig
@@ -19,19 +20,6 @@ from core.runs.files import read_json_lines
 # Tests run side by side; on tiny tensors threads that wait for each other cost 50 times the work.
 torch.set_num_threads(1)
 threadpool_limits(1)
-
-TINY = MLPConfig(
-    model="mlp",
-    n_epochs=4,
-    batch_size=500,
-    hidden_layer_sizes=(32, 32),
-    embedding_size=16,
-    dropout=0.1,
-    warmup_steps=4,
-    checkpoint_every_epochs=2,
-    n_steps=3,
-    n_samples=60,
-)
 
 
 @pytest.fixture

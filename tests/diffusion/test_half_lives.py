@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from small_configs import TINY
 
 from core import plugins
 from core.commands.eval import evaluate
@@ -45,19 +46,8 @@ def run_path(run_with_three: Path, tmp_path: Path) -> Path:
 
 
 def config_with(half_lives: int | tuple[int, ...]) -> MLPConfig:
-    return MLPConfig(
-        model="mlp",
-        n_epochs=2,
-        batch_size=500,
-        hidden_layer_sizes=(32,),
-        embedding_size=16,
-        dropout=0.1,
-        warmup_steps=2,
-        checkpoint_every_epochs=1,
-        n_steps=2,
-        n_samples=20,
-        ema_half_life_images=half_lives,
-    )
+    short = attrs.evolve(TINY, n_epochs=2, checkpoint_every_epochs=1, n_steps=2, n_samples=20)
+    return attrs.evolve(short, ema_half_life_images=half_lives)
 
 
 def saved(run_path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from small_configs import TINY
 
 from core import plugins
 from core.commands.eval import evaluate
@@ -39,19 +40,8 @@ from results.staleness import stale_text
 
 CPU = torch.device("cpu")
 Invoke = Callable[..., tuple[int, str, str]]
-CONFIG = MLPConfig(
-    model="mlp",
-    n_epochs=5,
-    batch_size=500,
-    hidden_layer_sizes=(32,),
-    embedding_size=16,
-    dropout=0.1,
-    warmup_steps=2,
-    checkpoint_every_epochs=1,
-    keep_every_epochs=2,
-    validation_share=0.1,
-    n_steps=2,
-    n_samples=20,
+CONFIG = attrs.evolve(
+    TINY, n_epochs=5, checkpoint_every_epochs=1, keep_every_epochs=2, validation_share=0.1, n_steps=2, n_samples=20
 )
 VALIDATION_LOSSES = [0.9, 0.7, 0.8, 0.7, 0.9]  # of the five epochs: the second one is the first with the lowest
 

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from small_configs import TINY
 
 from core.config.errors import ConfigError
 from core.diffusion.models.configs import MLPConfig, UNetConfig
@@ -23,17 +24,7 @@ InRanks = Callable[[int, Callable[[Ranks], Any]], list[str | int]]
 Curve = Callable[[Path], dict[int, dict[str, Any]]]
 
 # 1,438 images are three batches of 479 and one of a single image, in which two of three processes have none.
-CONFIG = MLPConfig(
-    model="mlp",
-    n_epochs=2,
-    batch_size=479,
-    hidden_layer_sizes=(16,),
-    embedding_size=8,
-    warmup_steps=4,
-    checkpoint_every_epochs=2,
-    n_steps=2,
-    n_samples=4,
-)
+CONFIG = attrs.evolve(TINY, n_epochs=2, batch_size=479, hidden_layer_sizes=(16,), dropout=0.0, n_steps=2, n_samples=4)
 
 
 def train(path: Path, ranks: Ranks | None = None, config: MLPConfig = CONFIG, **options: Any) -> None:
