@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve, frozen
 
-from core.config.errors import ConfigError, unknown_name
+from core.config.errors import ConfigError
 from core.utils.output import put
 from results.commands import shared
 
@@ -25,18 +25,13 @@ if TYPE_CHECKING:
 N_PANELS = 4
 
 
-class _NearestName(click.Group):
-    """A command group that suggests the nearest command for an unknown one."""
+class _Plots(shared.NearestNameGroup):
+    """The group of plots."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands:
-            raise unknown_name("plot", args[0], self.commands)
-        return super().resolve_command(ctx, args)
+    kind = "plot"
 
 
-@click.group(cls=_NearestName, context_settings=shared.SETTINGS)
+@click.group(cls=_Plots, context_settings=shared.SETTINGS)
 def plot() -> None:
     """Plot training curves, measures against a config field or the sampler steps, or sample grids.
 

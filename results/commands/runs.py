@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 from attrs import evolve, frozen
 
-from core.config.errors import unknown_name
 from core.runs.completion import complete_runs
 from core.utils.output import put
 from results.commands import shared
@@ -22,20 +21,15 @@ N_MEASURES = 3
 _AROUND = 7  # lines of a list that are no runs: header, rule, footer, notes
 
 
-class _WithDefault(click.Group):
+class _WithDefault(shared.NearestNameGroup):
     """A command group whose default command is ``list``: ``runs --reverse`` means ``runs list --reverse``."""
+
+    kind = "command of runs"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in {"-h", "--help"}):
             args = ["list", *args]
         return super().parse_args(ctx, args)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands:
-            raise unknown_name("command of runs", args[0], self.commands)
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_WithDefault, context_settings=shared.SETTINGS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from core.config.errors import ConfigError
+from core.config.errors import ConfigError, unknown_name
 from core.config.options import debug_option, experiments_dir_option
 from core.runs.directory import resolve_run
 from core.utils.output import put
@@ -26,6 +26,24 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 MOST_FAULTS = 10
 _ARCHIVED, _N_HIDDEN = "results.archived", "results.n_hidden"
+
+
+class NearestNameGroup(click.Group):
+    """A command group that answers the name of an unknown command with the nearest one.
+
+    Attributes:
+        kind: What its commands are called in that message.
+    """
+
+    kind = "command"
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names; ConfigError with the nearest name if there is none."""
+        if args[0] not in self.commands:
+            raise unknown_name(self.kind, args[0], self.commands)
+        return super().resolve_command(ctx, args)
 
 
 def common_options(command: Function) -> Function:
