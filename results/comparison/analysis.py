@@ -17,6 +17,7 @@ from results.statistics.robust import (
     median,
     permutation_test,
     probability_of_improvement,
+    rank_direction,
     rank_test,
     smallest_p,
 )
@@ -51,6 +52,8 @@ class RobustFinding:
         permutation_p_value: Of the difference of means.
         improvement: Probability that a run of A is better (or higher) than one of B, with its interval.
         smallest_p_value: The smallest p-value that so many runs can give, whatever their values are.
+        agrees: Whether ranks and interquartile means point in the same direction. If they do not, the answer is
+            "cannot tell".
     """
 
     iqm: BootstrapInterval
@@ -58,6 +61,7 @@ class RobustFinding:
     permutation_p_value: float
     improvement: BootstrapInterval
     smallest_p_value: float
+    agrees: bool = True
 
 
 @frozen
@@ -99,18 +103,21 @@ def robust_test(
         probability_of_improvement(a, b, higher_is_better=higher_is_better is not False, level=level),
         smallest_p(len(a), len(b), paired=paired),
     )
-    note = test.note
+    p_value = rank_test(a, b, paired=paired) if test.error > 0 else math.nan
+    found = attrs.evolve(found, agrees=rank_direction(a, b, paired=paired) * found.iqm.estimate > 0)
+    notes = [test.note]
     if found.smallest_p_value >= 1 - level:
-        too_few = f"so few runs cannot give a p-value below {found.smallest_p_value:.2g} by ranks"
-        note = f"{note}; {too_few}" if note else too_few
+        notes.append(f"so few runs cannot give a p-value below {found.smallest_p_value:.2g} by ranks")
+    if p_value < 1 - level and not found.agrees:
+        notes.append("the ranks differ, but the interquartile means do not point in the same direction")
     answer = attrs.evolve(
         test,
         method="paired over seeds, Wilcoxon's signed-rank test" if paired else "Mann-Whitney test over runs",
         difference=found.iqm.estimate,
         ci_low=found.iqm.ci_low,
         ci_high=found.iqm.ci_high,
-        p_value=rank_test(a, b, paired=paired) if test.error > 0 else math.nan,
-        note=note,
+        p_value=p_value,
+        note="; ".join(filter(None, notes)),
     )
     return answer, found
 

@@ -96,7 +96,8 @@ class Comparison:
     @property
     def is_resolved(self) -> bool:
         """Whether the data show a difference, after the correction for the number of answers."""
-        return self.p_adjusted < 1 - self.level
+        robust = self.findings.robust
+        return self.p_adjusted < 1 - self.level and (robust is None or robust.agrees)
 
     @property
     def is_identical(self) -> bool:

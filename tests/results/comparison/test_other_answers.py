@@ -62,6 +62,20 @@ def test_robust_groups_without_shared_seeds_are_answered_by_the_mann_whitney_tes
     assert one["test"]["p_value"] == pytest.approx(stats.mannwhitneyu(values, 10 * values[:7] + 0.01).pvalue)
 
 
+def test_ranks_that_point_against_the_interquartile_means_name_no_winner(make_run: MakeRun, invoke: Invoke) -> None:
+    a = [-17.1, -17.8, -16.7, -17.6, *(1 + 0.1 * i for i in range(11))]
+    b = [0.05 * i for i in range(13)]
+    ranks = stats.mannwhitneyu(a, b, method="exact")
+    assert ranks.pvalue < 0.05
+    assert ranks.statistic > len(a) * len(b) / 2  # A ranks higher, although its middle half has the lower mean
+    assert stats.trim_mean(a, 0.25) < stats.trim_mean(b, 0.25)
+    two_groups(make_run, a, b, first_seed_b=20)
+    assert first(invoke, "--robust")["answer"] == "cannot tell"
+    assert "the ranks differ, but the interquartile means do not point in the same direction" in text(
+        invoke, "--robust"
+    )
+
+
 def test_too_few_runs_for_a_rank_test_are_said_to_be_so(make_run: MakeRun, invoke: Invoke) -> None:
     two_groups(make_run, A[:5], B[:5])
     out = text(invoke, "--robust")

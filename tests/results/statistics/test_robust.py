@@ -58,6 +58,14 @@ def test_ties_and_zero_differences_are_counted_exactly() -> None:
     assert rank_test([1.0, 2.0], [1.0, 2.0], paired=True) == 1.0
 
 
+def test_differences_that_are_equal_in_decimals_are_ties() -> None:
+    a = [101, 380, 196, 266, 556, 473, 100, 590]  # in thousandths: 0.101 - 0.099 is not 0.002, but for rounding
+    b = [99, 377, 194, 262, 553, 472, 102, 590]
+    exact = stats.wilcoxon(np.subtract(a, b), method=stats.PermutationMethod()).pvalue
+    assert exact == 0.078125
+    assert rank_test([x / 1000 for x in a], [x / 1000 for x in b], paired=True) == exact
+
+
 def test_the_permutation_test_counts_reassignments_by_hand() -> None:
     # 1, 2, 3 against 11, 12, 13: of 20 ways to deal, this one and its mirror image are the most extreme
     assert permutation_test([1.0, 2.0, 3.0], [11.0, 12.0, 13.0]) == pytest.approx(2 / 20)
