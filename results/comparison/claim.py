@@ -153,7 +153,7 @@ def claim_text(claim: Claim) -> str:
         lines.append(_why_none(claim))
     else:
         limit = "at most" if claim.below else "at least"
-        p = p_text(claim.test.p_value)
+        p = p_text(claim.test.p_value, claim.level)
         lines.append(
             f"At {100 * claim.level:g}% the mean is {limit} {_bound(claim)} "
             f"(one-sided {claim.method}, p {p if p.startswith('<') else f'= {p}'})."

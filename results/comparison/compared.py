@@ -174,7 +174,7 @@ class Comparison:
             f"A: {self.a.label}": over_runs_text(self.over_a, unit=unit),
             f"B: {self.b.label}": over_runs_text(self.over_b, unit=unit),
             f"A - B [{100 * self.test_level:g}%]": difference_with_interval(self.test, unit),
-            "p": p_text(self.p_adjusted),
+            "p": p_text(self.p_adjusted, self.level),
             "answer": self.answer,
         }
         return html_pairs(shown)

@@ -30,7 +30,7 @@ def difference_table(comparisons: Sequence[Comparison]) -> str:
     ]
     if first.in_family:
         header += [f"p (Bonferroni, {first.n_family})" if jointly else "p", "answer"]
-        columns += [[p_text(one.p_adjusted) for one in comparisons], [one.answer for one in comparisons]]
+        columns += [[p_text(one.p_adjusted, one.level) for one in comparisons], [one.answer for one in comparisons]]
         if has_detectable_column(comparisons):
             header.append("detectable")
             columns.append([detectable_text(one) if is_open(one) else "" for one in comparisons])

@@ -17,12 +17,26 @@ def difference_with_interval(test: ReplicateTest, unit: Unit) -> str:
     if math.isnan(error):
         sign = "+" if difference > 0 else ""
         return f"{sign}{unit.value(test.difference)} [unknown]"
-    text, *ends = (cut_at(value, error, "+") for value in (difference, low, high))
+    finest = next((cut for cut in _finer(error) if all(float(cut_at(end, cut)) for end in (low, high))), error)
+    text, *ends = (cut_at(value, finest, "+") for value in (difference, low, high))
     return f"{unit.named(text)} [{', '.join(ends)}]"
 
 
-def p_text(p_value: float) -> str:
-    """Return a p-value in two digits, "< 0.0001" below that, "-" where there is none."""
+def _finer(error: float) -> list[float]:
+    """Return lengths to cut at: an end that rounds to 0 would hide on which side of 0 the interval lies."""
+    return [error, error / 10, error / 100, error / 1000]
+
+
+def p_text(p_value: float, level: float = 0.95) -> str:
+    """Return a p-value in two digits, "< 0.0001" below that, "-" where there is none.
+
+    It has more digits where two would not say on which side of 1 - level it lies.
+    """
     if math.isnan(p_value):
         return "-"
-    return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
+    if p_value < 1e-4:
+        return "< 0.0001"
+    alpha = round(1 - level, 12)
+    texts = (f"{p_value:.{digits}g}" for digits in range(2, 9))
+    telling = (text for text in texts if (float(text) - alpha) * (p_value - alpha) > 0)
+    return next(telling, f"{p_value:.2g}")

@@ -10,6 +10,8 @@ from made_runs import Invoke
 from scipy import stats
 from written_runs import finished, measure, record, write_run
 
+from results.comparison.difference_text import p_text
+
 SECONDS = measure("time/eval", unit="run")
 
 
@@ -218,6 +220,34 @@ def test_a_claim_says_that_archived_runs_are_left_out(experiments: Path, invoke:
     out, err = invoke("claim", "model=mlp", "--metric", "loss", "--below", "1")[1:]
     assert "over 2 runs" in out
     assert "1 archived run is left out: --archived." in err
+
+
+@pytest.mark.parametrize(
+    ("p_value", "level", "text"),
+    [
+        (0.0496, 0.95, "0.0496"),
+        (0.04996, 0.95, "0.04996"),
+        (0.0504, 0.95, "0.0504"),
+        (0.05, 0.95, "0.05"),
+        (0.0496, 0.9, "0.05"),
+        (0.00996, 0.99, "0.00996"),
+        (0.23456, 0.95, "0.23"),
+        (5e-5, 0.95, "< 0.0001"),
+    ],
+)
+def test_a_p_value_is_never_rounded_across_the_level(p_value: float, level: float, text: str) -> None:
+    assert p_text(p_value, level) == text
+
+
+@pytest.mark.parametrize("shift", [0.0, 3e-5, -3e-5])
+def test_no_end_of_an_interval_is_rounded_to_0(experiments: Path, invoke: Invoke, shift: float) -> None:
+    a = np.array([0.1, 0.3, 0.2, 0.5])
+    half = stats.ttest_1samp(a, 0).confidence_interval().high - a.mean()
+    a += half - a.mean() + shift  # the lower end is then the shift
+    two_groups(experiments, list(a + 1), [1.0] * 4)
+    low = compare(invoke).partition("[")[2].partition("[")[2].partition(",")[0]
+    assert float(low) == pytest.approx(shift, rel=0.05)
+    assert shift or low == "+0.000" or low == "-0.000"
 
 
 def test_a_claim_names_its_line_in_full(experiments: Path, invoke: Invoke) -> None:
