@@ -123,7 +123,7 @@ def _proportions(run: Run) -> str:
     """Return Wilson's interval of each proportion, "" where the run has none."""
     labels = measure_labels(run.measures)
     intervals = {
-        labels[metadata]: interval_text(fields["mean"], fields["n"])
+        labels[metadata]: interval_text(fields["mean"], fields["n"], fields["error"])
         for metadata, fields in run.measures.items()
         if is_proportion(metadata.kind, fields)
     }

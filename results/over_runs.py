@@ -26,7 +26,7 @@ class OverRuns:
         n_lacking: Number of replicates without this result; n does not count them.
         n_nan: Observations that were NaN and left out of the runs' means.
         n_observations: All observations, those included; None if a run does not say how many it has.
-        proportion: If the only run's result is a proportion: the proportion and its number of observations.
+        proportion: If the only run's result is a proportion: the proportion, its number of observations and its error.
         unit: The unit in which the numbers are printed.
     """
 
@@ -36,7 +36,7 @@ class OverRuns:
     n_lacking: int
     n_nan: int = 0
     n_observations: int | None = None
-    proportion: tuple[float, int] | None = None
+    proportion: tuple[float, int, float] | None = None
     unit: Unit = PLAIN
 
     @property
@@ -69,7 +69,7 @@ def summarise_results(
         n_lacking,
         n_nan,
         None if None in counts else sum(counts) + n_nan,
-        (found[0]["mean"], found[0]["n"]) if is_single else None,
+        (found[0]["mean"], found[0]["n"], found[0]["error"]) if is_single else None,
         unit_of(metadata, summary.mean),
     )
 

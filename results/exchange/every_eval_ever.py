@@ -142,7 +142,7 @@ def _uncertainty(metadata: ResultMetadata, result: ScalarResult) -> dict[str, An
     if math.isfinite(error):
         known["standard_error"] = {"value": error, "method": "analytic"}
     wilson = is_proportion(metadata.kind, {"mean": result.mean, "n": result.n})
-    low, high = interval_of(result.mean, result.n or 0, LEVEL) if wilson else result.interval(LEVEL)
+    low, high = interval_of(result.mean, result.n or 0, result.error, LEVEL) if wilson else result.interval(LEVEL)
     if math.isfinite(low) and math.isfinite(high):
         method = "Wilson's score interval" if wilson else "Student's t, n - 1 degrees of freedom"
         known["confidence_interval"] = {"lower": low, "upper": high, "confidence_level": LEVEL, "method": method}

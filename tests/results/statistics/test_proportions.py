@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from results.statistics.proportions import wilson_interval
+from results.text.proportions import interval_of
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
@@ -65,3 +66,30 @@ def test_values_between_0_and_1_are_covered_at_least_as_often(n: int) -> None:
     values = np.random.default_rng(n).beta(2.0, 1.0, size=(20_000, n))
     interval = wilson_interval(values.sum(axis=-1), n)
     assert np.mean((interval.ci_low <= 2 / 3) & (interval.ci_high >= 2 / 3)) > 0.95
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.0001, 2.0])
+def test_an_error_beyond_that_of_independent_samples_widens_the_interval(factor: float) -> None:
+    # 70 of 100 right; twice the standard error is that of 24.75 independent samples, since 0.21 / (n - 1) is variance
+    found = interval_of(0.7, 100, factor * math.sqrt(0.7 * 0.3 / 99))
+    n = 99 / 4 if factor == 2 else 100
+    z = stats.norm.ppf(0.975)
+    for end in found:  # the ends solve |0.7 - p| = z·sqrt(p(1 - p)/n)
+        assert abs(0.7 - end) == pytest.approx(z * math.sqrt(end * (1 - end) / n), rel=1e-9)
+
+
+@pytest.mark.parametrize("error", [math.nan, 0.0])
+@pytest.mark.parametrize("mean", [1.0, 0.7, 0.0])
+def test_an_unknown_error_leaves_the_number_of_samples(mean: float, error: float) -> None:
+    expected = stats.binomtest(round(mean * 10), 10).proportion_ci(method="wilson")
+    assert interval_of(mean, 10, error) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-15)
+
+
+def test_the_interval_of_clusters_of_unequal_size_covers_the_share() -> None:
+    rng = np.random.default_rng(0)
+    sizes = np.array([1, 1, 1, 1, 1, 5, 5, 10, 20, 40])
+    right = (rng.random((2000, 10)) < 0.8) * sizes  # all samples of a cluster are alike
+    shares = right.sum(1) / sizes.sum()
+    errors = np.sqrt(10 / 9 * ((right - shares[:, None] * sizes) ** 2).sum(1)) / sizes.sum()
+    covered = [low <= 0.8 <= high for low, high in map(interval_of, shares.tolist(), [10] * 2000, errors.tolist())]
+    assert np.mean(covered) > 0.92  # with n = 10 in place of the effective number: 0.80
