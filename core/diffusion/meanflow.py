@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,7 +113,7 @@ def meanflow_target(
     z, v, t, span = z[moving], v[moving], t[moving], span[moving]
     ahead, behind = z + TIME_STEP * v, z - TIME_STEP * v
     # In bf16 the error of the difference would be more than half of it; in TF32, a twelfth.
-    with torch.no_grad(), torch.autocast(z.device.type, enabled=False), _without_tf32():
+    with torch.no_grad(), torch.autocast(z.device.type, enabled=False), _full_float32():
         values = velocity(
             torch.cat([ahead, behind]),
             torch.cat([t + TIME_STEP, t - TIME_STEP]),
@@ -125,16 +126,22 @@ def meanflow_target(
 
 
 @contextlib.contextmanager
-def _without_tf32() -> Iterator[None]:
-    """While the block runs, a GPU keeps all 24 bits of float32 in convolutions and matrix products."""
-    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+def _full_float32() -> Iterator[None]:
+    """While the block runs, convolutions and matrix products of float32 keep all of its 24 bits, on a GPU too."""
+    backends: Any = torch.backends
+    value: bool | str
+    kernels, name, value = [backends.cudnn, backends.cuda.matmul], "allow_tf32", False
+    if hasattr(backends.cudnn, "conv"):  # PyTorch 2.9; where these were set, the older setting cannot be read
+        kernels = [backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.conv, backends.mkldnn.matmul]
+        name, value = "fp32_precision", "ieee"
+    before = [getattr(each, name) for each in kernels]
     try:
-        torch.backends.cudnn.allow_tf32 = False
-        torch.set_float32_matmul_precision("highest")
+        for each in kernels:
+            setattr(each, name, value)
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = convolutions
-        torch.set_float32_matmul_precision(products)
+        for each, own in zip(kernels, before, strict=True):
+            setattr(each, name, own)
 
 
 def adaptively_weighted(errors: Tensor) -> Tensor:

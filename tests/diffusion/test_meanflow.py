@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -188,26 +189,41 @@ def test_the_step_of_the_derivative_suits_float32() -> None:
     assert (found - exact).norm() < 5e-5 * (v - exact).norm()
 
 
-@pytest.mark.parametrize("precision", ["medium", "highest"])
-def test_a_gpu_computes_the_derivative_without_tf32(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the digits of a difference of two close values, TF32's 11 bits would leave too few."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    before, seen = torch.get_float32_matmul_precision(), []
+@pytest.mark.parametrize(
+    ("name", "low", "full", "is_new"), [("allow_tf32", True, False, False), ("fp32_precision", "tf32", "ieee", True)]
+)
+def test_the_derivative_is_computed_without_tf32(
+    name: str, low: object, full: object, is_new: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the digits of a difference of two close values, TF32's 11 bits would leave too few.
 
-    def precisions() -> tuple[bool, str]:
-        return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    The settings are those of PyTorch before and from 2.9 on.
+    """
+    kernels = {each: SimpleNamespace(**{name: low}) for each in ("cudnn.conv", "cuda.matmul", "mkl.conv", "mkl.matmul")}
+    cudnn = SimpleNamespace(**({"conv": kernels["cudnn.conv"]} if is_new else {name: low}))
+    mkldnn = SimpleNamespace(conv=kernels["mkl.conv"], matmul=kernels["mkl.matmul"])
+    faked = SimpleNamespace(cudnn=cudnn, cuda=SimpleNamespace(matmul=kernels["cuda.matmul"]), mkldnn=mkldnn)
+    used = list(kernels.values()) if is_new else [cudnn, kernels["cuda.matmul"]]
+    seen: list[object] = []
 
     def failing(z: Tensor, t: Tensor, span: Tensor, labels: Tensor | None) -> Tensor:
-        seen.append(precisions())
+        seen.extend(getattr(each, name) for each in used)
         raise RuntimeError("out of memory")
 
-    torch.set_float32_matmul_precision(precision)
-    try:
-        with pytest.raises(RuntimeError, match="out of memory"):
-            meanflow_target(failing, torch.ones(2, 1), torch.ones(2, 1), torch.ones(2), torch.ones(2), None)
-        assert (seen, precisions()) == ([(False, "highest")], (True, precision))
-    finally:
-        torch.set_float32_matmul_precision(before)
+    monkeypatch.setattr(torch, "backends", faked)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        meanflow_target(failing, torch.ones(2, 1), torch.ones(2, 1), torch.ones(2), torch.ones(2), None)
+    assert (seen, [getattr(each, name) for each in used]) == ([full] * len(used), [low] * len(used))
+
+
+def test_settings_of_float32_of_this_pytorch_can_be_changed_and_restored() -> None:
+    backends: Any = torch.backends
+    if not hasattr(backends.cudnn, "conv"):
+        pytest.skip("PyTorch before 2.9")
+    before = backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision
+    with meanflow._full_float32():
+        assert (backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision) == ("ieee", "ieee")
+    assert (backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision) == before
 
 
 def test_the_network_is_called_again_only_where_there_is_a_span() -> None:
