@@ -57,15 +57,15 @@ def add_to_curve(state: TrainingState, meter: Meter, run: Run | NoRun, **rates: 
     return f"epoch {state.epoch}, loss {meter.mean('loss'):.3f}{chosen_by}"
 
 
-def draw_samples(state: TrainingState, run_path: Path) -> None:
+def draw_samples(state: TrainingState, run_path: str | Path) -> None:
     """Draw samples of the averaged model, in the first process, and save them under the number of the step."""
     if state.ranks.is_first:
-        save_sample_grid(state.averaged_model(), state.config, state.device, run_path, _samples_name(state))
+        save_sample_grid(state.averaged_model(), state.config, state.device, Path(run_path), _samples_name(state))
 
 
-def draw_missing_samples(state: TrainingState, run_path: Path) -> None:
+def draw_missing_samples(state: TrainingState, run_path: str | Path) -> None:
     """Draw an epoch's samples now if the run was killed after the epoch's checkpoint was written and before them."""
-    path = run_path / "samples" / f"{_samples_name(state)}.png"
+    path = Path(run_path) / "samples" / f"{_samples_name(state)}.png"
     if state.step and state.order is None and not path.exists():
         draw_samples(state, run_path)
 
