@@ -194,7 +194,7 @@ def status(name: str | None, experiments_dir: str | None) -> None:
 def cancel(name: str, experiments_dir: str | None) -> None:
     """Stop a sweep; its runs write a checkpoint, and resume continues from there."""
     from core.sweeps import slurm
-    from core.sweeps.sweep import runner_pid
+    from core.sweeps.runner import runner_pid
 
     found = _find(name, experiments_dir)
     pid = runner_pid(found)

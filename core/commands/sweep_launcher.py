@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import click
 
 from core.sweeps import pool, slurm
-from core.sweeps.sweep import Job, Sweep, check_free, held, runner_pid
+from core.sweeps.runner import check_free, held, runner_pid
+from core.sweeps.sweep import Job, Sweep
 from core.utils.output import say
 from core.utils.signals import StopSignals
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from core.config.config import ModelConfig
 from core.runs.directory import has_begun
+from core.sweeps.runner import runner_pid
 from core.sweeps.slurm import submitted
-from core.sweeps.sweep import Job, Sweep, runner_pid
+from core.sweeps.sweep import Job, Sweep
 from core.utils.tables import aligned
 
 

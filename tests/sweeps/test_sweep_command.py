@@ -18,7 +18,8 @@ from core.config.config import GlobalConfig, ModelConfig
 from core.runs.directory import run_ids
 from core.runs.status import run_status
 from core.sweeps import pool
-from core.sweeps.sweep import Sweep, create_sweep, find_sweep, held, runner_pid
+from core.sweeps.runner import held, runner_pid
+from core.sweeps.sweep import Sweep, create_sweep, find_sweep
 from core.sweeps.worker import plan
 
 Invoke = Callable[..., tuple[int, str, str]]
