@@ -31,40 +31,38 @@ import json, sys
 from core.cli import group
 for command in json.loads(sys.argv[1]):
     group.main(command, prog_name="core", standalone_mode=False)
+    print("\\f", flush=True)
 """
 
 
-def run_commands(site: Path, *commands: list[str], **variables: str) -> str:
-    """Run commands one after another in a process that finds the plugin; return what they print."""
+def printed_by(site: Path, *commands: list[str], **variables: str) -> list[str]:
+    """Run commands one after another in a process that finds the plugin; return what each one prints."""
     paths = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
     arguments = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
     environment = {**os.environ, "PYTHONPATH": paths, **variables}
     done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_its_parts_are_listed_with_their_package(site: Path) -> None:
-    lines = [line.split() for line in run_commands(site, ["plugins", "--check"]).splitlines()]
-    for name in ("convnet", "shapes", "label_agreement", "hidden_layer", "csv"):
-        assert [name, "pyml-shapes", "1.0.0"] in lines
+    return done.stdout.split("\f")[:-1]
 
 
 def test_its_own_options_appear_in_the_help(site: Path) -> None:
-    text = run_commands(site, ["train", "--model", "convnet", "--help"])
+    (text,) = printed_by(site, ["train", "--model", "convnet", "--help"])
     assert "--width" in text
     assert "Channels of the hidden layers." in text
 
 
-def test_it_trains_and_is_evaluated_by_its_own_and_by_the_box(site: Path, tmp_path: Path) -> None:
+def test_it_is_listed_trains_and_is_evaluated_by_its_own_and_by_the_box(site: Path, tmp_path: Path) -> None:
     where = ["--experiments-dir", str(tmp_path), "--device", "cpu"]
-    sizes = ["--width", "16", "--n-epochs", "10", "--n-samples", "60", "--n-steps", "8"]
-    train = ["train", "--model", "convnet", "--dataset", "shapes", "--tracker", "csv", *sizes]
+    sizes = ["--width", "16", "--n-epochs", "3", "--n-samples", "60", "--n-steps", "8"]
+    train = ["train", "--model", "convnet", "--dataset", "shapes", "--tracker", "csv", *sizes, *where]
     evaluators = [part for name in ("label_agreement", "denoising", "sampling") for part in ("--evaluator", name)]
+    evaluate = ["eval", "latest", *evaluators, "--features", "hidden_layer", *where]
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3))
     torch.save(network.state_dict(), weights := site / "weights.pt")
-    evaluate = ["eval", "latest", *evaluators, "--features", "hidden_layer"]
-    out = run_commands(site, [*train, *where], [*evaluate, *where], PYML_SHAPES_WEIGHTS=str(weights))
+    listed, _, out = printed_by(site, ["plugins", "--check"], train, evaluate, PYML_SHAPES_WEIGHTS=str(weights))
+    lines = [line.split() for line in listed.splitlines()]
+    for name in ("convnet", "shapes", "label_agreement", "hidden_layer", "csv"):
+        assert [name, "pyml-shapes", "1.0.0"] in lines
     assert "features=hidden_layer (pyml-shapes 1.0.0), features_fingerprint=" in out
     assert f"features_weights={hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}" in out
     for name in ("label_agreement", "denoising_loss", "frechet_distance"):
@@ -72,7 +70,7 @@ def test_it_trains_and_is_evaluated_by_its_own_and_by_the_box(site: Path, tmp_pa
     (run_path,) = tmp_path.iterdir()
     rows = (run_path / "curve.csv").read_text().splitlines()
     assert rows[-1] == ",status,finished"
-    assert sum(",loss," in row for row in rows) == 10
+    assert sum(",loss," in row for row in rows) == 3
     saved = json.loads((run_path / "config.json").read_text())
     assert saved["config"]["width"] == 16
     assert saved["config"]["data_shape"] == [1, 8, 8]
