@@ -235,10 +235,15 @@ def sort_groups(groups: Sequence[Group], by: str, measures: Mapping[ResultMetada
     """Return the groups sorted by a measure's mean over runs or by a config field. Groups without a value come last.
 
     Raises:
-        ConfigError: Neither a measure of the table nor a config field has this name, or its values are partly numbers
-            and partly text.
+        ConfigError: Neither a measure of the table nor a config field has this name, several measures have it, or its
+            values are partly numbers and partly text.
     """
-    metadata = next((metadata for metadata, label in measures.items() if by in {label, metadata.name}), None)
+    named = [metadata for metadata, label in measures.items() if by == label]
+    named = named or [metadata for metadata in measures if metadata.name == by]
+    if len(named) > 1:
+        which = ", ".join(repr(measures[metadata]) for metadata in named)
+        raise ConfigError(f"--sort {by}: names {which}. Give one of these.")
+    metadata = named[0] if named else None
     known = {name for group in groups for name in group.config} - {SEED}
     if metadata is None and by not in known:
         raise unknown_name("field or measure of the table", by, known | set(measures.values()))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -208,6 +209,17 @@ def test_groups_are_sorted_by_a_measure_or_a_field(make_run: MakeRun, experiment
     assert rates("learning_rate") == [0.05, 0.1, 0.2, 0.3]
     with pytest.raises(ConfigError, match=r"'los'. Did you mean 'loss'\?"):
         rates("los")
+
+
+def test_a_name_that_several_measures_have_sorts_no_table(make_run: MakeRun, experiments: Path) -> None:
+    train = attrs.evolve(LOSS, protocol={"split": "train"})
+    for rate, loss in ((0.1, 0.5), (0.2, 0.1)):
+        make_run({LOSS: loss, train: 1 - loss}, learning_rate=rate)
+    groups, measures = group_runs(ResultsDatabase(experiments)), {LOSS: "loss (held_out)", train: "loss (train)"}
+    found = [group.config["learning_rate"] for group in sort_groups(groups, "loss (train)", measures)]
+    assert found == [0.1, 0.2]
+    with pytest.raises(ConfigError, match=re.escape("--sort loss: names 'loss (held_out)', 'loss (train)'.")):
+        sort_groups(groups, "loss", measures)
 
 
 def two(make_run: MakeRun) -> None:
