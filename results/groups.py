@@ -166,9 +166,13 @@ def _failed_in_training(run: Run) -> bool:
 
 
 def seed_of(run: Run) -> int | str | None:
-    """Return a run's seed, or None if it has none. A seed that is neither an integer nor text is returned as text."""
-    seed = run.config.get(SEED)
-    return seed if seed is None or isinstance(seed, int | str) else spell(seed)
+    """Return a run's seed, or None if it has none. A seed that is neither an integer nor text is returned as text.
+
+    1.0 is the seed 1.
+    """
+    seed = _plain(run.config.get(SEED))
+    is_seed = seed is None or (isinstance(seed, int | str) and not isinstance(seed, bool))
+    return seed if is_seed else spell(seed)
 
 
 def seed_order(seed: object) -> tuple[int, float, str]:
@@ -190,7 +194,16 @@ def _key_of_replicate(run: Run) -> Any:
 
 def _key(template: Template) -> str:
     """Return text that is equal for two templates if and only if their runs belong to one group."""
-    return json.dumps([_shared(template.config), template.plugins], sort_keys=True)
+    return json.dumps([_plain(_shared(template.config)), template.plugins], sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON in which equal numbers are written alike: a learning rate of 1.0 is one of 1."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _shared(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,15 @@ def test_of_two_runs_of_one_seed_with_the_result_the_newer_counts(experiments: P
     assert only_group(experiments).values(LOSS) == {0: 0.5}
 
 
+def test_equal_numbers_are_one_config_and_one_seed(experiments: Path) -> None:
+    values = [({"rate": 1, "sizes": [2, 3.0]}, 0), ({"rate": 1.0, "sizes": [2.0, 3]}, 1.0), ({"rate": True}, 1)]
+    for number, (config, seed) in enumerate(values):
+        write_run(experiments, number, [record(0.5)], seed=seed, **config)
+    groups = group_runs(ResultsDatabase(experiments))
+    assert [list(group.replicates) for group in groups] == [[0, 1], [1]]
+    assert all(type(seed) is int for seed in groups[0].replicates)
+
+
 @pytest.mark.parametrize("config", [{}, {"seed": None}])
 def test_runs_of_unknown_seed_are_replicates_each(experiments: Path, config: dict[str, None]) -> None:
     for number in range(4):
