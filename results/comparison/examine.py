@@ -81,7 +81,9 @@ def pairing_of(replicates: Replicates, level: float) -> Pairing | None:
     widths = [float(t_quantile(level, df)) * apart, float(t_quantile(level, n - 1)) * paired]
     correlation = math.nan
     if len(replicates.a) > 2 and np.ptp(replicates.a) > 0 and np.ptp(replicates.b) > 0:
-        correlation = float(np.corrcoef(replicates.a, replicates.b)[0, 1])
+        # in units of each range, since squares of tiny values would underflow
+        rows = [np.asarray(row) / np.ptp(row) for row in (replicates.a, replicates.b)]
+        correlation = float(np.corrcoef(*rows)[0, 1])
     return Pairing(correlation, widths[0] / widths[1])
 
 

@@ -18,6 +18,7 @@ from results.statistics.effect_size import effect_size
 from results.statistics.intervals import (
     Difference,
     paired_difference,
+    summarise,
     t_quantile,
     welch_difference,
     welch_from_errors,
@@ -210,6 +211,10 @@ def _made(method: str, unit: str, a: list[float], b: list[float], found: Differe
         return attrs.evolve(made, is_identical=True)
     if math.isnan(made.error) and all(map(math.isfinite, [*a, *b])):
         reason = NO_SPREAD_OF_PAIRS if paired else NO_SPREAD_OF_RUNS
+        return attrs.evolve(made, note="; ".join(part for part in (reason, note) if part))
+    constant = [] if paired else [side for side, row in (("A", a), ("B", b)) if summarise(row).is_constant]
+    if constant:
+        reason = f"the runs of {constant[0]} are all equal, so the error is that of the other runs alone"
         return attrs.evolve(made, note="; ".join(part for part in (reason, note) if part))
     return made
 

@@ -63,7 +63,8 @@ class Summary:
     @property
     def half_width(self) -> float:
         """Half the width of the interval: what may stand behind a ±, by name."""
-        return self.ci_high - self.mean
+        # not ci_high - mean, which has lost digits where the mean is much larger than its error
+        return math.nan if math.isnan(self.error) else _cached_t_quantile(self.level, self.n - 1) * self.error
 
 
 def summarise(values: Sequence[float], level: float = 0.95) -> Summary:

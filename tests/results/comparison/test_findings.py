@@ -42,6 +42,24 @@ def test_pairing_shows_the_correlation_and_what_it_gained(make_run: MakeRun, inv
     assert f"loss: partners correlate with r = +1.00; pairing makes the interval {ratio} times narrower." in out
 
 
+def test_the_correlation_of_tiny_values_is_known(make_run: MakeRun, invoke: Invoke) -> None:
+    a, b = [0.30, 0.40, 0.50, 0.60], [0.21, 0.32, 0.40, 0.49]
+    two_groups(make_run, [2.0**-990 * x for x in a], [2.0**-990 * x for x in b])
+    assert findings(invoke)["pairing"]["correlation"] == pytest.approx(np.corrcoef(a, b)[0, 1])
+
+
+def test_a_group_whose_runs_are_all_equal_is_said_to_add_nothing_to_the_error(
+    make_run: MakeRun, invoke: Invoke
+) -> None:
+    a, b = [0.9, 0.9, 0.9], [0.80, 0.81, 0.83]
+    two_groups(make_run, a, b, first_seed_b=10)
+    code, out, _ = invoke("compare", "model=mlp", "model=unet")
+    assert code == 0
+    of_b = stats.ttest_1samp(b, 0).confidence_interval()  # Welch's test, with 0 for the error of A
+    assert f"[{0.9 - of_b.high:+.4f}, {0.9 - of_b.low:+.4f}]" in out
+    assert "the runs of A are all equal, so the error is that of the other runs alone" in out
+
+
 def test_pairing_of_partners_that_move_against_each_other_loses(make_run: MakeRun, invoke: Invoke) -> None:
     two_groups(make_run, [0.3, 0.4, 0.5, 0.6], [0.62, 0.5, 0.41, 0.3])
     _, out, _ = invoke("compare", "model=mlp", "model=unet")

@@ -245,3 +245,9 @@ def test_effect_size_of_two_replicates_of_unequal_spread_is_unknown_not_zero() -
 def test_effect_size_is_unknown_without_spread_or_replicates() -> None:
     assert math.isnan(effect_size(1.0, 0.0, 5, 0.0, 5))
     assert math.isnan(effect_size(1.0, math.nan, 1, 1.0, 5))
+
+
+def test_half_of_the_interval_keeps_its_digits_beside_a_large_mean() -> None:
+    values = [1.0 + i * 2.0**-49 for i in (0, 1, 2, 5)]
+    steps = stats.ttest_1samp([0, 1, 2, 5], 0).confidence_interval()
+    assert summarise(values).half_width == pytest.approx((steps.high - 2) * 2.0**-49, rel=1e-12)
