@@ -170,7 +170,9 @@ def test_a_run_is_evaluated_in_one_or_several_steps_and_by_other_samplers(
     captured = capsys.readouterr()
     assert ("20 samples" in captured.out, "1 step" in captured.err) == (True, False)
 
-    # One step suits MeanFlow alone, which another sampler is told.
+    # One step suits MeanFlow alone, which is said of other samplers.
+    sample.main([str(tmp_path), "--n", "20"], standalone_mode=False)
+    assert "Note" not in capsys.readouterr().err
     for command, *only in ((sample, "--n", "20"), (evaluate, *options[:4])):
         command.main([str(tmp_path), *only, "--sampler", "euler"], standalone_mode=False)
         assert "Note: euler takes 1 step, the run's number for meanflow. Try: --n-steps 18." in capsys.readouterr().err
