@@ -119,7 +119,7 @@ def test_conditional_mlp_without_labels_is_refused_and_an_unconditional_one_need
 
 def test_a_denoiser_before_the_data_are_known_is_refused() -> None:
     with pytest.raises(ValueError, match="data_shape, n_classes and sigma_data"):
-        MLP(ModelConfig())
+        MLP(MLPConfig(model="mlp"))
 
 
 def test_a_denoiser_without_a_network_says_what_is_missing() -> None:
