@@ -42,7 +42,14 @@ def interval_of(mean: float, n: int, error: float, level: float = 0.95) -> tuple
 
 
 def interval_text(mean: float, n: int, error: float, level: float = 0.95) -> str:
-    """Return Wilson's interval of a proportion, such as "0.87 to 1.00" for 25 of 25; see ``interval_of``."""
+    """Return Wilson's interval of a proportion, such as "0.87 to 1.00" for 25 of 25.
+
+    Args:
+        mean: The proportion.
+        n: Observations, or clusters of them.
+        error: Its recorded standard error; see ``interval_of``.
+        level: Coverage of the interval, in (0, 1).
+    """
     low, high = interval_of(mean, n, error, level)
     decimals = decimals_of(high - low)
     return f"{low:.6g} to {high:.6g}" if decimals is None else f"{low:.{decimals}f} to {high:.{decimals}f}"
