@@ -8,13 +8,16 @@ import pytest
 import torch
 
 DEVICE = "cuda"
+IS_ASKED_FOR = os.environ.get("PYML_REQUIRE_CUDA") == "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests of this directory unless a CUDA device was asked for."""
+    """Skip the tests of this directory unless they were asked for, and stop if there is no CUDA device then."""
+    if IS_ASKED_FOR and not torch.cuda.is_available():
+        pytest.exit("PYML_REQUIRE_CUDA=1, but PyTorch sees no CUDA device here", returncode=1)
     skip = pytest.mark.skip(reason="needs a CUDA device; make cuda-test runs it")
     for item in items:
-        if Path(__file__).parent in item.path.parents and os.environ.get("PYML_REQUIRE_CUDA") != "1":
+        if Path(__file__).parent in item.path.parents and not IS_ASKED_FOR:
             item.add_marker(skip)
 
 

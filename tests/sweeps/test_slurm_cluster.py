@@ -68,16 +68,19 @@ def test_each_config_becomes_an_evaluated_run(sweep_command: Callable[..., str],
     assert "2 finished" in sweep_command("status", "two")
 
 
-@pytest.mark.parametrize("how", ["scancel --signal=USR2", "scontrol requeue"])
+@pytest.mark.parametrize(
+    ("how", "minutes"), [("scancel --signal=USR2", 30), ("scontrol requeue", 30), ("the time limit", 3)]
+)
 def test_a_run_that_slurm_takes_away_is_queued_again_and_goes_on(
-    how: str, sweep_command: Callable[..., str], run: Callable[..., str], tmp_path: Path
+    how: str, minutes: int, sweep_command: Callable[..., str], run: Callable[..., str], tmp_path: Path
 ) -> None:
-    sweep_command("--name", "long", *TINY, "--n-epochs", "1000000", "seed=0")
+    sweep_command("--name", "long", *TINY, "--slurm", f"time={minutes}", "--n-epochs", "1000000", "seed=0")
     sweep = find_sweep("long", tmp_path / "experiments")
     (job,) = sweep.jobs
     (slurm_id, _), log = (sweep.path / "slurm_ids").read_text().split(), sweep.log_path(job)
     wait_until(lambda: log.exists() and "loss" in log.read_text(), lambda: logs(sweep))
-    run(*how.split(), slurm_id)
+    if how != "the time limit":
+        run(*how.split(), slurm_id)
     wait_until(lambda: "Stopped: interrupted" in log.read_text(), lambda: logs(sweep))
     assert "stopping with a checkpoint" in log.read_text()  # not at once, though two signals came
     assert (sweep.run_path(job) / "checkpoints" / "last.pt").is_file()
