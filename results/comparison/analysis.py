@@ -133,7 +133,13 @@ def sequential_test(test: ReplicateTest, replicates: Replicates, level: float) -
     found = sequential_t_test(differences, level=level)
     over = summarise(differences, level)
     waiting = max(len(replicates.a), len(replicates.b)) - n
+    low, high, p_value = float(found.ci_low[-1]), float(found.ci_high[-1]), float(found.p_value[-1])
     notes = [test.note, f"{waiting} without a partner yet" if waiting else ""]
+    if low > high:
+        low = high = p_value = math.nan
+        notes.append("no difference lies in the intervals of all looks, so the pairs are not alike and show nothing")
+    elif not low <= over.mean <= high:
+        notes.append("later pairs differ from earlier ones: their mean lies outside the interval of all looks together")
     answer = attrs.evolve(
         test,
         method="paired over seeds, sequential t test" if replicates.is_paired else "paired in order, sequential t test",
@@ -142,9 +148,9 @@ def sequential_test(test: ReplicateTest, replicates: Replicates, level: float) -
         difference=over.mean,
         error=over.error,
         df=float(n - 1),
-        ci_low=float(found.ci_low[-1]),
-        ci_high=float(found.ci_high[-1]),
-        p_value=float(found.p_value[-1]) if over.error > 0 else math.nan,
+        ci_low=low,
+        ci_high=high,
+        p_value=p_value if over.error > 0 else math.nan,
         note="; ".join(note for note in notes if note),
     )
     return answer, Looks(tuple(map(float, found.p_value)), over.error * math.sqrt(n))

@@ -166,6 +166,8 @@ def _remarks(claim: Claim) -> list[str]:
     lines = []
     if claim.method.startswith((OVER_SAMPLES, EXACT)):
         lines.append("One run: this holds for this trained model, not for other seeds.")
+    if claim.test.bound < claim.over.summary.mean if claim.below else claim.test.bound > claim.over.summary.mean:
+        lines.append("Later runs differ from earlier ones: the mean lies outside the interval of all looks together.")
     if n := claim.n_failed:
         lines.append(f"{_runs(n)} failed and {_are(n)} left out: the mean is over those that did not.")
     if n := claim.over.n_lacking:
@@ -197,6 +199,8 @@ def _why_none(claim: Claim) -> str:
         return "No run has a finite result."
     if n == 1:
         return "One run, so the error over runs is unknown; run more seeds."
+    if claim.over.summary.error > 0:  # of a sequential test
+        return "No mean lies in the intervals of all looks, so the runs are not alike and show nothing."
     return "All runs gave the same value, so the error is unknown: look for a seed that is not used."
 
 

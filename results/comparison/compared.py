@@ -109,7 +109,9 @@ class Comparison:
         """Return "A" or "B": the better one, or the higher one if no direction is good; None without a difference."""
         if not self.is_resolved:
             return None
-        higher, lower = ("A", "B") if self.test.difference > 0 else ("B", "A")
+        # the interval of all looks of a sequential test may lie on the other side of 0 than the mean of all pairs
+        estimate = self.test.difference if self.findings.looks is None else self.test.ci_low
+        higher, lower = ("A", "B") if estimate > 0 else ("B", "A")
         return lower if self.higher_is_better is False else higher
 
     @property

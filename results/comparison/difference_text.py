@@ -14,7 +14,7 @@ def difference_with_interval(test: ReplicateTest, unit: Unit) -> str:
     difference, error, low, high = (
         value / unit.scale for value in (test.difference, test.error, test.ci_low, test.ci_high)
     )
-    if math.isnan(error):
+    if math.isnan(error) or math.isnan(low):
         sign = "+" if difference > 0 else ""
         return f"{sign}{unit.value(test.difference)} [unknown]"
     finest = next((cut for cut in _finer(error) if all(float(cut_at(end, cut)) for end in (low, high))), error)

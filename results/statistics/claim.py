@@ -97,6 +97,8 @@ def sequential_claim(values: Sequence[float], line: float, *, below: bool, level
         return ClaimTest(math.nan, math.nan, math.nan)
     found = sequential_t_test(values, line, level=level)
     low, high, p = float(found.ci_low[-1]), float(found.ci_high[-1]), float(found.p_value[-1])
+    if low > high:  # the values are no sample of one distribution
+        return ClaimTest(math.nan, math.nan, math.nan)
     is_below = high < line or (low <= line and summary.mean < line)
     p_below, p_above = (p, 1.0) if is_below else (1.0, p)
     return ClaimTest(p_below, p_above, high) if below else ClaimTest(p_above, p_below, low)

@@ -110,8 +110,36 @@ def test_sequential_runs_without_shared_seeds_are_paired_in_the_order_they_were_
     one = first(invoke, "--sequential")
     expected = sequential_t_test(np.subtract(A[:6], [*B[:5], 0.5]))
     assert one["test"]["p_value"] == pytest.approx(expected.p_value[-1])
-    assert one["test"]["note"] == "2 without a partner yet"
+    assert one["test"]["note"].startswith("2 without a partner yet; later pairs differ")  # 0.5 does
     assert (one["test"]["n_a"], one["test"]["n_b"]) == (6, 6)
+
+
+def test_a_sequential_winner_is_the_side_that_the_interval_shows(make_run: MakeRun, invoke: Invoke) -> None:
+    differences = [2.0, 2.2, 1.9, 2.1, 2.3, 2.05, 1.95, -9, -8, -7.5]
+    expected = sequential_t_test(differences)
+    assert np.mean(differences) < 0 < expected.ci_low[-1] < expected.ci_high[-1]
+    two_groups(make_run, differences, [0.0] * 10)
+    one = first(invoke, "--sequential")
+    assert (one["test"]["ci_low"] > 0, one["answer"]) == (True, "B is better")  # the loss of A is higher
+    assert "later pairs differ from earlier ones" in one["test"]["note"]
+    arguments = ("claim", "model=mlp", "--metric", "loss", "--above", "0", "--sequential")
+    out = invoke(*arguments)[1]
+    assert "loss above 0: shown." in out
+    assert "Later runs differ from earlier ones" in out
+
+
+def test_sequential_looks_that_exclude_each_other_show_nothing(make_run: MakeRun, invoke: Invoke) -> None:
+    differences = [2.0, 2.01, 2.0, 2.02, 2.01, 2.0, 2.01, 2.0, *[-2.0, -2.01] * 12]
+    expected = sequential_t_test(differences)
+    assert expected.ci_low[-1] > expected.ci_high[-1]
+    two_groups(make_run, differences, [0.0] * len(differences))
+    one = first(invoke, "--sequential")
+    assert (one["answer"], one["test"]["p_value"], one["test"]["ci_low"]) == ("cannot tell", None, None)
+    assert "the pairs are not alike and show nothing" in one["test"]["note"]
+    assert "[unknown]" in text(invoke, "--sequential")
+    out = invoke("claim", "model=mlp", "--metric", "loss", "--above", "0", "--sequential")[1]
+    assert "loss above 0: cannot tell." in out
+    assert "so the runs are not alike and show nothing." in out
 
 
 def test_a_sequential_answer_that_is_open_asks_for_more_seeds(make_run: MakeRun, invoke: Invoke) -> None:
