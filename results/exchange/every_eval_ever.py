@@ -110,6 +110,7 @@ def _results(
 
 def _result(run: Run, metadata: ResultMetadata, result: ScalarResult, lower_is_better: bool) -> dict[str, Any]:
     is_share = metadata.kind == "proportion"
+    left_out = [("observations_left_out_as_nan", result.n_nan)] if result.n_nan else []
     metric = {
         "evaluation_description": str(metadata),
         "metric_name": metadata.name,
@@ -118,7 +119,7 @@ def _result(run: Run, metadata: ResultMetadata, result: ScalarResult, lower_is_b
         "score_type": "continuous",
         "min_score": 0.0 if is_share else None,  # null: not provided
         "max_score": 1.0 if is_share else None,
-        "additional_details": _texts([("unit_of_replication", metadata.unit), ("role", metadata.role)]),
+        "additional_details": _texts([("unit_of_replication", metadata.unit), ("role", metadata.role), *left_out]),
     }
     if is_share:
         metric["metric_unit"] = "proportion"

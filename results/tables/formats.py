@@ -17,7 +17,7 @@ from results.provenance import Provenance
 from results.tables.siunitx import as_siunitx
 from results.tables.table import Row, Table
 from results.text.escaping import comment_text, csv_cell, csv_comment, csv_text, markdown_text
-from results.text.latex import latex_cell, latex_text
+from results.text.latex import latex_cell, latex_comment, latex_text
 from results.text.numbers import aligned_at_error
 
 TABLE_SCHEMA = "pyml.table/1"
@@ -47,8 +47,8 @@ def as_markdown(table: Table, made_by: Provenance | None = None) -> str:
 
 def as_latex(table: Table, made_by: Provenance | None = None) -> str:
     """Return a LaTeX tabular with rules of the package booktabs; the best value is bold."""
-    comment = [f"% {line}" for line in made_by.lines()] if made_by else []
-    comment += [r"% needs \usepackage{booktabs,textcomp}", f"% Caption: {table.notes('Bold')}"]
+    comment = [latex_comment(line) for line in made_by.lines()] if made_by else []
+    comment += [r"% needs \usepackage{booktabs,textcomp}", f"% Caption: {latex_text(table.notes('Bold'))}"]
     rows = [" & ".join(_marked(table, row, latex_cell, r"\textbf{{{}}}")) + r" \\" for row in table.rows]
     body = [
         rf"\begin{{tabular}}{{{''.join('l' if column.is_text else 'r' for column in table.columns)}}}",

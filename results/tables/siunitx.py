@@ -9,7 +9,7 @@ from results.provenance import Provenance
 from results.tables.columns import MEASURE, Column
 from results.tables.table import Row, Table
 from results.text.durations import Unit, unit_of
-from results.text.latex import latex_cell, latex_text
+from results.text.latex import latex_cell, latex_comment, latex_text
 
 _NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?: ± (\d+)(?:\.(\d+))?)?")
 NEEDS = (
@@ -30,12 +30,12 @@ def as_siunitx(table: Table, made_by: Provenance | None = None) -> str:
     for row, texts in zip(table.rows, cells, strict=True):
         best = table.best_columns(row)
         body.append(" & ".join(_cell(text, i in best, table.columns[i]) for i, text in enumerate(texts)) + r" \\")
-    comment = [f"% {line}" for line in made_by.lines()] if made_by else []
+    comment = [latex_comment(line) for line in made_by.lines()] if made_by else []
     return "\n".join(
         [
             *comment,
             *NEEDS,
-            f"% Caption: {table.notes('Bold')}",
+            f"% Caption: {latex_text(table.notes('Bold'))}",
             rf"\begin{{tabular}}{{{''.join(formats)}}}",
             r"\toprule",
             " & ".join(header) + r" \\",

@@ -91,6 +91,11 @@ def latex_text(text: str) -> str:
     return "".join(map(_escaped, printable(" ".join(text.split()))))
 
 
+def latex_comment(line: str) -> str:
+    """Return a line of text as a LaTeX comment in ASCII: other characters become their code, such as U+4E2D."""
+    return "% " + "".join(c if c.isascii() else f"U+{ord(c):04X}" for c in printable(" ".join(line.split())))
+
+
 def latex_cell(text: str) -> str:
     """Escape the text of a cell, with a power of ten such as in "(2.0 ± 2.5)e-07" as a power."""
     match = _POWER.fullmatch(text)

@@ -12,6 +12,7 @@ import scipy.stats
 from core.cli import group
 from core.cli import run as run_command
 from core.runs import Run
+from core.utils.meters import Meter
 from core.utils.records import ScalarResult
 from results.exchange.directory import write_directory
 from results.exchange.import_runs import import_mlruns
@@ -44,7 +45,9 @@ def run(tmp_path: Path) -> Run:
     with Run(config, experiments_dir=tmp_path / "runs") as made:
         about = {"split": "test", "dataset": "digits", "augmented": False}
         made.log_result("accuracy", CORRECT, unit="image", protocol=about, higher_is_better=True)
-        made.log_result("loss", LOSSES, unit="image", higher_is_better=False, n_steps=18)
+        meter = Meter(nan_policy="omit")
+        meter.update(loss=[*LOSSES, math.nan])
+        made.log_result("loss", meter, unit="image", higher_is_better=False, n_steps=18)
         made.log_result("perplexity", 3.5, higher_is_better=False)
         made.log_result("diverged", ScalarResult(math.inf), higher_is_better=False)
         made.log_result("undirected", 1.0)
@@ -83,6 +86,7 @@ def test_the_document_is_valid_and_holds_error_interval_and_n(
     assert uncertainty["confidence_interval"]["lower"] == pytest.approx(low, rel=1e-12)
     assert uncertainty["confidence_interval"]["upper"] == pytest.approx(high, rel=1e-12)
     assert results["loss"]["metric_config"]["lower_is_better"] is True
+    assert results["loss"]["metric_config"]["additional_details"]["observations_left_out_as_nan"] == "1"
     assert results["loss"]["source_data"]["additional_details"]["n_steps"] == "18"
 
     assert results["perplexity"]["score_details"] == {"score": 3.5, "uncertainty": {}}  # nothing is known

@@ -31,7 +31,9 @@ from results.text.escaping import csv_comment, csv_text, html_text, markdown_tex
 from results.text.latex import latex_text
 
 N_TABLES = 600
-NASTY = "=cmd|' /C calc'!A0 & <script>alert(1)</script> \\input{x} $x_1^2$ 50% #1 ~ *b* [a](http://b) `c` --> | \"q\"\n"
+NASTY = (
+    "=cmd|' 日本± /C'!A0 & <script>alert(1)</script> \\input{x} $x_1^2$ 50% #1 ~ *b* [a](http://b) `c` --> | \"q\"\n"
+)
 
 
 def table(experiments: Path, *metadata: ResultMetadata, **options: object) -> Table:
@@ -349,13 +351,15 @@ def test_names_with_markup_stay_text_in_every_format(make_run: MakeRun, experime
             make_run({nasty: 0.5 + 0.1 * seed}, dataset=dataset, seed=seed)
     groups = group_runs(ResultsDatabase(experiments))
     made = make_table(groups, {nasty: nasty.name})
-    markdown, latex = FORMATS["markdown"](made, None), FORMATS["latex"](made, None)
+    markdown, latex = FORMATS["markdown"](made, None), FORMATS["latex"](made, provenance(groups))
     assert "<script>" not in markdown
     assert "\\|" in markdown
     assert "](" not in markdown.replace("\\](", "")
     for row in markdown.splitlines()[:4]:
         assert row.replace("\\|", "").count("|") == 5
-    assert r"\input" not in latex
+    assert not [line for line in latex.splitlines() if r"\input" in line and not line.startswith("%")]
+    assert latex.isascii()
+    assert "% Caption: Mean $\\pm$ 95\\% t interval over runs;" in latex  # ready for \caption
     for line in latex.splitlines():
         if line.endswith(r"\\"):
             assert line.replace(r"\&", "").count("&") == 3
