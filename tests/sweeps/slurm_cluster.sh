@@ -1,12 +1,12 @@
 #!/bin/sh
-# slurm_cluster.sh start|stop DIR: a Slurm of one node with two CPUs on this machine, with all of its files in DIR.
+# slurm_cluster.sh start|stop DIR: a Slurm of two nodes with one CPU each on this machine, with its files in DIR.
 # Needs root and Debian's slurmctld, slurmd, slurm-client and munge. Its commands need SLURM_CONF=DIR/slurm.conf.
 set -eu
 what=$1
 dir=$2
 
 if [ "$what" = stop ]; then
-    for daemon in slurmd slurmctld munged; do
+    for daemon in slurmd.one slurmd.two slurmctld munged; do
         [ -f "$dir/$daemon.pid" ] || continue
         pid=$(cat "$dir/$daemon.pid")
         kill "$pid" || continue
@@ -15,7 +15,7 @@ if [ "$what" = stop ]; then
     exit
 fi
 
-mkdir -p "$dir/state" "$dir/spool"
+mkdir -p "$dir/state" "$dir/spool.one" "$dir/spool.two"
 chmod 755 "$dir"
 host=$(hostname -s)
 head -c 1024 /dev/urandom >"$dir/munge.key"
@@ -37,17 +37,17 @@ JobRequeue=1
 ReturnToService=2
 MpiDefault=none
 SlurmctldPort=26817
-SlurmdPort=26818
 StateSaveLocation=$dir/state
-SlurmdSpoolDir=$dir/spool
+SlurmdSpoolDir=$dir/spool.%n
 SlurmctldPidFile=$dir/slurmctld.pid
-SlurmdPidFile=$dir/slurmd.pid
+SlurmdPidFile=$dir/slurmd.%n.pid
 SlurmctldLogFile=$dir/slurmctld.log
-SlurmdLogFile=$dir/slurmd.log
-NodeName=$host NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
-PartitionName=main Nodes=$host Default=YES MaxTime=60 State=UP
+SlurmdLogFile=$dir/slurmd.%n.log
+NodeName=one NodeHostname=$host NodeAddr=127.0.0.1 Port=26818 CPUs=1 State=UNKNOWN
+NodeName=two NodeHostname=$host NodeAddr=127.0.0.1 Port=26819 CPUs=1 State=UNKNOWN
+PartitionName=main Nodes=one,two Default=YES MaxTime=60 State=UP
 EOF
 munged --force --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munged.pid" \
     --log-file="$dir/munged.log" --seed-file="$dir/munge.seed"
 slurmctld -f "$dir/slurm.conf"
-slurmd -f "$dir/slurm.conf"
+for node in one two; do slurmd -f "$dir/slurm.conf" -N "$node"; done

@@ -1,6 +1,7 @@
-"""Sweeps on a real Slurm of one node, which is started for these tests: `make slurm-test`, as root."""
+"""Sweeps on a real Slurm of two nodes, which is started for these tests: `make slurm-test`, as root."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,12 +60,17 @@ def logs(sweep: Sweep) -> str:
     return "\n".join(f"{file.name}:\n{file.read_text()}" for file in files)
 
 
-def test_each_config_becomes_an_evaluated_run(sweep_command: Callable[..., str], tmp_path: Path) -> None:
-    command = ("--name", "two", *TINY, "--n-epochs", "1", "seed=0..1", "--evaluate")
+def test_each_config_becomes_an_evaluated_run_on_any_node(
+    sweep_command: Callable[..., str], run: Callable[..., str], tmp_path: Path
+) -> None:
+    command = ("--name", "two", *TINY, "--jobs", "2", "--n-epochs", "1", "seed=0..1", "--evaluate")
     assert "Submitted 2 jobs" in sweep_command(*command)
     assert "No job was submitted" in sweep_command(*command)  # they wait in the queue, or run
     sweep = find_sweep("two", tmp_path / "experiments")
+    slurm_ids = (sweep.path / "slurm_ids").read_text().split()[::2]
     wait_until(lambda: all(map(sweep.is_done, sweep.jobs)), lambda: logs(sweep))
+    nodes = [re.findall(r" NodeList=(\S+)", run("scontrol", "show", "job", each)) for each in slurm_ids]
+    assert sorted(nodes) == [["one"], ["two"]]  # each has one CPU
     assert "2 finished" in sweep_command("status", "two")
 
 
