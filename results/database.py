@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -11,21 +10,19 @@ from typing import Any
 
 from attrs import evolve
 
-from core.config.errors import ConfigError, nearest, unknown_name
-from core.runs.config_file import CONFIG
-from core.runs.directory import RUN_ID, resolve_run
-from core.runs.status import STATUS
+from core.config.errors import ConfigError, unknown_name
+from core.runs.directory import resolve_run
 from core.utils.results import ResultMetadata, ResultRecord
 from results.conditions import ACCEPTED, AnyOf, Condition
 from results.environments import SPLIT_FIELDS, environment_values
 from results.expressions import parse_expression
 from results.fields import MISSING, OF_RUNS, PROTOCOL, VERSIONS, config_value, protocol_names, protocol_value
 from results.run import Run, config_fields
+from results.run_directories import run_directories
 from results.run_files import Fault, without_garbage_collection
 from results.text.labels import differing_names, measure_labels
 
 ALWAYS = ("id", "status")  # of the run, even if its config has such a field
-REMEDY = "Try the folder in which your runs started, or give another with --experiments-dir or PYML_EXPERIMENTS_DIR."
 
 
 class ResultsDatabase:
@@ -43,7 +40,7 @@ class ResultsDatabase:
 
     def __init__(self, experiments_dir: str | Path) -> None:
         self.experiments_dir = Path(experiments_dir)
-        self._runs: tuple[Run, ...] = tuple(map(Run, _run_directories(str(experiments_dir))))
+        self._runs: tuple[Run, ...] = tuple(map(Run, run_directories(str(experiments_dir))))
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self._runs)
@@ -264,34 +261,3 @@ def _has_several(name: str, values: Sequence[tuple[Run, Any]]) -> bool:
 
 def _equal(actual: object, wanted: object) -> bool:
     return actual == (list(wanted) if isinstance(wanted, tuple) else wanted)
-
-
-def _run_directories(directory: str) -> list[str]:
-    """Return the run directories, sorted by name.
-
-    A run directory has a run id as its name, or holds config.json or status.json.
-
-    Raises:
-        ConfigError: The directory does not exist or cannot be read.
-    """
-    try:
-        with os.scandir(directory) as entries:
-            names = sorted(entry.name for entry in entries if _is_run(entry))
-    except FileNotFoundError:
-        raise ConfigError(f"there is no experiments directory {directory}.{_near(Path(directory))} {REMEDY}") from None
-    except OSError as error:
-        raise ConfigError(f"experiments directory {directory} cannot be read ({error.strerror}). {REMEDY}") from None
-    return [os.path.join(directory, name) for name in names]  # noqa: PTH118 - a Path each would cost 50 ms in 10,000
-
-
-def _is_run(entry: os.DirEntry[str]) -> bool:
-    if not entry.is_dir():
-        return False
-    if RUN_ID.fullmatch(entry.name):
-        return True
-    return any(os.path.isfile(f"{entry.path}/{file.name}") for file in (CONFIG, STATUS))  # noqa: PTH113
-
-
-def _near(directory: Path) -> str:
-    parent = directory.resolve().parent
-    return nearest(directory.name, [path.name for path in parent.iterdir() if path.is_dir()]) if parent.is_dir() else ""
