@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -30,6 +31,7 @@ ACCEPTED = (
     "has FIELD"
 )
 _EQUALITY = {"=", "!=", "in", "not in"}
+_ITEM = re.compile(r"""\s*(?:"[^"]*"|'[^']*')\s*(?=,|$)|[^,]+""")
 _HEX = re.compile(r"[0-9a-f]{4,40}")
 _VERSION = re.compile(r"\d+(\.\d+)*")
 
@@ -91,7 +93,7 @@ class Condition:
         return any(evolve(self, operator="=", wanted=item).holds(actual) for item in self._items())
 
     def _items(self) -> list[str]:
-        items = [item.strip() for item in _without_brackets(self.wanted).split(",") if item.strip()]
+        items = _separated(self.wanted)
         if not items:
             raise ConfigError(
                 f"condition {self.text!r}: 'in' needs values after it, such as {self.field} in A,B or "
@@ -123,7 +125,7 @@ class Condition:
     def _list_holds(self, actual: list[object]) -> bool:
         if self.operator != "=":
             raise self._refused("is a list", "= or !=, such as {field}=512,512")
-        wanted = [_plain(_literal(item.strip())) for item in _without_brackets(self.wanted).split(",") if item.strip()]
+        wanted = [_plain(_literal(item)) for item in _separated(self.wanted)]
         return actual == wanted
 
     def _number_holds(self, actual: float) -> bool:
@@ -140,6 +142,8 @@ class Condition:
                 f"condition {self.text!r}: {self.field} is a number (such as {example}{unit}); "
                 f"got {self.wanted!r}.{hint}"
             )
+        if self.operator == "=" and isinstance(wanted, float) and math.isnan(wanted):  # the runs that diverged
+            return isinstance(actual, float) and math.isnan(actual)
         return _COMPARE[self.operator](actual, wanted)
 
     def _text_holds(self, actual: str) -> bool:
@@ -192,7 +196,7 @@ def _check_status(condition: Condition) -> None:
     if condition.field != "status" or condition.operator not in _EQUALITY:
         return
     is_list = condition.operator in {"in", "not in"}
-    for word in _without_brackets(condition.wanted).split(",") if is_list else [condition.wanted]:
+    for word in _separated(condition.wanted) if is_list else [condition.wanted]:
         wanted = _unquoted(word.strip())
         if wanted not in STATES and not {"*", "?"} & set(wanted):
             raise ConfigError(
@@ -210,6 +214,11 @@ def _glob(pattern: str) -> re.Pattern[str]:
 def _version(text: str) -> tuple[int, ...]:
     match = _VERSION.match(text)
     return tuple(map(int, match[0].split("."))) if match else ()
+
+
+def _separated(text: str) -> list[str]:
+    """Return the items of a list, with or without brackets. A comma in quotes separates nothing."""
+    return [item.strip() for item in _ITEM.findall(_without_brackets(text)) if item.strip()]
 
 
 def _without_brackets(text: str) -> str:
