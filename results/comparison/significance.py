@@ -11,9 +11,10 @@ import attrs
 from attrs import frozen
 
 from core.config.errors import ConfigError
+from core.utils.formatting import format_value
 from results.comparison.binary import paired_counts, score_difference, separate_counts
 from results.comparison.measured import Measured
-from results.samples import sample_values, shared_samples
+from results.samples import Values, sample_values, shared_samples
 from results.statistics.effect_size import effect_size
 from results.statistics.intervals import (
     Difference,
@@ -161,7 +162,9 @@ def _over_samples(a: Measured, b: Measured, level: float) -> ReplicateTest:
     if kept_a and kept_b:
         pairs = shared_samples(kept_a, kept_b)
         if (n := len(pairs[0])) >= 2:
-            note = _with_left_out("samples", (len(kept_a) - n, len(kept_b) - n), ONE_RUN_EACH)
+            odd = [_other_mean(*side) for side in (("A", kept_a, result_a), ("B", kept_b, result_b))]
+            note = "; ".join(filter(None, [ONE_RUN_EACH, *odd]))
+            note = _with_left_out("samples", (len(kept_a) - n, len(kept_b) - n), note)
             counts = paired_counts(kinds, *pairs)
             found = paired_difference(*pairs, level) if counts is None else score_difference(counts, level)
             method = PAIRED_SAMPLES if counts is None else f"{PAIRED_SAMPLES}, McNemar"
@@ -170,6 +173,15 @@ def _over_samples(a: Measured, b: Measured, level: float) -> ReplicateTest:
             return attrs.evolve(made, sample_means=means, counts=counts)
     note = f"{ONE_RUN_EACH}{_why_not_paired(kept_a is not None, kept_b is not None)}"
     return _from_results(a, result_a, b, result_b, level, note)
+
+
+def _other_mean(side: str, kept: Values, result: Mapping[str, Any]) -> str:
+    """Return a note if a run kept values whose mean is not its result, or ""."""
+    found, mean, error = statistics.fmean(kept.values()), result["mean"], result["error"]
+    error = 0.0 if math.isnan(error) else error
+    if abs(found - mean) <= 1e-6 * abs(mean) + 1e-3 * error:
+        return ""
+    return f"{side} kept values whose mean is {format_value(found)}, while its result is {format_value(mean)}"
 
 
 def _from_results(

@@ -75,6 +75,15 @@ def test_the_means_of_paired_samples_are_those_of_the_pairs(experiments: Path, i
     assert one["test"]["p_value"] == pytest.approx(stats.ttest_rel(shared_a, shared_b).pvalue, rel=1e-9)
 
 
+def test_kept_values_whose_mean_is_not_the_result_are_named(experiments: Path, invoke: Invoke) -> None:
+    path = with_values(experiments, 0, range(4), [0.5, 0.25, 0.5, 0.75], "mlp")
+    with_values(experiments, 1, range(4), [0.5, 0.5, 0.5, 0.25], "unet")
+    assert "kept values whose mean" not in compare(invoke)
+    results = path.parents[2] / "results.jsonl"
+    results.write_text(results.read_text().replace('"mean": 0.5', '"mean": 0.9'))
+    assert "A kept values whose mean is 0.5, while its result is 0.9" in compare(invoke)
+
+
 def test_samples_that_cannot_be_paired_say_why(experiments: Path, invoke: Invoke) -> None:
     paths = [with_values(experiments, i, range(5), [1.0, 2, 3, 4, 5 + i], m) for i, m in enumerate(["mlp", "unet"])]
     paths[1].unlink()
