@@ -150,7 +150,8 @@ def configs(groups: Sequence[Group], labels: ShortLabels) -> list[Html]:
         parts += [element("p", "Fields in which the groups differ:"), table(["group", *map(printable, fields)], rows)]
         parts += _cut_off(len(things), MOST_ROWS, "groups")
     shared = ", ".join(f"{name}={spell(value)}" for name, value in common)
-    return [*parts, element("p", f"Fields that all runs share: {printable(shared)}.", class_="note")]
+    text = f"Fields that all runs share: {printable(shared)}." if shared else "All runs share no field."
+    return [*parts, element("p", text, class_="note")]
 
 
 def troubles(runs: Sequence[Run], faults: Sequence[Fault]) -> list[Html]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from made_runs import ACCURACY, LOSS, Invoke, MakeRun, log_curve, set_status
 from PIL import Image
+from written_runs import write_run
 
 from core.runs.environment import save_environment
 from core.utils.results import ResultMetadata, ScalarResult
@@ -169,6 +170,13 @@ def test_a_report_of_runs_with_nothing_but_a_config_says_so(make_run: MakeRun, r
     assert "Training curves" not in page.texts
     assert "Samples" not in page.texts
     assert "None: every run finished and could be read." in page.texts
+
+
+def test_runs_that_share_no_field_are_said_to_share_none(experiments: Path, report) -> None:
+    for number, model in enumerate(("mlp", "unet")):
+        write_run(experiments, number, model=model, seed=0)
+    page, _ = report()
+    assert "All runs share no field." in page.texts
 
 
 def test_what_could_not_be_read_is_in_the_report(make_run: MakeRun, report) -> None:
