@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+import statistics
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from core.runs.sample_values import VALUES, read_values
 from core.utils.results import ResultMetadata
@@ -54,3 +57,10 @@ def shared_samples(a: Values, b: Values) -> tuple[list[float], list[float]]:
     """Return the values of the samples that both runs have, in the same order."""
     ids = sorted(a.keys() & b.keys())
     return [a[i] for i in ids], [b[i] for i in ids]
+
+
+def have_mean_of(values: Values, result: Mapping[str, Any]) -> bool:
+    """Return whether the mean over the values that a run kept is its result; the fields are those of a ScalarResult."""
+    mean, error = float(result["mean"]), float(result["error"])
+    rounding = 1e-6 * abs(mean) + (0.0 if math.isnan(error) else 1e-3 * error)
+    return abs(statistics.fmean(values.values()) - mean) <= rounding

@@ -128,6 +128,7 @@ def levels_text(levels: TwoLevels) -> str:
     return (
         f"over new seeds and new samples ({seeds} × {levels.n_samples:,} shared samples{clusters}) A - B is "
         f"{difference} [{low}, {high}], p {p}; {shares}: {levels.more_helps} would help more."
+        f"{'' if levels.means_agree else ' The values that the runs kept have other means than their results.'}"
     )
 
 

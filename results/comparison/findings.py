@@ -62,6 +62,7 @@ class TwoLevels:
         from_both: From seed and sample together, and noise.
         more_helps: "more seeds" or "more samples": twice as many of them lowers the error more.
         n_clusters: Clusters of the samples, if every run kept the same ones; the error then allows for them.
+        means_agree: Whether the mean over the values that a run kept is its result, for every run.
     """
 
     n_a: int
@@ -77,6 +78,7 @@ class TwoLevels:
     from_both: float
     more_helps: str
     n_clusters: int | None = None
+    means_agree: bool = True
 
 
 @frozen

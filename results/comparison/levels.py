@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +13,7 @@ from results.comparison.clustered import sample_clusters
 from results.comparison.comparison import Comparison
 from results.comparison.findings import TwoLevels
 from results.comparison.measured import Measured
-from results.samples import Values, sample_values
+from results.samples import Values, have_mean_of, sample_values
 from results.statistics.clusters import cluster_columns
 from results.statistics.two_level import TwoLevelEstimate, two_level_difference, two_level_mean
 
@@ -35,7 +36,10 @@ def two_levels(one: Comparison) -> TwoLevels | None:
         if a.shape[1] < 2:
             return None
     found = two_level_mean(a - b, one.test_level) if one.test.is_paired else two_level_difference(a, b, one.test_level)
-    return _two_levels(found, len(a), len(b), len(ids), None if clusters is None else a.shape[1])
+    sides = ((one.measured_a, values_a), (one.measured_b, values_b))
+    agree = all(have_mean_of(kept, side.results[seed]) for side, values in sides for seed, kept in values.items())
+    made = _two_levels(found, len(a), len(b), len(ids), None if clusters is None else a.shape[1])
+    return None if made is None else attrs.evolve(made, means_agree=agree)
 
 
 def _kept(side: Measured) -> dict[Any, Values] | None:

@@ -14,7 +14,7 @@ from core.config.errors import ConfigError
 from core.utils.formatting import format_value
 from results.comparison.binary import paired_counts, score_difference, separate_counts
 from results.comparison.measured import Measured
-from results.samples import Values, sample_values, shared_samples
+from results.samples import Values, have_mean_of, sample_values, shared_samples
 from results.statistics.effect_size import effect_size
 from results.statistics.intervals import (
     Difference,
@@ -177,11 +177,10 @@ def _over_samples(a: Measured, b: Measured, level: float) -> ReplicateTest:
 
 def _other_mean(side: str, kept: Values, result: Mapping[str, Any]) -> str:
     """Return a note if a run kept values whose mean is not its result, or ""."""
-    found, mean, error = statistics.fmean(kept.values()), result["mean"], result["error"]
-    error = 0.0 if math.isnan(error) else error
-    if abs(found - mean) <= 1e-6 * abs(mean) + 1e-3 * error:
+    if have_mean_of(kept, result):
         return ""
-    return f"{side} kept values whose mean is {format_value(found)}, while its result is {format_value(mean)}"
+    of_values, of_result = format_value(statistics.fmean(kept.values())), format_value(result["mean"])
+    return f"{side} kept values whose mean is {of_values}, while its result is {of_result}"
 
 
 def _from_results(

@@ -90,7 +90,7 @@ def _seeds(keys: Sequence[Any]) -> str:
 def _known_seeds(seeds: Sequence[Any]) -> str:
     if all(isinstance(seed, int) for seed in seeds):
         ordered = sorted(seeds)
-        if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+        if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
             return f"{ordered[0]} to {ordered[-1]}"
         seeds = ordered
     return ", ".join(spell(seed) for seed in seeds[:8]) + (", ..." if len(seeds) > 8 else "")

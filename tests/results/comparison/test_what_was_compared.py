@@ -30,13 +30,15 @@ def compare(invoke: Invoke, *options: str) -> str:
     return out
 
 
-def with_values(directory: Path, number: int, ids: Sequence[int], values: Sequence[float], model: str) -> Path:
+def with_values(
+    directory: Path, number: int, ids: Sequence[int], values: Sequence[float], model: str, seed: int = 0
+) -> Path:
     run = write_run(
         directory,
         number,
         [record(float(np.mean(values)), evaluation="eval-1", n=len(values)), finished("eval-1")],
         model=model,
-        seed=0,
+        seed=seed,
     )
     (run / "values" / "eval-1").mkdir(parents=True)
     path = run / "values" / "eval-1" / "loss.npz"
@@ -82,6 +84,25 @@ def test_kept_values_whose_mean_is_not_the_result_are_named(experiments: Path, i
     results = path.parents[2] / "results.jsonl"
     results.write_text(results.read_text().replace('"mean": 0.5', '"mean": 0.9'))
     assert "A kept values whose mean is 0.5, while its result is 0.9" in compare(invoke)
+
+
+def test_kept_values_of_several_seeds_whose_means_are_not_the_results_are_named(
+    experiments: Path, invoke: Invoke
+) -> None:
+    rng = np.random.default_rng(0)
+    for number, (model, seed) in enumerate([("mlp", 0), ("mlp", 1), ("unet", 0), ("unet", 1)]):
+        path = with_values(experiments, number, range(9), list(5 + rng.normal(size=9)), model, seed)
+    assert "over new seeds and new samples" in compare(invoke)
+    assert "The values that the runs kept have other means" not in compare(invoke)
+    results = path.parents[2] / "results.jsonl"
+    results.write_text(results.read_text().replace('"mean": ', '"mean": 9'))
+    assert "The values that the runs kept have other means than their results." in compare(invoke)
+
+
+def test_seeds_far_apart_are_listed_at_once(experiments: Path, invoke: Invoke) -> None:
+    for number, seed in enumerate([7, 2**70, 8, 7, 2**70, 8]):
+        write_run(experiments, number, [record(0.5 + number)], model="mlp" if number < 3 else "unet", seed=seed)
+    assert f"A: model=mlp  (3 runs, seeds 7, 8, {2**70})" in compare(invoke)
 
 
 def test_samples_that_cannot_be_paired_say_why(experiments: Path, invoke: Invoke) -> None:
