@@ -15,6 +15,8 @@ from core.utils.output import Place, messages_to, say
 from core.utils.signals import RunInterrupted
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from core.config.config import ModelConfig
     from core.diffusion.training.ranks import Ranks
     from core.runs.tracking import Tracker
@@ -104,8 +106,6 @@ def _train_in(
         trackers: What the run's curve and results are passed on to.
     """
     from core.commands.progress_bar import reporting
-    from core.diffusion.model import Denoiser
-    from core.diffusion.placeholder import placeholder_notice
     from core.diffusion.train import train_diffusion_model
     from core.utils.signals import StopSignals
 
@@ -132,15 +132,23 @@ def _train_in(
             trackers=trackers,
             ranks=ranks,
         )
-        if not isinstance(model, Denoiser):
-            say(placeholder_notice(config.model))
-        say(f"Done. Evaluate it with: pyml-eval {run_path}")
-        if config.validation_share and isinstance(model, Denoiser):
-            say(f"Or the best checkpoint: pyml-eval {run_path} --checkpoint best")
+        _say_done(model, config, run_path)
         late = signals.requested(announce=False) if ranks.is_alone else None
     if late is not None:  # it came after the last step: this run is complete, but nothing is to follow
         late.add_note("The training had finished.")
         raise late
+
+
+def _say_done(model: nn.Module, config: ModelConfig, run_path: Path) -> None:
+    from core.diffusion.model import Denoiser
+    from core.diffusion.placeholder import placeholder_notice
+
+    is_trained = isinstance(model, Denoiser)
+    if not is_trained:
+        say(placeholder_notice(config.model))
+    say(f"Done. Evaluate it with: pyml-eval {run_path}")
+    if config.validation_share and is_trained:
+        say(f"Or the best checkpoint: pyml-eval {run_path} --checkpoint best")
 
 
 @contextlib.contextmanager
