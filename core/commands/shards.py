@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from core import __version__, plugins
-from core.config.config import GlobalConfig, ModelConfig
+from core.commands.target import find_run
+from core.config.config import ModelConfig
 from core.config.errors import ConfigError
-from core.config.load import Layer, build_config
 from core.config.options import debug_option, experiments_dir_option
 from core.runs.completion import complete_runs
 from core.utils.output import say
@@ -93,12 +93,7 @@ def merge(run: str, experiments_dir: str | None) -> None:
     pyml-eval --shard I/N makes shards, and so does pyml-eval under torchrun. The last process merges them. Use this
     command if that process was stopped before it merged. If shards are missing, the command names them.
     """
-    from core.runs.directory import resolve_run
-
-    given = {} if experiments_dir is None else {"experiments_dir": experiments_dir}
-    everywhere = build_config(GlobalConfig, Layer("command line", given, is_text=True))
-    run_path = resolve_run(run, everywhere.experiments_dir)
-    config = plugins.saved_config(run_path)
+    run_path, config, _ = find_run(run, None, experiments_dir)
     directories = _with_shards(run_path)
     faults: list[str] = []
     for directory in directories:

@@ -1,4 +1,4 @@
-"""The run that ``pyml-eval`` and ``pyml-sample`` work on."""
+"""The run that ``pyml-eval``, ``pyml-sample`` and ``pyml merge`` work on."""
 
 from __future__ import annotations
 
