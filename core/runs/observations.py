@@ -11,23 +11,26 @@ SQUARES_SHIFT = 1074  # a meter's state counts sums in units of 2^-1074, and sum
 ACCEPTED = "an array or tensor or list of observations, a Meter, a ScalarResult, or a number"
 
 
-def as_result(name: str, value: Any, cluster_ids: Any = None) -> tuple[ScalarResult, str]:
-    """Return the result that a value stands for, and its kind: "proportion" if every observation is 0 or 1.
+def as_result(name: str, value: Any, cluster_ids: Any = None, kind: str | None = None) -> tuple[ScalarResult, str]:
+    """Return the result that a value stands for, and its kind: as given, else "proportion" if all are 0 or 1.
 
     Args:
         name: Name of the result. Of a Meter, the measure of this name is taken.
         value: Observations, one per element, of which mean and standard error are taken exactly; a Meter; a
             ScalarResult; or a number, whose error is unknown.
         cluster_ids: One id per observation; the error is then the clustered one. None: they are independent.
+        kind: "mean" or "proportion", or None to see it by the observations.
 
     Raises:
         TypeError: The value is none of these, or has cluster ids and is no list of observations.
-        ValueError: There are no observations, not as many cluster ids, or the meter has no measure of this name.
+        ValueError: There are no observations, not as many cluster ids, or the meter has no measure of this name; or the
+            kind is "proportion" and an observation is not from 0 to 1.
     """
     if cluster_ids is not None:
-        return _clustered(name, value, cluster_ids)
+        return _clustered(name, value, cluster_ids, kind)
     if isinstance(value, ScalarResult):
-        return value, "mean"
+        _check_kind(name, kind, value.mean, value.mean)
+        return value, kind or "mean"
     if isinstance(value, bool | str | bytes) or value is None:
         raise TypeError(f"{name}: got {value!r} ({type(value).__name__}); accepted: {ACCEPTED}.")
     if isinstance(value, Meter):
@@ -41,16 +44,24 @@ def as_result(name: str, value: Any, cluster_ids: Any = None) -> tuple[ScalarRes
     result = meter.result(name)
     if result.n == result.n_nan == 0:
         raise ValueError(f"{name}: got no observations; accepted: {ACCEPTED}.")
+    _check_kind(name, kind, meter.min(name), meter.max(name))
     if _is_number(value):
-        return ScalarResult(result.mean), "mean"
-    return result, "proportion" if _all_zero_or_one(meter, name) else "mean"
+        return ScalarResult(result.mean), kind or "mean"
+    return result, kind or ("proportion" if _all_zero_or_one(meter, name) else "mean")
 
 
-def _clustered(name: str, value: Any, cluster_ids: Any) -> tuple[ScalarResult, str]:
+def _check_kind(name: str, kind: str | None, low: float, high: float) -> None:
+    """Refuse a proportion of values that lie elsewhere: Wilson's interval would say nothing of them."""
+    if kind == "proportion" and (low < 0 or high > 1):
+        got = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        raise ValueError(f"{name}: kind 'proportion' needs values from 0 to 1; got {got}. Divide percentages by 100.")
+
+
+def _clustered(name: str, value: Any, cluster_ids: Any, kind: str | None) -> tuple[ScalarResult, str]:
     """Return the mean of observations with its clustered error."""
     if isinstance(value, Meter | ScalarResult) or _is_number(value):
         raise TypeError(f"{name}: cluster_ids go with observations; got {type(value).__name__}.")
-    _, kind = as_result(name, value)
+    _, kind = as_result(name, value, kind=kind)
     means = ClusteredMean()
     try:
         means.update(value, cluster_ids)

@@ -64,7 +64,8 @@ class Recorder(ABC):
             n_steps: Sampler steps, where a sampler was used.
             n_samples: Generated samples, where there are any.
             role: "primary", "part" or "reference", see ResultMetadata.
-            kind: "mean" or "proportion"; None: "proportion" if every observation is 0 or 1, else "mean".
+            kind: "mean" or "proportion", whose observations lie from 0 to 1; None: "proportion" if every observation is
+                0 or 1, else "mean".
             source: What was measured: checkpoint step and digest, weights, sample seed.
             cluster_ids: One integer or string per observation, equal for those that belong together, such as questions
                 about one text. The error then allows for the clusters, and its n is their number.
@@ -75,10 +76,8 @@ class Recorder(ABC):
             OSError: The record could not be saved.
         """
         self._check_open("log_result")
-        result, found_kind = as_result(name, value, cluster_ids)
-        metadata = ResultMetadata(
-            name, n_steps, n_samples, unit, protocol or {}, higher_is_better, role, kind or found_kind
-        )
+        result, kind = as_result(name, value, cluster_ids, kind)
+        metadata = ResultMetadata(name, n_steps, n_samples, unit, protocol or {}, higher_is_better, role, kind)
         record = ResultRecord(metadata, result, source)
         self.log_record(record)
         return record

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import enum
 import json
+import math
 import os
 import signal
 import subprocess
@@ -361,7 +362,7 @@ def test_a_result_comes_from_observations_a_result_or_a_number(
 
 def test_a_result_comes_from_a_meters_measure(experiments: Path) -> None:
     meter = Meter()
-    meter.update(accuracy=[0, 1, 1, 1], loss=[1.0, 2.0, 1.0, 2.0])
+    meter.update(accuracy=[0, 1, 1, 1], loss=[0.25, 1.0, 0.5, 0.0])
     source = ResultSource(step=3, weights="ema")
     with Run(CONFIG) as run:
         accuracy = run.log_result("accuracy", meter, source=source)
@@ -373,6 +374,24 @@ def test_a_result_comes_from_a_meters_measure(experiments: Path) -> None:
     assert (accuracy.result.mean, accuracy.metadata.kind, accuracy.source) == (0.75, "proportion", source)
     assert (loss.result, loss.metadata.kind) == (meter.result("loss"), "proportion")
     assert list(read_result_log(run.path).newest()) == [accuracy, loss]
+
+
+@pytest.mark.parametrize(
+    ("value", "ids", "got"),
+    [
+        ([0.2, 1.4], None, "0.2 to 1.4"),
+        ([97.5, 0.0], [1, 2], "0 to 97.5"),
+        (ScalarResult(93.2, 0.1, 3), None, "93.2"),
+        (93.2, None, "93.2"),
+    ],
+)
+def test_a_proportion_of_values_beyond_0_to_1_is_refused(experiments: Path, value: Any, ids: Any, got: str) -> None:
+    with Run(CONFIG) as run:
+        with pytest.raises(ValueError, match=rf"acc: kind 'proportion' needs values from 0 to 1; got {got}\. Divide"):
+            run.log_result("acc", value, kind="proportion", cluster_ids=ids)
+        assert run.log_result("acc", 0.93, kind="proportion").metadata.kind == "proportion"
+        assert run.log_result("nan", [math.nan], kind="proportion").metadata.kind == "proportion"
+        assert run.log_result("share", ScalarResult(0.5), kind="proportion").metadata.kind == "proportion"
 
 
 def test_cluster_ids_make_the_error_of_a_result_a_clustered_one(experiments: Path) -> None:
