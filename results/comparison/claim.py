@@ -197,6 +197,8 @@ def _why_none(claim: Claim) -> str:
     n = claim.over.summary.n
     if n == 0:
         return "No run has a finite result."
+    if n == 1 and claim.over.within_error > 0 and claim.over.n_observations is None:
+        return "One run, whose result does not say how many observations (n) its error rests on; run more seeds."
     if n == 1:
         return "One run, so the error over runs is unknown; run more seeds."
     if claim.over.summary.error > 0:  # of a sequential test

@@ -247,8 +247,12 @@ def _untested(a: dict[Any, float], b: dict[Any, float], results: Sequence[Mappin
     sides = ("A", a), ("B", b)
     constant = [side for side, fields in zip("AB", results, strict=False) if fields["error"] == 0]
     lone = [side for side, values in sides if len(values) == 1]
+    without_n = [side for side, fields in zip("AB", results, strict=False) if fields["error"] > 0 and not fields["n"]]
     if constant:
         note = f"{' and '.join(constant)}: all observations are equal, so the error is unknown"
+    elif without_n:
+        why = "one run, whose result does not say how many observations (n) its error rests on"
+        note = f"{' and '.join(without_n)}: {why}"
     else:
         note = f"{' and '.join(lone)}: one run, so the error over runs is unknown" if lone else ""
     means = [statistics.fmean(values.values()) if values else math.nan for _, values in sides]

@@ -105,6 +105,15 @@ def test_seeds_far_apart_are_listed_at_once(experiments: Path, invoke: Invoke) -
     assert f"A: model=mlp  (3 runs, seeds 7, 8, {2**70})" in compare(invoke)
 
 
+def test_an_error_without_a_number_of_observations_is_named_as_the_reason(experiments: Path, invoke: Invoke) -> None:
+    write_run(experiments, 0, [record(0.5, n=None)], model="mlp", seed=0)
+    write_run(experiments, 1, [record(0.8)], model="unet", seed=0)
+    reason = "one run, whose result does not say how many observations (n) its error rests on"
+    assert f"no test; A: {reason}." in compare(invoke)
+    claim = invoke("claim", "model=mlp", "--metric", "loss", "--below", "0.6")[1]
+    assert f"O{reason[1:]}; run more seeds." in claim
+
+
 def test_samples_that_cannot_be_paired_say_why(experiments: Path, invoke: Invoke) -> None:
     paths = [with_values(experiments, i, range(5), [1.0, 2, 3, 4, 5 + i], m) for i, m in enumerate(["mlp", "unet"])]
     paths[1].unlink()
