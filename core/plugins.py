@@ -108,7 +108,10 @@ def saved_config(run_path: str | Path) -> ModelConfig:
 
 
 def check_installed(saved: SavedConfig) -> None:
-    """Raise ConfigError if a run's model or data set is not installed; it names the distribution that provided it."""
+    """Raise ConfigError if a run's model or data set is not installed; it names the distribution that provided it.
+
+    A run of one's own loop names no plugin; the error then says how to add results to it.
+    """
     for kind, group in {"model": MODELS, "dataset": DATASETS}.items():
         name, served = saved.values.get(kind), saved.plugins.get(kind)
         if isinstance(served, Mapping) and served.get("name") == name and name not in names(group):
@@ -117,3 +120,8 @@ def check_installed(saved: SavedConfig) -> None:
                 f"{saved.path}: {KIND[group]} {name!r} is not installed; this run used it from {owner} {version}. "
                 f"Try: pip install {owner}=={version}"
             )
+    if "model" not in saved.plugins and saved.values["model"] not in names(MODELS):
+        raise ConfigError(
+            f"{saved.path}: {saved.values['model']!r} is not a model of pyml-train, so this seems to be a run of your "
+            "own loop. To add results to it, use core.runs.Run.open(path); to continue it, Run.resume(path)."
+        )

@@ -182,7 +182,7 @@ def parse_condition(text: str) -> list[Condition]:
     if presence := PRESENCE.fullmatch(text):
         readings.append(Condition(text, presence[2], presence[1], ""))
     if not readings:
-        raise ConfigError(f"condition {text!r}: no condition; accepted: {ACCEPTED}.")
+        raise ConfigError(f"condition {text!r}: not a condition; accepted: {ACCEPTED}.")
     _check_status(readings[0])
     return readings
 

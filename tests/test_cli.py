@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click import Context, Group
 
 from core.cli import group
 from core.commands.eval import evaluate
@@ -33,6 +34,16 @@ def invoke(experiments: Path, run_command: Invoke) -> Invoke:
 
 def tree(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["runs", "plot", "sweep", "import", "export"])
+def test_the_help_of_a_group_shows_the_summary_of_each_command_in_full(invoke: Invoke, name: str) -> None:
+    _, out, _ = invoke("core", name, "--help")
+    shown = " ".join(out.split())
+    command = group.get_command(Context(group), name)
+    assert isinstance(command, Group)
+    for each in command.commands.values():
+        assert " ".join((each.help or "").partition("\n\n")[0].split()) in shown
 
 
 def test_the_placeholder_trains_and_evaluates_at_once_and_says_what_it_is(invoke: Invoke, experiments: Path) -> None:

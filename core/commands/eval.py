@@ -91,7 +91,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run and add its results, each with its error, to the run's directory.
 
-    RUN is a path, a run id, the beginning of one run's id, or latest. Without --evaluator, all evaluators of
+    RUN is a path, a run id, a unique prefix of an id, or latest. Without --evaluator, all evaluators of
     pyml-core that support the run are used.
     """
     _check_plugins(evaluators, features)

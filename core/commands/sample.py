@@ -67,7 +67,7 @@ def sample(
 ) -> None:
     """Sample images from a run's model, and write them to a file or a directory.
 
-    RUN is a path, a run id, the beginning of one run's id, or latest. Samples are kept in the run's directory, so that
+    RUN is a path, a run id, a unique prefix of an id, or latest. Samples are kept in the run's directory, so that
     a command that was stopped continues where it stopped, and pyml-eval uses the same samples.
     """
     import attrs

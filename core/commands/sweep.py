@@ -19,7 +19,7 @@ from core.commands.shards import share_of_process
 from core.config.config import GlobalConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
-from core.config.options import debug_option
+from core.config.options import SummaryGroup, debug_option
 from core.utils.output import say
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
-class SweepGroup(click.Group):
+class SweepGroup(SummaryGroup):
     """A group in which ``sweep ARGUMENTS`` means ``sweep start ARGUMENTS``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -63,7 +63,7 @@ class SweepCommand(ConfigCommand):
 
 experiments_dir_option = click.option("--experiments-dir", metavar="PATH", help="Directory that holds the runs.")
 jobs_option = click.option(
-    "--jobs", "n_jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at one time."
+    "--jobs", "n_jobs", type=click.IntRange(1), default=1, show_default=True, help="Largest number of runs at one time."
 )
 slurm_option = click.option(
     "--slurm",
@@ -117,7 +117,7 @@ def start(
     dry_run: bool,
     **_fields: Any,
 ) -> None:
-    """Write the list of configs, then start the runs that are missing, failed or dead.
+    """Write the list of configs, then start the runs that are missing, failed, interrupted or dead.
 
     VALUES are separated by commas; A..B stands for the integers from A to B. If the values
     contain commas, separate them by semicolons: hidden_layer_sizes=256,256;512,512. The same command, started again,
@@ -153,7 +153,7 @@ def start(
 @experiments_dir_option
 @debug_option
 def resume(name: str, n_jobs: int, detach: bool, slurm: tuple[str, ...], experiments_dir: str | None) -> None:
-    """Start the runs of a sweep that are missing, failed or dead."""
+    """Start the runs of a sweep that are missing, failed, interrupted or dead."""
     from core.commands import sweep_launcher
 
     sweep_launcher.check_machine(slurm)

@@ -33,7 +33,7 @@ def check_machine(slurm_options: Sequence[str]) -> None:
 
 
 def launch(sweep: Sweep, n_jobs: int, *, detach: bool, slurm_options: Sequence[str]) -> None:
-    """Start the runs of a sweep that are missing, failed or dead, and print what became of them.
+    """Start the runs of a sweep that are missing, failed, interrupted or dead, and print what became of them.
 
     Args:
         sweep: The sweep, which no process holds.

@@ -32,7 +32,7 @@ MAY_CHANGE_ON_RESUME = {"n_epochs", "checkpoint_every_epochs", "keep_every_epoch
     "--resume",
     metavar="RUN",
     shell_complete=complete_runs,
-    help="Continue this run: a path, a run id, the beginning of one run's id, or latest.",
+    help="Continue this run: a path, a run id, a unique prefix of an id, or latest.",
 )
 @click.option(
     "--force", is_flag=True, help="With --resume: take over from a process on another host without waiting for it."

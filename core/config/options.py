@@ -15,6 +15,17 @@ from core.config.rules import NAMES
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+class SummaryGroup(click.Group):
+    """A command group whose help shows the first paragraph of each command's help in full; Click cuts it off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their summaries."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        helps = {name: (command and command.help) or "" for name, command in commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, " ".join(text.partition("\n\n")[0].split())) for name, text in helps.items()])
+
+
 def debug_option(command: Function) -> Function:
     """Add --debug, which ``core.cli.run`` looks for."""
     words = "Show the traceback of an error."

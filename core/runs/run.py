@@ -111,7 +111,7 @@ class Run(Recorder):
         evaluation gives a run's results. The status and the curve of the training are left as they are.
 
         Args:
-            path: The run directory, a run id, the beginning of one run's id, or ``latest``.
+            path: The run directory, a run id, a unique prefix of an id, or ``latest``.
             about: What is evaluated and how; kept in ``evaluations/<id>.json``.
             experiments_dir: Where to look for a run id.
             trackers: As for a new run.
@@ -141,7 +141,7 @@ class Run(Recorder):
         """Return a run that exists, to continue its training; ``step`` says where its curve ends.
 
         Args:
-            path: The run directory, a run id, the beginning of one run's id, or ``latest``.
+            path: The run directory, a run id, a unique prefix of an id, or ``latest``.
             config: The config if it has changed, for instance the number of epochs; None keeps config.json.
             experiments_dir: Where to look for a run id.
             plugins: As for a new run.

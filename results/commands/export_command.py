@@ -11,7 +11,7 @@ from core.utils.output import put, say
 from results.commands import shared
 
 
-@click.group("export", context_settings=shared.SETTINGS)
+@click.group("export", cls=shared.NearestNameGroup, context_settings=shared.SETTINGS)
 def export_group() -> None:
     """Export results in the format of another tool; for CSV and JSON see runs export."""
 

@@ -12,7 +12,7 @@ from core.utils.output import put, say
 from results.commands import shared
 
 
-@click.group("import", context_settings=shared.SETTINGS)
+@click.group("import", cls=shared.NearestNameGroup, context_settings=shared.SETTINGS)
 def import_group() -> None:
     """Import the runs of another tool."""
 

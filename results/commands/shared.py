@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from core.config.errors import ConfigError, unknown_name
-from core.config.options import debug_option, experiments_dir_option
+from core.config.options import SummaryGroup, debug_option, experiments_dir_option
 from core.runs.directory import resolve_run
 from core.utils.output import put
 from results.database import ResultsDatabase
@@ -28,7 +28,7 @@ MOST_FAULTS = 10
 _ARCHIVED, _N_HIDDEN = "results.archived", "results.n_hidden"
 
 
-class NearestNameGroup(click.Group):
+class NearestNameGroup(SummaryGroup):
     """A command group that answers the name of an unknown command with the nearest one.
 
     Attributes:

@@ -98,7 +98,7 @@ def test_a_condition_holds_or_not(text: str, value: object, holds: bool) -> None
 
 @pytest.mark.parametrize("text", ["", "model", "=3", "<", "model unet", "model=>3 or True"[:5]])
 def test_what_is_no_condition_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"no condition; accepted: FIELD=VALUE.*learning_rate<1e-3"):
+    with pytest.raises(ConfigError, match=r"not a condition; accepted: FIELD=VALUE.*learning_rate<1e-3"):
         parse_condition(text)
 
 

@@ -167,3 +167,7 @@ def test_evaluation_of_another_loops_run_by_pyml_eval_is_refused_with_the_remedy
         pass
     with pytest.raises(ConfigError, match=r"has no field 'model', so it is not a run of pyml-train.*Run.open\(path\)"):
         saved_config(run.path)
+    with Run({"model": "forest", "seed": 0}, path=tmp_path / "named") as run:
+        pass
+    with pytest.raises(ConfigError, match=r"'forest' is not a model of pyml-train.*your own loop.*Run.open\(path\)"):
+        saved_config(run.path)

@@ -208,7 +208,7 @@ def test_a_config_value_cannot_steer_the_terminal(make_run: MakeRun, invoke: Inv
     [
         (("lits",), "unknown command of runs 'lits'. Did you mean 'list'?"),
         (("--where", "learning_rat<1"), "Did you mean 'learning_rate'?"),
-        (("--where", "learning_rate"), "no condition; accepted: FIELD=VALUE"),
+        (("--where", "learning_rate"), "not a condition; accepted: FIELD=VALUE"),
         (("--where", "learning_rate<fast"), "learning_rate is a number"),
         (("--where", "seed=77"), "none of the 1 runs meets seed=77"),
         (("--sort", "losss"), "Did you mean 'loss'?"),
