@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import attrs
 from attrs import frozen
 
 from results.comparison.replicates import Replicates
 from results.comparison.significance import ReplicateTest
+from results.statistics.effect_size import effect_size
 from results.statistics.intervals import summarise
 from results.statistics.robust import (
     BootstrapInterval,
@@ -129,7 +131,8 @@ def sequential_test(test: ReplicateTest, replicates: Replicates, level: float) -
     the runs that one side has more wait for a partner.
     """
     n = min(len(replicates.a), len(replicates.b))
-    differences = [x - y for x, y in zip(replicates.a[:n], replicates.b[:n], strict=True)]
+    a, b = replicates.a[:n], replicates.b[:n]
+    differences = [x - y for x, y in zip(a, b, strict=True)]
     found = sequential_t_test(differences, level=level)
     over = summarise(differences, level)
     waiting = max(len(replicates.a), len(replicates.b)) - n
@@ -151,6 +154,9 @@ def sequential_test(test: ReplicateTest, replicates: Replicates, level: float) -
         ci_low=low,
         ci_high=high,
         p_value=p_value if over.error > 0 else math.nan,
+        sd_a=statistics.stdev(a),
+        sd_b=statistics.stdev(b),
+        effect_size=effect_size(over.mean, statistics.stdev(a), n, statistics.stdev(b), n),
         note="; ".join(note for note in notes if note),
     )
     return answer, Looks(tuple(map(float, found.p_value)), over.error * math.sqrt(n))

@@ -55,8 +55,15 @@ def _examined(one: Comparison, analysis: Analysis) -> Comparison:
         return attrs.evolve(one, test=test, findings=attrs.evolve(findings, robust=robust))
     if analysis.sequential:
         test, looks = sequential_test(one.test, replicates, one.test_level)
-        return attrs.evolve(one, test=test, findings=attrs.evolve(findings, looks=looks))
+        return attrs.evolve(_with_first(one, test.n_a), test=test, findings=attrs.evolve(findings, looks=looks))
     return attrs.evolve(one, findings=findings)
+
+
+def _with_first(one: Comparison, n: int) -> Comparison:
+    """Return the comparison with the means of each group's first n runs, which are those that a test compared."""
+    a, b = (dict(list(values.items())[:n]) for values in (one.values_a, one.values_b))
+    over = one.measured_a.over_runs(a, one.level), one.measured_b.over_runs(b, one.level)
+    return attrs.evolve(one, values_a=a, values_b=b, over_a=over[0], over_b=over[1])
 
 
 def _over_samples(one: Comparison, failures: Failures | None) -> Comparison:

@@ -112,6 +112,9 @@ def test_sequential_runs_without_shared_seeds_are_paired_in_the_order_they_were_
     assert one["test"]["p_value"] == pytest.approx(expected.p_value[-1])
     assert one["test"]["note"].startswith("2 without a partner yet; later pairs differ")  # 0.5 does
     assert (one["test"]["n_a"], one["test"]["n_b"]) == (6, 6)
+    assert (one["a"]["mean"], one["a"]["n_runs"]) == (pytest.approx(np.mean(A[:6])), 6)  # not of the runs that wait
+    assert one["a"]["mean"] - one["b"]["mean"] == pytest.approx(one["test"]["difference"])
+    assert one["test"]["sd_a"] == pytest.approx(np.std(A[:6], ddof=1))
 
 
 def test_a_sequential_winner_is_the_side_that_the_interval_shows(make_run: MakeRun, invoke: Invoke) -> None:
