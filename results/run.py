@@ -199,7 +199,8 @@ class Run:
 
     def recorded(self, metadata: ResultMetadata) -> ResultMetadata:
         """Return equal metadata as this run recorded them: their role and kind may be others. Itself if it has none."""
-        return next((own for own in self.measures if own == metadata), metadata)
+        # the name first, which is cheaper: a table of 10,000 single runs asks for 100,000 of these
+        return next((own for own in self.measures if own.name == metadata.name and own == metadata), metadata)
 
     def log(self) -> ResultLog:
         """Read all records, including those of older and incomplete evaluations."""

@@ -28,6 +28,7 @@ def mlruns(directory: Path, unfinished: bool, experiments_dir: str | None) -> No
     unknown. Importing again imports only what is new. A run that cannot be read costs one line.
     """
     from results.exchange.import_runs import import_mlruns
+    from results.text.labels import count
 
     given = {} if experiments_dir is None else {"experiments_dir": experiments_dir}
     where = build_config(GlobalConfig, Layer("command line", given, is_text=True)).experiments_dir
@@ -41,4 +42,4 @@ def mlruns(directory: Path, unfinished: bool, experiments_dir: str | None) -> No
         "damaged": len(done.faults),
     }
     rest = "".join(f"; {n:,} {why}" for why, n in left_out.items() if n)
-    put(f"Imported {len(done.new):,} runs into {where}{rest}.")
+    put(f"Imported {count(len(done.new), 'run')} into {where}{rest}.")
