@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from results.groups import Group
     from results.hidden_differences import Mixed
     from results.plots.look import Look
+    from results.run import Run
 
 N_PANELS = 4
+MOST_GROUPS = 4  # named in a caption
 
 
 class _Plots(shared.NearestNameGroup):
@@ -127,7 +129,7 @@ def field(name: str, metrics: tuple[str, ...], level: float, **asked: Any) -> No
     from results.plots.points import plot_field
 
     chosen = choose_measures(_counts(opened.groups), metrics, None if metrics else N_PANELS)
-    opened = opened.noting_weights(chosen, strict=asked["strict"])
+    opened = opened.noting_results(chosen, strict=asked["strict"])
     _save(
         opened,
         lambda: plot_field(opened.groups, name, chosen, level=level, look=opened.look, notes=opened.notes),
@@ -145,7 +147,7 @@ def steps(metrics: tuple[str, ...], level: float, **asked: Any) -> None:
     from results.plots.points import plot_steps
 
     chosen = choose_measures(_counts(opened.groups), metrics)
-    opened = opened.noting_weights(chosen, strict=asked["strict"])
+    opened = opened.noting_results(chosen, strict=asked["strict"])
     _save(opened, lambda: plot_steps(opened.groups, chosen, level=level, look=opened.look, notes=opened.notes))
 
 
@@ -171,13 +173,14 @@ class _Opened:
     notes: tuple[str, ...]
     output: Path
 
-    def noting_weights(self, measures: Iterable[ResultMetadata], *, strict: bool) -> _Opened:
-        """Return this with a note if results of different weights are drawn; with ``strict``, raise an error."""
+    def noting_results(self, measures: Collection[ResultMetadata], *, strict: bool) -> _Opened:
+        """Return this with notes on stale results, and on different weights; for these, ``strict`` raises an error."""
         from results.hidden_differences import mixed_weights_of
 
         mixed = mixed_weights_of(self.groups, measures)
         shared.refuse_mixed(mixed, strict)
-        return evolve(self, notes=(*self.notes, *_notes(mixed)))
+        stale = [run for group in self.groups for run in group.stale_runs(measures)]
+        return evolve(self, notes=(*self.notes, *_notes(mixed), *_stale_notes(stale)))
 
 
 def _open(
@@ -197,13 +200,41 @@ def _open(
     check_suffix(Path(output))
     look = Look(None if size is None else parse_size(size), style)
     database = shared.open_database(experiments_dir, where).read()
-    groups = [group for group in group_runs(database, split_by) if group.replicates]
+    every = group_runs(database, split_by)
+    groups = [group for group in every if group.replicates]
     mixed = mixed_environments((run for group in groups for run in group.replicates.values()), split_by)
     shared.refuse_mixed(mixed, strict)
     shared.report_faults(database.faults)
     if not groups:
         raise ConfigError("no run has finished, so there is nothing to plot.")
-    return _Opened(groups, look, _notes(mixed), Path(output))
+    if hidden := shared.hidden_note():
+        put(hidden, err=True)
+    return _Opened(groups, look, (*_unfinished_notes(every), *_notes(mixed)), Path(output))
+
+
+def _unfinished_notes(groups: Sequence[Group]) -> tuple[str, ...]:
+    """Return a note for the caption that names the groups without a finished run, and print it."""
+    states = [
+        f"{group.label} ({', '.join(f'{n} {state}' for state, n in group.left_out.items())})"
+        for group in groups
+        if not group.replicates
+    ]
+    if not states:
+        return ()
+    more = f" and {len(states) - MOST_GROUPS} more" if len(states) > MOST_GROUPS else ""
+    note = f"Not drawn, since no run finished: {', '.join(states[:MOST_GROUPS])}{more}."
+    put(note, err=True)
+    return (note,)
+
+
+def _stale_notes(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return a note for the caption on runs with stale results, and print it with the command to evaluate again."""
+    from results.staleness import stale_note
+
+    if not runs:
+        return ()
+    put(stale_note(runs), err=True)
+    return (stale_note(runs).partition(" Evaluate again")[0],)
 
 
 def _notes(mixed: Mixed) -> tuple[str, ...]:

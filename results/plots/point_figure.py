@@ -39,6 +39,7 @@ class Point:
 
 
 Lines = dict[str, list[Point]]
+MOST_NAMED = 5  # points in a caption
 
 
 def plot_points(
@@ -86,7 +87,8 @@ def plot_points(
         _draw_lines(panel, lines, place, legends, style_of)
         panel.set_xlabel(wrapped(plain(x_label), PANEL[0] - 1, LABEL_PT))
         panel.set_ylabel(_y_label(label, units[label]), linespacing=LINE_SPACING)
-    notes = list(filter(None, [points_caption(level), same_n, words_legend, labels.note(), *notes]))
+    not_drawn = _not_finite(panels, x_label)
+    notes = list(filter(None, [points_caption(level), same_n, words_legend, labels.note(), not_drawn, *notes]))
     finish(figure, axes, plain(" ".join(notes)), look)
     return figure
 
@@ -126,6 +128,21 @@ def points_caption(level: float) -> str:
         f"Point: mean over runs that differ only in seed. Bar: {100 * level:g}% Student's t interval over runs. "
         "Hollow: the error over runs is unknown, because there is a single run or all runs are equal."
     )
+
+
+def _not_finite(panels: Mapping[str, Lines], x_label: str) -> str:
+    """Return a sentence that names the points which are not drawn because their mean is NaN or infinite, or ""."""
+    found = [
+        f"{label} at {x_label} {spell(point.x)} ({point.over.n_not_finite} of {point.over.summary.n} runs)"
+        for label, lines in panels.items()
+        for points in lines.values()
+        for point in points
+        if not math.isfinite(point.over.summary.mean)
+    ]
+    if not found:
+        return ""
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f"Not drawn, since results are NaN or infinite: {', '.join(found[:MOST_NAMED])}{more}."
 
 
 def _n_text(points: Sequence[Point]) -> str:

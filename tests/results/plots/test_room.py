@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import warnings
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import floats, lists
 from made_runs import LOSS, Invoke, MakeRun, log_curve, set_status
+from written_runs import record, write_run
 
 from core.config import ConfigError, ModelConfig
 from core.plugins import with_own_fields
@@ -265,3 +267,26 @@ def test_mixed_environments_are_said_in_the_caption_refused_or_split(
     code, _, err = invoke("plot", "curves", "-o", file, "--split-by", "device", "--strict")
     assert (code, err) == (0, "")
     assert "device=cuda" in file.read_text()
+
+
+def test_what_a_plot_of_results_leaves_out_is_said_in_its_caption(
+    experiments: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    for number, (rate, seed) in enumerate(itertools.product((0.1, 0.2, 0.3, 0.4), (0, 1))):
+        line = record(rate, source={"step": 10})
+        line["result"]["mean"] = None if (rate, seed) == (0.3, 1) else rate + 0.01 * seed
+        step, state = 20 if (rate, seed) == (0.2, 1) else 10, "failed" if rate == 0.4 else "finished"
+        write_run(experiments, number, [line], step=step, state=state, rate=rate, seed=seed)
+    assert invoke("archive", sorted(path.name for path in experiments.iterdir())[0])[0] == 0
+    file = tmp_path / "plot.svg"
+    code, _, err = invoke("plot", "field", "rate", "-o", file)
+    assert code == 0
+    for line in ("1 archived run is left out", "1 run has stale results", "Evaluate again: pyml-eval "):
+        assert line in err
+    words = " ".join(re.sub("<[^>]*>", " ", file.read_text()).split())
+    for sentence in (
+        "Not drawn, since results are NaN or infinite: loss at rate 0.3 (1 of 2 runs).",
+        "Not drawn, since no run finished: rate=0.4 (2 failed).",
+        "1 run has stale results, which do not count.",
+    ):
+        assert sentence in words
