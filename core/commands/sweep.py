@@ -80,8 +80,8 @@ def sweep() -> None:
     """Train every combination of the given values, each as a run of its own.
 
     \b
-    sweep --model unet learning_rate=1e-4,3e-4 seed=0..4 --jobs 2
-    sweep status NAME     sweep resume NAME     sweep cancel NAME
+    pyml sweep --model unet learning_rate=1e-4,3e-4 seed=0..4 --jobs 2
+    pyml sweep status NAME     pyml sweep resume NAME     pyml sweep cancel NAME
 
     All other fields are options, as for pyml-train.
     """
@@ -130,7 +130,9 @@ def start(
 
     layers, everywhere, values = ctx.meta[SweepCommand.PARTS]
     if not values:
-        raise ConfigError("sweep: no FIELD=VALUES was given. Try: sweep --model mlp learning_rate=1e-4,1e-3 seed=0..4")
+        raise ConfigError(
+            "sweep: no FIELD=VALUES was given. Try: pyml sweep --model mlp learning_rate=1e-4,1e-3 seed=0..4"
+        )
     configs = build_configs(layers, values)
     for suggestion in suggestions_in(layers, values):
         say(str(suggestion))
@@ -171,7 +173,7 @@ def status(name: str | None, experiments_dir: str | None) -> None:
     where = _where(experiments_dir)
     names = [name] if name else sweep_names(where)
     if not names:
-        say(f"No sweep in {where}. Start one with: sweep --model mlp learning_rate=1e-4,1e-3 seed=0..4")
+        say(f"No sweep in {where}. Start one with: pyml sweep --model mlp learning_rate=1e-4,1e-3 seed=0..4")
         return
     if name:
         say(text.describe(find_sweep(name, where)))

@@ -58,10 +58,10 @@ def _submit(sweep: Sweep, n_jobs: int, slurm_options: Sequence[str]) -> None:
     with held(sweep):
         ids = slurm.submit(sweep, slurm.parse_parameters(slurm_options), n_jobs)
     if not ids:
-        say(f"No job was submitted: each is done, running, or waiting in Slurm's queue. See: sweep status {sweep.name}")
+        say(f"No job was submitted: each is done, running or in Slurm's queue. See: pyml sweep status {sweep.name}")
         return
     listed = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
-    say(f"Submitted {len(ids)} jobs: {listed}. See: sweep status {sweep.name}")
+    say(f"Submitted {len(ids)} jobs: {listed}. See: pyml sweep status {sweep.name}")
 
 
 def _detach(sweep: Sweep, n_jobs: int) -> None:
@@ -82,7 +82,9 @@ def _detach(sweep: Sweep, n_jobs: int) -> None:
     if process.poll():
         raise click.ClickException(f"the sweep ended with exit code {process.returncode}. See {sweep.path / 'log'}")
     process.returncode = 0  # it outlives this process, which would otherwise warn that it still runs
-    say(f"The sweep runs in the background; its output goes to {sweep.path / 'log'}.\nSee: sweep status {sweep.name}")
+    say(
+        f"The sweep runs in the background; its output is in {sweep.path / 'log'}.\nSee: pyml sweep status {sweep.name}"
+    )
 
 
 def _run_here(sweep: Sweep, n_jobs: int) -> None:
@@ -95,7 +97,7 @@ def _run_here(sweep: Sweep, n_jobs: int) -> None:
         outcome = pool.run_here(sweep, n_jobs, report, signals.requested)
     before = f" {n_before} were done before." if n_before else ""
     counts = f"{outcome.n_done} done, {len(outcome.failed)} failed of {len(sweep.jobs)}."
-    say(f"{counts}{before} See: sweep status {sweep.name}")
+    say(f"{counts}{before} See: pyml sweep status {sweep.name}")
     if outcome.failed:
         first, n_failed = outcome.failed[0], len(outcome.failed)
         raise click.ClickException(

@@ -41,7 +41,7 @@ def check_free(sweep: Sweep) -> None:
 def _is_held(sweep: Sweep, pid: int | None) -> ConfigError:
     return ConfigError(
         f"sweep {sweep.name!r} is being run by another process ({pid or 'unknown'}). See: "
-        f"sweep status {sweep.name}. Stop it with: sweep cancel {sweep.name}."
+        f"pyml sweep status {sweep.name}. Stop it with: pyml sweep cancel {sweep.name}."
     )
 
 

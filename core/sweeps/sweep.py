@@ -170,7 +170,7 @@ def _same(saved: Sweep, asked: Sweep) -> Sweep:
     if [job.config for job in saved.jobs] != [job.config for job in asked.jobs]:
         raise ConfigError(
             f"sweep {saved.name!r} exists already with other configs ({len(saved.jobs)} of them). Give another --name, "
-            f"or continue the existing one: sweep resume {saved.name}."
+            f"or continue the existing one: pyml sweep resume {saved.name}."
         )
     return attrs.evolve(saved, evaluate=saved.evaluate or asked.evaluate, tracker=asked.tracker or saved.tracker)
 

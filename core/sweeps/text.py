@@ -29,7 +29,7 @@ def describe(sweep: Sweep) -> str:
     if not pid and (ids := submitted(sweep)):
         arrays = sorted({each.partition("_")[0] for each in ids})
         runner = f"It was submitted to Slurm; its queue: squeue --jobs={','.join(arrays)}."
-    way_on = "" if pid or not sweep.to_start() else f" Continue with: sweep resume {sweep.name}"
+    way_on = "" if pid or not sweep.to_start() else f" Continue with: pyml sweep resume {sweep.name}"
     return f"{_jobs(sweep, pid is not None)}\n\n{count_states(sweep)}. {runner}{way_on}"
 
 
