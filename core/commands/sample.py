@@ -29,7 +29,7 @@ class SampleCommand(EvaluationCommand):
     "--output",
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="File ending in .npz, or a directory for PNG files.",
+    help="File ending in .npz, or a directory for PNG files. Without it, samples are kept in the run's directory only.",
 )
 @click.option("--n-steps", metavar="K", type=click.IntRange(1), help="Number of sampler steps.  [default: the run's]")
 @click.option("--seed", metavar="S", type=click.IntRange(0), help="Seed of the samples.  [default: the run's]")

@@ -19,7 +19,7 @@ from core.commands.shards import share_of_process
 from core.config.config import GlobalConfig
 from core.config.errors import ConfigError
 from core.config.load import Layer, build_config
-from core.config.options import SummaryGroup, debug_option
+from core.config.options import SummaryGroup, debug_option, experiments_dir_option
 from core.utils.output import say
 
 if TYPE_CHECKING:
@@ -61,9 +61,14 @@ class SweepCommand(ConfigCommand):
         ctx.meta[self.PARTS] = [attrs.evolve(file, values=fields), line], everywhere, axes
 
 
-experiments_dir_option = click.option("--experiments-dir", metavar="PATH", help="Directory that holds the runs.")
 jobs_option = click.option(
-    "--jobs", "n_jobs", type=click.IntRange(1), default=1, show_default=True, help="Largest number of runs at one time."
+    "--jobs",
+    "n_jobs",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Largest number of runs at one time.",
 )
 slurm_option = click.option(
     "--slurm",

@@ -24,7 +24,13 @@ def tag(words: tuple[str, ...], where: tuple[str, ...], experiments_dir: str | N
     RUN is a path, a run id, a unique prefix of an id, or latest. Tags are kept in tags.json of the run. Select runs by
     them with --where tag=good.
     """
-    runs = marking.chosen_runs([word for word in words if word[:1] not in {"+", "-"}], where, experiments_dir)
+    named = [word for word in words if word[:1] not in {"+", "-"}]
+    try:
+        runs = marking.chosen_runs(named, where, experiments_dir)
+    except ConfigError as error:
+        if len(words) == len(named) > 1:  # "tag latest good": the tag lacks its plus
+            raise ConfigError(f"{error} To add a tag, put a plus before it: +{named[-1]}") from None
+        raise
     add = [word[1:] for word in words if word.startswith("+")]
     remove = [word[1:] for word in words if word.startswith("-")]
     if not add and not remove:

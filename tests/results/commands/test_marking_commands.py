@@ -63,6 +63,14 @@ def test_tagging_changes_all_runs_or_none(runs: list[Path], invoke: Invoke) -> N
     assert not list(runs[0].parent.glob("*/tags.json"))
 
 
+def test_a_tag_without_a_sign_is_refused_with_the_remedy(runs: list[Path], invoke: Invoke) -> None:
+    code, out, err = invoke("tag", "latest", "good")
+    assert (code, out) == (2, "")
+    assert "no run 'good'" in err
+    assert err.endswith("To add a tag, put a plus before it: +good\n")
+    assert "plus" not in invoke("tag", "good")[2]
+
+
 def test_a_damaged_file_is_reported_and_never_overwritten(runs: list[Path], invoke: Invoke) -> None:
     (runs[0] / "tags.json").write_text("{")
     code, _, err = invoke("tag", runs[0].name, "+good")
