@@ -11,7 +11,7 @@ from attrs import frozen
 from results.comparison.replicates import Replicates
 from results.comparison.significance import ReplicateTest
 from results.statistics.effect_size import effect_size
-from results.statistics.intervals import summarise
+from results.statistics.intervals import ROUNDING, summarise
 from results.statistics.robust import (
     BootstrapInterval,
     bootstrap_difference,
@@ -138,7 +138,10 @@ def sequential_test(test: ReplicateTest, replicates: Replicates, level: float) -
     waiting = max(len(replicates.a), len(replicates.b)) - n
     low, high, p_value = float(found.ci_low[-1]), float(found.ci_high[-1]), float(found.p_value[-1])
     notes = [test.note, f"{waiting} without a partner yet" if waiting else ""]
-    if low > high:
+    has_spread = over.error > ROUNDING * max(map(abs, (*a, *b)))
+    if not has_spread:
+        low = high = p_value = math.nan
+    elif low > high:
         low = high = p_value = math.nan
         notes.append("no difference lies in the intervals of all looks, so the pairs are not alike and show nothing")
     elif not low <= over.mean <= high:
@@ -149,11 +152,11 @@ def sequential_test(test: ReplicateTest, replicates: Replicates, level: float) -
         n_a=n,
         n_b=n,
         difference=over.mean,
-        error=over.error,
+        error=over.error if has_spread else math.nan,
         df=float(n - 1),
         ci_low=low,
         ci_high=high,
-        p_value=p_value if over.error > 0 else math.nan,
+        p_value=p_value,
         sd_a=statistics.stdev(a),
         sd_b=statistics.stdev(b),
         effect_size=effect_size(over.mean, statistics.stdev(a), n, statistics.stdev(b), n),

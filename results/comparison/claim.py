@@ -28,6 +28,7 @@ from results.text.durations import Unit, unit_of
 SCHEMA = "pyml.claim/1"
 CANNOT_TELL = "cannot tell"
 OVER_SAMPLES = "t test over samples"
+SEQUENTIAL = "sequential t test over runs"
 EXACT = "exact binomial test over samples"
 
 
@@ -105,10 +106,8 @@ def make_claim(
     over = over_survivors(group, metadata, level)
     summary = over.summary
     if sequential:
-        method, test = (
-            "sequential t test over runs",
-            sequential_claim(survivors_in_order(group, metadata), line, below=below, level=level),
-        )
+        method = SEQUENTIAL
+        test = sequential_claim(survivors_in_order(group, metadata), line, below=below, level=level)
     elif summary.n > 1:
         method = "t test over runs"
         test = mean_claim(summary.mean, summary.error, summary.n - 1, line, below=below, level=level)
@@ -166,7 +165,8 @@ def _remarks(claim: Claim) -> list[str]:
     lines = []
     if claim.method.startswith((OVER_SAMPLES, EXACT)):
         lines.append("One run: this holds for this trained model, not for other seeds.")
-    if claim.test.bound < claim.over.summary.mean if claim.below else claim.test.bound > claim.over.summary.mean:
+    mean, bound = claim.over.summary.mean, claim.test.bound
+    if claim.method == SEQUENTIAL and (bound < mean if claim.below else bound > mean):
         lines.append("Later runs differ from earlier ones: the mean lies outside the interval of all looks together.")
     if n := claim.n_failed:
         lines.append(f"{_runs(n)} failed and {_are(n)} left out: the mean is over those that did not.")
@@ -178,7 +178,7 @@ def _remarks(claim: Claim) -> list[str]:
         lines.append(stale_in_group("A", claim.label, claim.stale))
     if claim.mixed:
         lines.append(f"Mixed: {mixed_text(claim.mixed)}.")
-    if claim.method == "sequential t test over runs" and claim.answer == CANNOT_TELL:
+    if claim.method == SEQUENTIAL and claim.answer == CANNOT_TELL:
         lines.append("You may add seeds and test again, as often as you like.")
     elif claim.method == "t test over runs":
         lines.append("Valid for one test, planned in advance. To test again after new seeds, use --sequential.")

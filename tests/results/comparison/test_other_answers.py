@@ -145,6 +145,23 @@ def test_sequential_looks_that_exclude_each_other_show_nothing(make_run: MakeRun
     assert "so the runs are not alike and show nothing." in out
 
 
+def test_sequential_pairs_that_differ_by_rounding_only_show_nothing(make_run: MakeRun, invoke: Invoke) -> None:
+    a = [0.1 * i for i in range(1, 9)]
+    b = [x + 0.05 for x in a]
+    assert len({y - x for x, y in zip(a, b, strict=True)}) > 1  # but for rounding, each is 0.05
+    two_groups(make_run, a, b)
+    one = first(invoke, "--sequential")
+    assert (one["answer"], one["test"]["p_value"], one["test"]["error"]) == ("cannot tell", None, None)
+    assert "[unknown]" in text(invoke, "--sequential")
+
+
+def test_a_bound_beyond_the_mean_at_a_low_level_says_nothing_of_later_runs(make_run: MakeRun, invoke: Invoke) -> None:
+    two_groups(make_run, A, B)
+    out = invoke("claim", "model=mlp", "--metric", "loss", "--below", "1", "--level", "0.3")[1]
+    assert "loss below 1: shown." in out
+    assert "Later runs differ" not in out
+
+
 def test_a_sequential_answer_that_is_open_asks_for_more_seeds(make_run: MakeRun, invoke: Invoke) -> None:
     two_groups(make_run, A[:4], [0.30, 0.36, 0.34, 0.40])
     out = text(invoke, "--sequential")
