@@ -15,7 +15,7 @@ from results.comparison.significance import PAIRED_SAMPLES, ReplicateTest
 from results.run import Run
 from results.samples import evaluation_of, sample_values
 from results.statistics.clusters import ClusteredEstimate, clustered_mean
-from results.statistics.intervals import t_quantile
+from results.statistics.intervals import ROUNDING, t_quantile
 
 
 @frozen
@@ -63,7 +63,8 @@ def clustered_test(
         return attrs.evolve(test, note=f"{test.note}; {note}" if test.note else note), None
     found = clustered_mean([kept_a[i] - kept_b[i] for i in ids], [clusters_a[i] for i in ids])
     clusters = Clusters(len(ids), found.n_clusters, found.design_effect)
-    error = found.error if found.error > 0 else math.nan
+    largest = max((abs(kept[i]) for kept in (kept_a, kept_b) for i in ids), default=0.0)
+    error = found.error if found.error > ROUNDING * largest else math.nan
     half = float(t_quantile(level, found.df)) * error if found.df else math.nan
     answer = attrs.evolve(
         test,

@@ -15,6 +15,7 @@ from results.comparison.findings import TwoLevels
 from results.comparison.measured import Measured
 from results.samples import Values, have_mean_of, sample_values
 from results.statistics.clusters import cluster_columns
+from results.statistics.intervals import ROUNDING
 from results.statistics.two_level import TwoLevelEstimate, two_level_difference, two_level_mean
 
 
@@ -36,6 +37,8 @@ def two_levels(one: Comparison) -> TwoLevels | None:
         if a.shape[1] < 2:
             return None
     found = two_level_mean(a - b, one.test_level) if one.test.is_paired else two_level_difference(a, b, one.test_level)
+    if not float(found.error) > ROUNDING * max(np.abs(a).max(), np.abs(b).max()):
+        return None
     sides = ((one.measured_a, values_a), (one.measured_b, values_b))
     agree = all(have_mean_of(kept, side.results[seed]) for side, values in sides for seed, kept in values.items())
     made = _two_levels(found, len(a), len(b), len(ids), None if clusters is None else a.shape[1])

@@ -114,6 +114,23 @@ def test_an_error_without_a_number_of_observations_is_named_as_the_reason(experi
     assert f"O{reason[1:]}; run more seeds." in claim
 
 
+def test_samples_that_differ_by_rounding_only_show_nothing(experiments: Path, invoke: Invoke) -> None:
+    values = [0.1 * i for i in range(1, 9)]
+    shifted = [x + 0.05 for x in values]
+    assert len({y - x for x, y in zip(values, shifted, strict=True)}) > 1  # but for rounding, each is 0.05
+    for seed in (0, 1):
+        paths = [
+            with_values(experiments, 2 * seed + i, range(8), row, model, seed)
+            for i, (model, row) in enumerate([("mlp", values), ("unet", shifted)])
+        ]
+    assert "over new seeds and new samples" not in compare(invoke)
+    for path in paths:
+        with np.load(path) as arrays:
+            np.savez(path, **arrays, cluster_id=np.arange(8) // 2)
+    (one,) = json.loads(compare(invoke, "--where", "seed=1", "--format", "json"))["comparisons"]
+    assert (one["answer"], one["test"]["p_value"]) == ("cannot tell", None)
+
+
 def test_samples_that_cannot_be_paired_say_why(experiments: Path, invoke: Invoke) -> None:
     paths = [with_values(experiments, i, range(5), [1.0, 2, 3, 4, 5 + i], m) for i, m in enumerate(["mlp", "unet"])]
     paths[1].unlink()
