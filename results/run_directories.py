@@ -36,7 +36,7 @@ def _is_run(entry: os.DirEntry[str]) -> bool:
         return False
     if RUN_ID.fullmatch(entry.name):
         return True
-    return any(os.path.isfile(f"{entry.path}/{file.name}") for file in (CONFIG, STATUS))  # noqa: PTH113
+    return any(os.path.isfile(f"{entry.path}/{file.name}") for file in (CONFIG, STATUS))  # noqa: PTH113 - as above
 
 
 def _near(directory: Path) -> str:

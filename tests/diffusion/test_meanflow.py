@@ -219,7 +219,7 @@ def test_the_derivative_is_computed_without_tf32(
 def test_settings_of_float32_of_this_pytorch_can_be_changed_and_restored() -> None:
     backends: Any = torch.backends
     if not hasattr(backends.cudnn, "conv"):
-        pytest.skip("PyTorch before 2.9")
+        pytest.skip("PyTorch before 2.9 has no fp32_precision")
     before = backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision
     with meanflow._full_float32():
         assert (backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision) == ("ieee", "ieee")

@@ -59,4 +59,5 @@ class ConditionedDenoiser(Denoiser):
         Returns:
             Same shape as ``images``.
         """
+        # Reached only by super().output(): __init__ refuses a subclass without an output of its own.
         raise NotImplementedError(f"{type(self).__name__} must define output(images, conditioning)")
